@@ -1,0 +1,7 @@
+// The kernels' entry point: every export here is callable through src/kernels.
+export * from './probe';
+
+/** The first byte that constant data does not use; src/kernels allocates from there. */
+export function heapBase(): usize {
+  return __heap_base;
+}

@@ -1,0 +1,30 @@
+/**
+ * Every failure a user can cause. The message is one line: what is wrong, where (file, tensor), and what
+ * to do about it; the command line prints it as it stands and exits with code 1.
+ */
+export class TersorError extends Error {
+  override readonly name = 'TersorError';
+  readonly file: string | undefined;
+  readonly tensor: string | undefined;
+
+  /**
+   * @param problem what is wrong, without a full stop
+   * @param where the file and tensor concerned, and the remedy as an imperative sentence
+   */
+  constructor(
+    problem: string,
+    where: {
+      file?: string | undefined;
+      tensor?: string | undefined;
+      remedy?: string | undefined;
+      cause?: unknown;
+    } = {},
+  ) {
+    const place = [where.file, where.tensor && `tensor ${where.tensor}`].filter(Boolean).join(': ');
+    super(`${place ? `${place}: ` : ''}${problem}${where.remedy ? `; ${where.remedy}` : ''}`, {
+      cause: where.cause,
+    });
+    this.file = where.file;
+    this.tensor = where.tensor;
+  }
+}

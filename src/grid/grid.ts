@@ -1,0 +1,84 @@
+import type { Arena, Kernels } from '../kernels/kernels.js';
+
+/**
+ * The values a code may stand for, before scale and offset: consecutive integers, an ascending table of at
+ * most 256 values, or all values of a float type (no codes, no scales).
+ */
+export type Levels =
+  | { readonly kind: 'uniform'; readonly min: number; readonly max: number }
+  | { readonly kind: 'table'; readonly values: Float32Array }
+  | { readonly kind: 'cast'; readonly type: 'f32' | 'f16' | 'bf16' };
+
+/**
+ * A weight as kernels work on it, in the kernels' memory: column-major over rows, element (row, col) at
+ * `col * stride + row`; `stride` is `rows` rounded up to a multiple of four, the padding is zero. A run of
+ * columns is therefore a contiguous piece of `data`.
+ */
+export interface Panel {
+  readonly rows: number;
+  readonly stride: number;
+  readonly cols: number;
+  readonly data: Float32Array;
+}
+
+/**
+ * Scales and offsets of one tensor, every one of them storable in the grid's format:
+ * `value = scale[group] · level[code] + offset[group]`, computed in f32 in this order.
+ */
+export interface Parameters {
+  /** groups × stride, in the kernels' memory: group g of row r at `g * stride + r`. Solvers read only these two. */
+  readonly scale: Float32Array;
+  readonly offset: Float32Array;
+  /** What the format stores in their place (super-block scales, integer scales), by name, same layout. */
+  readonly stored: Readonly<Record<string, Float32Array | Uint8Array | Uint16Array>>;
+}
+
+/** Codes and parameters of one tensor on a grid: what a solver makes and a writer packs. */
+export interface Encoded {
+  readonly grid: Grid;
+  readonly rows: number;
+  readonly stride: number;
+  readonly cols: number;
+  /** Index of the level, cols × stride (u8); absent for cast grids. */
+  readonly codes?: Uint8Array;
+  readonly parameters: Parameters;
+  /** Decoded values as a panel (cols × stride), exactly as the target runtime decodes them. */
+  readonly values: Float32Array;
+}
+
+/** A storable set of values for the weights of a tensor; one per format. */
+export interface Grid {
+  /** GGUF's lower-case type name, or tersor's own (`int4-g64`, `int3-channel`…). */
+  readonly name: string;
+  /** One line for people: how it stores weights. */
+  readonly summary: string;
+  readonly levels: Levels;
+  /** Columns that are stored together (256 for K-quants); a row must be divisible by it. */
+  readonly blockSize: number;
+  /** Bytes of one stored block. Own integer grids: bytes of codes and parameters per block. */
+  readonly blockBytes: number;
+  /** Columns that share one scale and offset; divides blockSize. `Infinity`: the whole row. */
+  readonly groupSize: number;
+  /** Runtimes that load the format as it is. */
+  readonly runtimes: readonly ('llama.cpp' | 'onnx' | 'tersor')[];
+
+  /** Bytes of a tensor of this shape. */
+  bytes(rows: number, cols: number): number;
+
+  /** Room for the parameters of a whole tensor. */
+  allocate(arena: Arena, rows: number, cols: number): Parameters;
+
+  /**
+   * Chooses storable scales and offsets for columns [from, from + weight.cols) by minimising
+   * `Σ importance[col] · (w − nearest value)²` per row, and writes them into `parameters`.
+   * `weight` holds only these columns; `from` and `weight.cols` are multiples of blockSize.
+   * @param importance one weight per column of `weight`, in the kernels' memory: the diagonal of H
+   */
+  fit(kernels: Kernels, weight: Panel, importance: Float32Array, parameters: Parameters, from: number): Promise<void>;
+
+  /** The bytes of rows [0, rows) in file order (row after row, block after block). */
+  pack(kernels: Kernels, encoded: Encoded): Promise<Uint8Array>;
+
+  /** The inverse of `pack`: codes, parameters and values, in arrays of the arena. */
+  unpack(kernels: Kernels, arena: Arena, bytes: Uint8Array, rows: number, cols: number): Promise<Encoded>;
+}

@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest';
+import { createGemm } from '../runtime/gemm.js';
+import { createKernels } from './kernels.js';
+
+describe('kernels', () => {
+  test.each([1, 2, 3])('split rows over %i threads', async (threads) => {
+    const kernels = await createKernels({ threads });
+    await kernels.scope((arena) => {
+      const [x, y] = [arena.f32(1000), arena.f32(1000)];
+      for (let i = 0; i < 1000; i++) [x[i], y[i]] = [i, 1];
+      for (let repeat = 0; repeat < 100; repeat++) kernels.parallel('axpy', 1000, 2, x, y);
+      expect([...y]).toEqual(Array.from({ length: 1000 }, (_, i) => 200 * i + 1));
+    });
+    kernels.close();
+  });
+
+  test('memory grows, old arrays stay valid, and scopes give it back', async () => {
+    const kernels = await createKernels();
+    await kernels.scope(async (arena) => {
+      const small = arena.f32(16).fill(3);
+      const large = arena.f32(50_000_000);
+      const before = large.byteOffset;
+      const again = await kernels.scope((inner) => inner.f32(4).byteOffset);
+      expect(await kernels.scope((inner) => inner.f32(4).byteOffset)).toBe(again);
+      expect(again).toBeGreaterThan(before);
+      kernels.parallel('axpy', 16, 1, small, large);
+      expect(large[15]).toBe(3);
+    });
+  });
+
+  test('onnxruntime multiplies matrices that live in the kernels’ memory', async () => {
+    const kernels = await createKernels();
+    const gemm = createGemm();
+    await kernels.scope(async (arena) => {
+      const a = arena.f32(6);
+      a.set([1, 2, 3, 4, 5, 6]);
+      const into = arena.f32(4);
+      await gemm({ data: a, shape: [2, 3] }, { data: a, shape: [2, 3] }, { transposeB: true, into });
+      expect([...into]).toEqual([14, 32, 32, 77]);
+      const add = { data: into, shape: [2, 2] };
+      expect([
+        ...(await gemm(
+          { data: a, shape: [3, 2] },
+          { data: a, shape: [3, 2] },
+          { transposeA: true, alpha: -1, add },
+        )),
+      ]).toEqual([14 - 35, 32 - 44, 32 - 44, 77 - 56]);
+    });
+  });
+});

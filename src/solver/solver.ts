@@ -1,0 +1,28 @@
+import type { Encoded, Grid, Panel } from '../grid/grid.js';
+import type { Arena, Kernels } from '../kernels/kernels.js';
+import type { Gemm } from '../runtime/gemm.js';
+import type { Moments } from '../types.js';
+
+/** What solvers compute with. Arrays of a result live in the arena that the caller opened. */
+export interface Workbench {
+  readonly kernels: Kernels;
+  readonly arena: Arena;
+  readonly gemm: Gemm;
+}
+
+export interface Solution {
+  readonly encoded: Encoded;
+  /** ε = tr(Δ H Δᵀ) / tr(W H Wᵀ), with the undamped H. */
+  readonly relativeError: number;
+  /** Bytes of the stored tensor. */
+  readonly bytes: number;
+}
+
+/** Finds codes and parameters of small layer loss tr(Δ H Δᵀ). `weight` is not changed. */
+export type Solver<O> = (
+  bench: Workbench,
+  weight: Panel,
+  moments: Moments,
+  grid: Grid,
+  options?: Partial<O>,
+) => Promise<Solution>;

@@ -1,0 +1,17 @@
+/** A dense matrix, row-major: element (r, c) is `data[r * cols + c]`. A linear layer's weight is out × in. */
+export interface Matrix {
+  readonly rows: number;
+  readonly cols: number;
+  readonly data: Float32Array;
+}
+
+/** Second moment of a linear layer's calibration inputs. */
+export interface Moments {
+  /** H = Σ x xᵀ / tokens, in × in. */
+  readonly gram: Matrix;
+  /** Number of token positions that went into the sum. */
+  readonly tokens: number;
+}
+
+/** Told to whoever watches a long job: `done` of `total` units of the named stage. */
+export type Progress = (stage: string, done: number, total: number) => void;
