@@ -1,0 +1,178 @@
+import type { ElementType, OnnxAttribute } from '../runtime/onnx.js';
+import { type Attributes, elements, type Value } from './value.js';
+
+type Shape = readonly number[];
+
+/** How an op appears in ONNX: the operator, its attributes, and whole-number inputs behind the value's own. */
+interface Lowering {
+  readonly op: string;
+  readonly domain?: string;
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
+  readonly extra?: readonly (readonly number[])[];
+}
+
+/**
+ * One kind of computation. A rule sees its own inputs only; reverse-mode differentiation is to become one
+ * more rule beside these two.
+ */
+interface Op {
+  /** @throws Error when the inputs do not fit, since that is a mistake in an architecture, not in a file */
+  shape(inputs: readonly Shape[], attributes: Attributes): Shape;
+  lower(value: Value): Lowering;
+  /** Element type of the result; that of the first input when absent. */
+  readonly type?: ElementType;
+}
+
+const source: Op = {
+  shape: (_inputs, { shape }) => shape as Shape,
+  lower: () => {
+    throw new Error('inputs and constants are not computed');
+  },
+};
+
+const elementwise = (op: string): Op => ({ shape: ([a]) => a ?? [], lower: () => ({ op }) });
+const broadcasting = (op: string, type?: ElementType): Op => ({
+  shape: ([a, b]) => broadcast(a ?? [], b ?? []),
+  lower: () => ({ op }),
+  ...(type ? { type } : {}),
+});
+const reduction = (op: string): Op => ({
+  shape: ([a = []], { axis }) => a.map((size, at) => (at === normal(axis, a) ? 1 : size)),
+  lower: ({ attributes }) => ({ op, extra: [[attributes.axis as number]], attributes: { keepdims: 1 } }),
+});
+
+const table = {
+  /** An array given at each run. */
+  input: source,
+  /** An array that belongs to the program. */
+  constant: source,
+
+  add: broadcasting('Add'),
+  sub: broadcasting('Sub'),
+  mul: broadcasting('Mul'),
+  div: broadcasting('Div'),
+  equal: { ...broadcasting('Equal'), type: 'bool' },
+  neg: elementwise('Neg'),
+  exp: elementwise('Exp'),
+  log: elementwise('Log'),
+  sqrt: elementwise('Sqrt'),
+  tanh: elementwise('Tanh'),
+  sigmoid: elementwise('Sigmoid'),
+  /** Gaussian error linear unit by the tanh approximation (Hendrycks and Gimpel, 2016). */
+  geluTanh: {
+    shape: ([a]) => a ?? [],
+    lower: () => ({ op: 'Gelu', attributes: { approximate: 'tanh' } }),
+  },
+  gelu: elementwise('Gelu'),
+  toFloat: { shape: ([a]) => a ?? [], lower: () => ({ op: 'Cast', attributes: { to: 1 } }), type: 'f32' },
+
+  /** Batched matrix product over the last two dimensions. */
+  matmul: {
+    shape: ([a = [], b = []]) => {
+      require(a.at(-1) === b.at(-2), 'matmul', a, b);
+      return [...broadcast(a.slice(0, -2), b.slice(0, -2)), ...a.slice(-2, -1), ...b.slice(-1)];
+    },
+    lower: () => ({ op: 'MatMul' }),
+  },
+  /** y = x Wᵀ (+ bias, the third input) for x: tokens × in and W: out × in, as linear layers store it. */
+  linear: {
+    shape: ([x = [], w = []]) => {
+      require(x.length === 2 && x[1] === w[1], 'linear', x, w);
+      return [x[0] ?? 0, w[0] ?? 0];
+    },
+    lower: () => ({ op: 'Gemm', attributes: { transB: 1 } }),
+  },
+  /** xᵀ y + previous for x: tokens × in, y: tokens × other: running sums of second moments. */
+  moment: {
+    shape: ([x = [], y = [], previous = []]) => {
+      require(x[0] === y[0] && x[1] === previous[0] && y[1] === previous[1], 'moment', x, y, previous);
+      return previous;
+    },
+    lower: () => ({ op: 'Gemm', attributes: { transA: 1 } }),
+  },
+
+  softmax: { shape: ([a]) => a ?? [], lower: () => ({ op: 'Softmax', attributes: { axis: -1 } }) },
+  logSoftmax: { shape: ([a]) => a ?? [], lower: () => ({ op: 'LogSoftmax', attributes: { axis: -1 } }) },
+  /** x / rms(x) · weight over the last dimension (Zhang and Sennrich, 2019). */
+  rmsNorm: {
+    shape: ([a]) => a ?? [],
+    lower: ({ attributes }) => ({
+      op: 'SimplifiedLayerNormalization',
+      attributes: { axis: -1, epsilon: { float: attributes.epsilon as number } },
+    }),
+  },
+  /** (x − mean) / std · weight + bias over the last dimension. */
+  layerNorm: {
+    shape: ([a]) => a ?? [],
+    lower: ({ attributes }) => ({
+      op: 'LayerNormalization',
+      attributes: { axis: -1, epsilon: { float: attributes.epsilon as number } },
+    }),
+  },
+
+  sum: reduction('ReduceSum'),
+  max: reduction('ReduceMax'),
+  argmax: {
+    shape: ([a = []]) => [...a.slice(0, -1), 1],
+    lower: () => ({ op: 'ArgMax', attributes: { axis: -1, keepdims: 1 } }),
+    type: 'i64',
+  },
+
+  reshape: {
+    shape: ([a = []], { shape }) => {
+      require(elements(a) === elements(shape as Shape), 'reshape', a, shape as Shape);
+      return shape as Shape;
+    },
+    lower: ({ shape }) => ({ op: 'Reshape', extra: [shape] }),
+  },
+  transpose: {
+    shape: ([a = []], { order }) => (order as Shape).map((axis) => a[axis] ?? 0),
+    lower: ({ attributes }) => ({ op: 'Transpose', attributes: { perm: attributes.order as Shape } }),
+  },
+  slice: {
+    shape: ([a = []], { axis, start, end }) =>
+      a.map((size, at) => (at === normal(axis, a) ? Number(end) - Number(start) : size)),
+    lower: ({ attributes: { axis, start, end } }) => ({
+      op: 'Slice',
+      extra: [[start as number], [end as number], [axis as number]],
+    }),
+  },
+  concat: {
+    shape: ([a = [], ...others], { axis }) =>
+      a.map((size, at) =>
+        at === normal(axis, a) ? others.reduce((total, other) => total + (other[at] ?? 0), size) : size,
+      ),
+    lower: ({ attributes }) => ({ op: 'Concat', attributes: { axis: attributes.axis as number } }),
+  },
+  /** Rows of a table by index: embeddings. */
+  gather: {
+    shape: ([rows = [], indices = []]) => [...indices, ...rows.slice(1)],
+    lower: () => ({ op: 'Gather', attributes: { axis: 0 } }),
+  },
+  /** Along the last dimension, the element that the index names: log-probabilities of labels. */
+  pick: {
+    shape: ([_values, indices = []]) => indices,
+    lower: () => ({ op: 'GatherElements', attributes: { axis: -1 } }),
+  },
+} satisfies Record<string, Op>;
+
+export type OpName = keyof typeof table;
+export const ops: Readonly<Record<OpName, Op>> = table;
+
+function normal(axis: unknown, shape: Shape): number {
+  return Number(axis) < 0 ? shape.length + Number(axis) : Number(axis);
+}
+
+function broadcast(a: Shape, b: Shape): Shape {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, at) => {
+    const [x, y] = [a[at - rank + a.length] ?? 1, b[at - rank + b.length] ?? 1];
+    require(x === y || x === 1 || y === 1, 'broadcast', a, b);
+    return Math.max(x, y);
+  });
+}
+
+function require(condition: boolean, op: string, ...shapes: Shape[]): void {
+  if (!condition)
+    throw new Error(`${op} does not apply to shapes ${shapes.map((s) => `[${s}]`).join(' and ')}`);
+}
