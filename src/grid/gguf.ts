@@ -204,12 +204,12 @@ export const ggufFormats: { readonly [Name in GgufName]: GgufFormat & { readonly
     summary: 'levels −1, 0, 1, five to a byte, a half scale per 256',
     ...single(256, 54, uniform(-1, 1)),
   },
-  // ggml's own quantizer never writes the fourth level, 2; its decoder and its products know it.
+  // The fourth 2-bit code would decode to 2, but llama.cpp's kernels say it should not occur: no level for it.
   tq2_0: {
     name: 'tq2_0',
     type: 35,
-    summary: 'levels −1, 0, 1, 2, a half scale per 256',
-    ...single(256, 66, uniform(-1, 2)),
+    summary: 'levels −1, 0, 1, four to a byte, a half scale per 256',
+    ...single(256, 66, uniform(-1, 1)),
   },
   mxfp4: {
     name: 'mxfp4',
