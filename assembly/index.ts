@@ -1,4 +1,6 @@
 // The kernels' entry point: every export here is callable through src/kernels.
+export * from './convert';
+export * from './cholesky';
 export * from './probe';
 
 /** The first byte that constant data does not use; src/kernels allocates from there. */
