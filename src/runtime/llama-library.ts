@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import koffi, { type KoffiFunc } from 'koffi';
+import koffi, { type KoffiFunc, type TypeObject } from 'koffi';
 import { TersorError } from '../errors.js';
 
 /**
@@ -185,7 +185,7 @@ interface Signatures {
   llama_model_quantize(input: string, output: string, params: Fields): number;
 }
 
-type Declaration = readonly [result: koffi.TypeObject | string, ...parameters: (koffi.TypeObject | string)[]];
+type Declaration = readonly [result: TypeObject | string, ...parameters: (TypeObject | string)[]];
 
 const declarations = {
   llama_version: ['str'],
@@ -298,12 +298,26 @@ function libraryFolder(): string {
 /** Defaults that llama.cpp v0.5.0 sets; a shifted field would show in at least one of them. */
 function checkLayout(functions: Llama): void {
   const expected: [Fields, Fields][] = [
-    [functions.llama_model_default_params(), { n_gpu_layers: -1, lazy_mode: 1, use_extra_bufts: true, load_mtp: false }],
+    [
+      functions.llama_model_default_params(),
+      { n_gpu_layers: -1, lazy_mode: 1, use_extra_bufts: true, load_mtp: false },
+    ],
     [
       functions.llama_context_default_params(),
-      { n_ctx: 512, n_batch: 2048, flash_attn_type: -1, yarn_orig_ctx: 0, defrag_thold: -1, type_k: 1, type_v: 1 },
+      {
+        n_ctx: 512,
+        n_batch: 2048,
+        flash_attn_type: -1,
+        yarn_orig_ctx: 0,
+        defrag_thold: -1,
+        type_k: 1,
+        type_v: 1,
+      },
     ],
-    [functions.llama_context_default_params(), { embeddings: false, swa_full: true, n_samplers: 0, ctx_other: null }],
+    [
+      functions.llama_context_default_params(),
+      { embeddings: false, swa_full: true, n_samplers: 0, ctx_other: null },
+    ],
     [
       functions.llama_model_quantize_default_params(),
       { ftype: 7, output_tensor_type: 43, quantize_output_tensor: true, max_buf_size: 8 * 1024 ** 3 },
@@ -312,9 +326,12 @@ function checkLayout(functions: Llama): void {
   for (const [actual, fields] of expected) {
     for (const [name, value] of Object.entries(fields)) {
       if (actual[name] !== value) {
-        throw new TersorError(`llama.cpp's ${name} is ${actual[name]} and not ${value}: its interface differs`, {
-          remedy: reinstall(),
-        });
+        throw new TersorError(
+          `llama.cpp's ${name} is ${actual[name]} and not ${value}: its interface differs`,
+          {
+            remedy: reinstall(),
+          },
+        );
       }
     }
   }
@@ -351,18 +368,47 @@ export async function withErrorLog<T>(job: (lastError: () => string | undefined)
 
 /** Memory of the library's side: it stays where it is while an asynchronous call works on it. */
 export interface NativeArray<T> {
-  readonly pointer: Pointer;
+  readonly pointer: bigint;
   readonly array: T;
 }
 
 export function nativeInt32(length: number): NativeArray<Int32Array> {
-  const pointer = koffi.alloc('int32_t', length);
-  return { pointer, array: new Int32Array(koffi.view(pointer, length * 4)) };
+  const { pointer, array } = nativeMemory(length * 4);
+  return { pointer, array: new Int32Array(array) };
+}
+
+export function nativeFloats(length: number): NativeArray<Float32Array> {
+  const { pointer, array } = nativeMemory(length * 4);
+  return { pointer, array: new Float32Array(array) };
 }
 
 export function nativeBytes(length: number): NativeArray<Uint8Array> {
-  const pointer = koffi.alloc('uint8_t', length);
-  return { pointer, array: new Uint8Array(koffi.view(pointer, length)) };
+  const { pointer, array } = nativeMemory(length);
+  return { pointer, array: new Uint8Array(array) };
+}
+
+/** An array of structs, with the values given. */
+export function nativeStructs(type: TypeObject, values: readonly Fields[]): NativeArray<ArrayBuffer> {
+  const memory = nativeMemory(type.size * values.length);
+  values.forEach((value, index) => {
+    koffi.encode(memory.pointer, index * type.size, type, value);
+  });
+  return memory;
+}
+
+function nativeMemory(bytes: number): NativeArray<ArrayBuffer> {
+  const pointer: bigint = koffi.alloc('uint8_t', bytes);
+  return { pointer, array: koffi.view(pointer, bytes) };
+}
+
+/** Releases memory; the arrays on it must not be used any more. */
+export function freeNative(...arrays: readonly NativeArray<unknown>[]): void {
+  for (const { pointer } of arrays) koffi.free(pointer);
+}
+
+/** Copies floats out of the library's memory. */
+export function copyFloats(from: Pointer, into: Float32Array): void {
+  into.set(new Float32Array(koffi.view(from, into.byteLength)));
 }
 
 /** Calls a function on a thread of its own; the event loop goes on meanwhile. */
