@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { tinyLlama } from '../../test/fixtures/tiny-llama.js';
 import { TersorError } from '../errors.js';
 import { type LlamaModel, openLlama } from './llama.js';
-import { tinyLlama } from './llama-fixture.js';
 import { quantizeWithLlama } from './llama-quantize.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-llama-'));
