@@ -30,6 +30,7 @@ export const mul = (a: Value, b: Value) => node('mul', [a, b]);
 export const div = (a: Value, b: Value) => node('div', [a, b]);
 export const equal = (a: Value, b: Value) => node('equal', [a, b]);
 export const neg = (a: Value) => node('neg', [a]);
+export const abs = (a: Value) => node('abs', [a]);
 export const exp = (a: Value) => node('exp', [a]);
 export const log = (a: Value) => node('log', [a]);
 export const sqrt = (a: Value) => node('sqrt', [a]);

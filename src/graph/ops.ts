@@ -53,6 +53,7 @@ const table = {
   div: broadcasting('Div'),
   equal: { ...broadcasting('Equal'), type: 'bool' },
   neg: elementwise('Neg'),
+  abs: elementwise('Abs'),
   exp: elementwise('Exp'),
   log: elementwise('Log'),
   sqrt: elementwise('Sqrt'),

@@ -1,0 +1,52 @@
+import * as g from '../graph/build.js';
+import type { Value } from '../graph/value.js';
+import type { Batch } from './architecture.js';
+
+/** Splits tokens × (heads · headDim) into [sequences, heads, length, headDim]. */
+export function splitHeads(x: Value, batch: Batch, heads: number): Value {
+  const { sequences, length } = batch;
+  return g.transpose(g.reshape(x, [sequences, length, heads, -1]), [0, 2, 1, 3]);
+}
+
+/**
+ * Causal scaled dot-product attention with grouped queries: consecutive runs of query heads share one key
+ * and value head (Ainslie et al., 2023).
+ * @param q [sequences, heads, length, headDim]
+ * @param k [sequences, kvHeads, length, headDim], `v` alike
+ * @param window positions further back than this are not seen
+ * @returns tokens × (heads · headDim)
+ */
+export function attend(q: Value, k: Value, v: Value, window = Number.POSITIVE_INFINITY): Value {
+  const [sequences = 0, heads = 0, length = 0, headDim = 0] = q.shape;
+  const kvHeads = k.shape[1] ?? 0;
+  const group = heads / kvHeads;
+  // The queries of a group are stacked along the length, so that keys and values are never repeated.
+  const stacked = g.reshape(g.mul(q, g.scalar(headDim ** -0.5)), [
+    sequences,
+    kvHeads,
+    group * length,
+    headDim,
+  ]);
+  const scores = g.reshape(g.matmul(stacked, g.transpose(k, [0, 1, 3, 2])), [
+    sequences,
+    heads,
+    length,
+    length,
+  ]);
+  const weights = g.softmax(g.add(scores, causalMask(length, window)));
+  const mixed = g.matmul(g.reshape(weights, [sequences, kvHeads, group * length, length]), v);
+  const perHead = g.reshape(mixed, [sequences, heads, length, headDim]);
+  return g.reshape(g.transpose(perHead, [0, 2, 1, 3]), [sequences * length, heads * headDim]);
+}
+
+// Far below every score, yet finite: softmax of a row never sees infinity minus infinity.
+const masked = -1e30;
+
+function causalMask(length: number, window: number): Value {
+  const mask = new Float32Array(length * length);
+  for (let query = 0; query < length; query++) {
+    mask.fill(masked, query * length + query + 1, (query + 1) * length);
+    mask.fill(masked, query * length, query * length + Math.max(0, query - window + 1));
+  }
+  return g.constant(mask, [length, length]);
+}

@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import * as g from '../graph/build.js';
+import type { Value } from '../graph/value.js';
+import type { Architecture, Batch, TensorKind, TensorSpec } from './architecture.js';
+import { attend, splitHeads } from './attention.js';
+import { dimension, parseConfig } from './config.js';
+
+/** What the graph of a GPT-2 (Radford et al., 2019) needs to know, from whichever format. */
+export interface Gpt2Shape {
+  readonly layers: number;
+  readonly hidden: number;
+  readonly intermediate: number;
+  readonly heads: number;
+  readonly vocabulary: number;
+  readonly context: number;
+  readonly epsilon: number;
+}
+
+/** @param has tells which tensors the checkpoint holds: that decides on a head of its own */
+export function gpt2(shape: Gpt2Shape, has: (spec: TensorSpec) => boolean): Architecture {
+  const { hidden, intermediate, heads, vocabulary, context, epsilon } = shape;
+
+  const spec = (
+    role: string,
+    huggingface: string,
+    kind: TensorKind,
+    size: readonly number[],
+    block?: number,
+  ): TensorSpec => ({
+    role,
+    ...(block === undefined ? {} : { block }),
+    kind,
+    shape: size,
+    names: {
+      huggingface: block === undefined ? huggingface : `h.${block}.${huggingface}`,
+      gguf: block === undefined ? role : `blk.${block}.${role}`,
+    },
+    ...(kind === 'linear' ? { transposed: true } : {}),
+  });
+  const norm = (role: string, huggingface: string, block?: number) => [
+    spec(`${role}.weight`, `${huggingface}.weight`, 'norm', [hidden], block),
+    spec(`${role}.bias`, `${huggingface}.bias`, 'bias', [hidden], block),
+  ];
+  const layer = (role: string, huggingface: string, out: number, inputs: number, block: number) => [
+    spec(`${role}.weight`, `${huggingface}.weight`, 'linear', [out, inputs], block),
+    spec(`${role}.bias`, `${huggingface}.bias`, 'bias', [out], block),
+  ];
+  const head = spec('output.weight', 'lm_head.weight', 'head', [vocabulary, hidden]);
+  const tied = !has(head);
+  const tensors = [
+    spec('token_embd.weight', 'wte.weight', 'embedding', [vocabulary, hidden]),
+    spec('position_embd.weight', 'wpe.weight', 'position', [context, hidden]),
+    ...Array.from({ length: shape.layers }, (_, block) => [
+      ...norm('attn_norm', 'ln_1', block),
+      ...layer('attn_qkv', 'attn.c_attn', 3 * hidden, hidden, block),
+      ...layer('attn_output', 'attn.c_proj', hidden, hidden, block),
+      ...norm('ffn_norm', 'ln_2', block),
+      ...layer('ffn_up', 'mlp.c_fc', intermediate, hidden, block),
+      ...layer('ffn_down', 'mlp.c_proj', hidden, intermediate, block),
+    ]).flat(),
+    ...norm('output_norm', 'ln_f'),
+    ...(tied ? [] : [head]),
+  ];
+
+  const shapes = new Map(tensors.map(({ role, shape: size }) => [role, size]));
+  const weight = (role: string) => g.input(role, shapes.get(role) ?? []);
+  const linear = (x: Value, role: string) => g.linear(x, weight(`${role}.weight`), weight(`${role}.bias`));
+  const normalise = (x: Value, role: string) =>
+    g.layerNorm(x, weight(`${role}.weight`), weight(`${role}.bias`), epsilon);
+
+  return {
+    modelType: 'gpt2',
+    gguf: 'gpt2',
+    layers: shape.layers,
+    hidden,
+    vocabulary,
+    context,
+    tied,
+    tensors,
+
+    embed(tokens, { sequences, length }: Batch) {
+      const positions = g.slice(weight('position_embd.weight'), 0, 0, length);
+      const x = g.reshape(g.gather(weight('token_embd.weight'), tokens), [sequences, length, hidden]);
+      return g.reshape(g.add(x, positions), [sequences * length, hidden]);
+    },
+
+    block(x, batch) {
+      const qkv = linear(normalise(x, 'attn_norm'), 'attn_qkv');
+      const part = (index: number) =>
+        splitHeads(g.slice(qkv, 1, index * hidden, (index + 1) * hidden), batch, heads);
+      const y = g.add(x, linear(attend(part(0), part(1), part(2)), 'attn_output'));
+      return g.add(y, linear(g.geluTanh(linear(normalise(y, 'ffn_norm'), 'ffn_up')), 'ffn_down'));
+    },
+
+    head: (x) => g.linear(normalise(x, 'output_norm'), weight(tied ? 'token_embd.weight' : 'output.weight')),
+
+    ggufMetadata: () => ({
+      block_count: { type: 'u32', value: shape.layers },
+      context_length: { type: 'u32', value: context },
+      embedding_length: { type: 'u32', value: hidden },
+      feed_forward_length: { type: 'u32', value: intermediate },
+      'attention.head_count': { type: 'u32', value: heads },
+      'attention.layer_norm_epsilon': { type: 'f32', value: epsilon },
+    }),
+
+    ggufExtras: () => [],
+  };
+}
+
+const huggingfaceConfig = z.object({
+  n_layer: dimension,
+  n_embd: dimension,
+  n_inner: dimension.nullish(),
+  n_head: dimension,
+  vocab_size: dimension,
+  n_positions: dimension.default(1024),
+  layer_norm_epsilon: z.number().positive().default(1e-5),
+  activation_function: z.enum(['gelu_new', 'gelu_pytorch_tanh']).default('gelu_new'),
+});
+
+/** Reads a GPT-2 config.json. */
+export function gpt2FromHuggingFace(config: unknown, file: string): Gpt2Shape {
+  const parsed = parseConfig(huggingfaceConfig, config, file);
+  return {
+    layers: parsed.n_layer,
+    hidden: parsed.n_embd,
+    intermediate: parsed.n_inner ?? 4 * parsed.n_embd,
+    heads: parsed.n_head,
+    vocabulary: parsed.vocab_size,
+    context: parsed.n_positions,
+    epsilon: parsed.layer_norm_epsilon,
+  };
+}
+
+const ggufConfig = z.object({
+  'gpt2.block_count': dimension,
+  'gpt2.embedding_length': dimension,
+  'gpt2.feed_forward_length': dimension,
+  'gpt2.attention.head_count': dimension,
+  'gpt2.context_length': dimension,
+  'gpt2.attention.layer_norm_epsilon': z.number().positive(),
+});
+
+/** Reads a GPT-2's GGUF metadata. */
+export function gpt2FromGguf(metadata: unknown, vocabulary: number, file: string): Gpt2Shape {
+  const parsed = parseConfig(ggufConfig, metadata, file);
+  return {
+    layers: parsed['gpt2.block_count'],
+    hidden: parsed['gpt2.embedding_length'],
+    intermediate: parsed['gpt2.feed_forward_length'],
+    heads: parsed['gpt2.attention.head_count'],
+    vocabulary,
+    context: parsed['gpt2.context_length'],
+    epsilon: parsed['gpt2.attention.layer_norm_epsilon'],
+  };
+}

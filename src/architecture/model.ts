@@ -1,0 +1,109 @@
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { TersorError } from '../errors.js';
+import * as g from '../graph/build.js';
+import { compile } from '../graph/program.js';
+import { elements } from '../graph/value.js';
+import { type Architecture, blockTensors, type TensorSpec } from './architecture.js';
+import { gpt2, gpt2FromGguf, gpt2FromHuggingFace } from './gpt2.js';
+import { llama, llamaFromGguf, llamaFromHuggingFace, llamaTypes } from './llama.js';
+import { permuteRows } from './rows.js';
+
+/** Model types that tersor can read. */
+export const supportedTypes: readonly string[] = [...llamaTypes, 'gpt2'];
+
+/** A checkpoint seen through its architecture: weights by what they are, whatever the format calls them. */
+export interface Model {
+  readonly checkpoint: Checkpoint;
+  readonly architecture: Architecture;
+  /** Name of a tensor in the checkpoint. */
+  nameOf(spec: TensorSpec): string;
+  /** One weight in the programs' shape and order. */
+  read(spec: TensorSpec): Promise<Float32Array>;
+  /** All weights of a block (or, without a number, none of a block) by role. */
+  readBlock(block: number | undefined): Promise<Record<string, Float32Array>>;
+}
+
+/**
+ * Recognises the architecture of a checkpoint.
+ * @throws TersorError for an unknown architecture, an incomplete configuration, or tensors that are missing
+ *   or of another shape than the configuration says
+ */
+export async function openModel(checkpoint: Checkpoint): Promise<Model> {
+  const { naming, tensors, path } = checkpoint;
+  // Some exports put everything but the head below this module.
+  const prefix = ['transformer.'].find((name) => tensors.has(`${name}wte.weight`)) ?? '';
+  const nameOf = (spec: TensorSpec) =>
+    naming === 'gguf'
+      ? spec.names.gguf
+      : spec.kind === 'head'
+        ? spec.names.huggingface
+        : prefix + spec.names.huggingface;
+  const architecture = await recognise(checkpoint, (spec) => {
+    const tied = spec.kind === 'head' && naming === 'huggingface' && isTied(checkpoint.metadata);
+    return !tied && tensors.has(nameOf(spec));
+  });
+
+  const stored = (spec: TensorSpec) =>
+    spec.transposed && naming === 'huggingface' ? [...spec.shape].reverse() : spec.shape;
+  for (const spec of architecture.tensors) {
+    const tensor = nameOf(spec);
+    const found = tensors.get(tensor);
+    const remedy = 'check that config.json and the weights belong together and are complete';
+    if (!found) throw new TersorError('the tensor is missing', { file: path, tensor, remedy });
+    if (found.shape.join() !== stored(spec).join()) {
+      const problem = `its shape is [${found.shape}] where the configuration asks for [${stored(spec)}]`;
+      throw new TersorError(problem, { file: path, tensor, remedy });
+    }
+  }
+
+  const read = async (spec: TensorSpec): Promise<Float32Array> => {
+    const { data } = await checkpoint.read(nameOf(spec));
+    if (naming === 'gguf' && spec.interleavedHead) return permuteRows(data, spec, 'to-halves');
+    if (naming === 'huggingface' && spec.transposed) return transpose(data, stored(spec));
+    return data;
+  };
+  return {
+    checkpoint,
+    architecture,
+    nameOf,
+    read,
+    async readBlock(block) {
+      const weights: Record<string, Float32Array> = {};
+      for (const spec of blockTensors(architecture, block)) weights[spec.role] = await read(spec);
+      return weights;
+    },
+  };
+}
+
+const isTied = (config: Readonly<Record<string, unknown>>) =>
+  // GPT-2's configuration class ties unless told otherwise; Llama's does not.
+  config.tie_word_embeddings === true ||
+  (config.tie_word_embeddings === undefined && config.model_type === 'gpt2');
+
+async function recognise(checkpoint: Checkpoint, has: (spec: TensorSpec) => boolean): Promise<Architecture> {
+  const { metadata, path, naming } = checkpoint;
+  const type = naming === 'gguf' ? metadata['general.architecture'] : metadata.model_type;
+  if (typeof type !== 'string' || !supportedTypes.includes(type)) {
+    throw new TersorError(`the architecture ${JSON.stringify(type ?? 'unnamed')} is not supported`, {
+      file: path,
+      remedy: `use one of ${supportedTypes.join(', ')}`,
+    });
+  }
+  if (naming === 'gguf') {
+    const vocabulary = checkpoint.tensors.get('token_embd.weight')?.shape[0] ?? 0;
+    if (type === 'gpt2') return gpt2(gpt2FromGguf(metadata, vocabulary, path), has);
+    const factors = checkpoint.tensors.has('rope_freqs.weight')
+      ? await checkpoint.read('rope_freqs.weight')
+      : undefined;
+    return llama(llamaFromGguf(metadata, vocabulary, factors?.data, path), has);
+  }
+  if (type === 'gpt2') return gpt2(gpt2FromHuggingFace(metadata, path), has);
+  return llama(llamaFromHuggingFace(metadata, path), has);
+}
+
+async function transpose(data: Float32Array, shape: readonly number[]): Promise<Float32Array> {
+  const program = await compile({ y: g.transpose(g.input('x', shape), [1, 0]) });
+  const { y } = await program.run({ x: data });
+  await program.release();
+  return y ?? new Float32Array(elements(shape));
+}
