@@ -1,0 +1,126 @@
+import { TersorError } from '../errors.js';
+import type { Arena, Kernels } from '../kernels/kernels.js';
+import type { Gemm } from '../runtime/gemm.js';
+import type { Matrix } from '../types.js';
+
+/**
+ * A = scale · (L·Lᵀ − damping · I), A symmetric with rows and columns in a chosen order, L lower triangular.
+ * L is kept by block columns: `columns[b]` is row-major with `width` columns, `width` being `blockSize` except
+ * for the last, and holds the rows from `b * blockSize` down. Every tail of it is therefore one piece.
+ */
+export interface Factor {
+  readonly size: number;
+  readonly blockSize: number;
+  readonly columns: readonly Float32Array[];
+  /** The mean of A's diagonal, or 1 when that is zero. */
+  readonly scale: number;
+  readonly damping: number;
+}
+
+interface Tools {
+  readonly kernels: Kernels;
+  readonly gemm: Gemm;
+}
+
+/** Beyond ten times the mean of the diagonal a solver would hardly see the matrix any more. */
+const maximumDamping = 10;
+/** Where retries start when the caller asked for no damping: the least that f32 makes out in large matrices. */
+const minimumDamping = 1e-4;
+
+/**
+ * Factors a damped second moment, multiplying the damping by ten until every pivot is positive.
+ * @param gram symmetric, non-negative diagonal; one of the two triangles is read, its data may live anywhere
+ * @param order position i of the factor is row and column `order[i]` of `gram`; in the kernels' memory
+ * @param damping added to the diagonal, in units of its mean
+ * @param blockSize columns factored at a time, a multiple of eight
+ * @throws TersorError when `gram` has a NaN or an infinity, or no damping helps
+ */
+export async function factorDamped(
+  { kernels, gemm }: Tools,
+  gram: Matrix,
+  order: Int32Array,
+  damping: number,
+  blockSize: number,
+): Promise<Factor> {
+  const scale = meanDiagonal(gram);
+  for (let tried = damping; ; tried = Math.max(tried * 10, minimumDamping)) {
+    const factor = await kernels.scope((arena) =>
+      cholesky({ kernels, gemm }, arena, gram, { order, scale, damping: tried, blockSize }),
+    );
+    if (factor) return factor;
+    if (tried >= maximumDamping) {
+      throw new TersorError('the second moment of the inputs is not positive semi-definite', {
+        remedy: 'calibrate again; if it stays so, report it',
+      });
+    }
+  }
+}
+
+/** The unit in which damping is measured: the mean of the diagonal, or 1 when the inputs never fired. */
+export function meanDiagonal({ rows, data }: Matrix): number {
+  let sum = 0;
+  for (let i = 0; i < rows; i++) sum += data[i * rows + i] ?? 0;
+  if (!Number.isFinite(sum)) throw notFinite();
+  return sum / rows || 1;
+}
+
+const notFinite = () =>
+  new TersorError('the second moment of the inputs contains NaN or infinity', {
+    remedy: 'check the calibration text and the weights of the layers before this one',
+  });
+
+interface Plan {
+  readonly order: Int32Array;
+  readonly scale: number;
+  readonly damping: number;
+  readonly blockSize: number;
+}
+
+/**
+ * Left-looking by block columns, so that each is computed once: gather A's column, subtract what the columns
+ * before give (onnxruntime), factor the square on top and solve the rows below (kernels).
+ * @returns undefined when a pivot is not positive
+ */
+async function cholesky(
+  { kernels, gemm }: Tools,
+  arena: Arena,
+  gram: Matrix,
+  { order, scale, damping, blockSize }: Plan,
+): Promise<Factor | undefined> {
+  const size = gram.rows;
+  const rows = arena.f32(blockSize * size);
+  const panel = arena.f32(blockSize * size);
+  const upper = arena.f32(blockSize * blockSize);
+  const inverse = arena.f32(blockSize);
+  const work = arena.f32(2 * blockSize * blockSize); // doubles
+  const columns: Float32Array[] = [];
+
+  for (let from = 0; from < size; from += blockSize) {
+    const width = Math.min(blockSize, size - from);
+    const height = size - from;
+    for (let c = 0; c < width; c++) {
+      const row = order[from + c] ?? 0;
+      rows.set(gram.data.subarray(row * size, (row + 1) * size), c * size);
+    }
+    if (Number.isNaN(kernels.call('finiteProbe', 0, width * size, rows))) throw notFinite();
+    const positions = order.subarray(from);
+    kernels.parallel('gatherSymmetric', height, panel, width, rows, size, positions, 1 / scale);
+    for (let c = 0; c < width; c++) panel[c * width + c] = (panel[c * width + c] ?? 0) + damping;
+
+    let column = panel.slice(0, height * width);
+    let spare = columns.length > 0 ? new Float32Array(column.length) : column;
+    for (const [b, before] of columns.entries()) {
+      const tail = { data: before.subarray((from - b * blockSize) * blockSize), shape: [height, blockSize] };
+      const head = { data: tail.data.subarray(0, width * blockSize), shape: [width, blockSize] };
+      const add = { data: column, shape: [height, width] };
+      await gemm(tail, head, { transposeB: true, alpha: -1, add, into: spare });
+      [column, spare] = [spare, column];
+    }
+    if (columns.length > 0) panel.set(column);
+    if (kernels.call('factorSquare', panel, width, upper, inverse, work) >= 0) return undefined;
+    kernels.parallel('solvePanel', height - width, panel.subarray(width * width), width, upper, inverse);
+    column.set(panel.subarray(0, column.length));
+    columns.push(column);
+  }
+  return { size, blockSize, columns, scale, damping };
+}
