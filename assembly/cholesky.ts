@@ -4,6 +4,8 @@
 // With four rows of two vectors the accumulators fit the registers.
 const tileRows: i32 = 4;
 const tileColumns: i32 = 8;
+// Rows that share what is loaded of Lᵀ.
+const stripRows: i32 = 16;
 
 /**
  * out[k, c] = scale · rows[c][order[k]] for k in [start, end): one block column of a symmetric matrix in a new
@@ -49,8 +51,8 @@ export function finiteProbe(start: i32, end: i32, x: usize): f32 {
 
 /**
  * Factors the top width × width square of a block column in place, A = L·Lᵀ, in double precision; the strict
- * upper triangle becomes zero. `upper` receives Lᵀ and `inverse` 1 / diag L, both f32; `work` holds width²
- * doubles. Returns the first column whose pivot is not positive and finite, or −1.
+ * upper triangle becomes zero. `upper` receives Lᵀ in tiles for solvePanel and `inverse` 1 / diag L, both f32;
+ * `work` holds width² doubles. Returns the first column whose pivot is not positive and finite, or −1.
  */
 export function factorSquare(block: usize, width: i32, upper: usize, inverse: usize, work: usize): i32 {
   for (let i = 0; i < width; i++) {
@@ -79,7 +81,7 @@ export function factorSquare(block: usize, width: i32, upper: usize, inverse: us
     for (let j = 0; j < width; j++) {
       const value = j <= i ? <f32>load<f64>(work + ((<usize>i * width + j) << 3)) : 0;
       store<f32>(block + ((<usize>i * width + j) << 2), value);
-      store<f32>(upper + ((<usize>j * width + i) << 2), value);
+      store<f32>(tileAt(upper, width, i) + ((<usize>j * tileColumns) << 2), value);
     }
     store<f32>(inverse + ((<usize>i) << 2), <f32>(1 / load<f64>(work + ((<usize>i * width + i) << 3))));
   }
@@ -133,6 +135,12 @@ function finishEntry(row: usize, sums: v128, tail: f64, k: i32, j: i32, factor: 
   store<f64>(at, (load<f64>(at) - sum) * factor);
 }
 
+/** Lᵀ is kept eight columns at a time, so that what a tile needs is one piece: address of (0, column). */
+function tileAt(upper: usize, width: i32, column: i32): usize {
+  const tile = column / tileColumns;
+  return upper + ((<usize>(tile * width * tileColumns + column - tile * tileColumns)) << 2);
+}
+
 /**
  * Solves X·Lᵀ = A in place for the rows [start, end) of `panel`, which holds the rows below the square that
  * factorSquare left behind. `width` is a multiple of eight.
@@ -145,19 +153,27 @@ export function solvePanel(
   upper: usize,
   inverse: usize,
 ): void {
-  let row = start;
-  for (; row + tileRows <= end; row += tileRows) {
-    for (let j = 0; j < width; j += tileColumns) solveTile(panel, width, row, j, upper, inverse);
-  }
-  for (; row < end; row++) {
-    const x = panel + ((<usize>row * width) << 2);
-    for (let j = 0; j < width; j++) {
-      let value = load<f32>(x + ((<usize>j) << 2));
-      for (let m = 0; m < j; m++) {
-        value -= load<f32>(x + ((<usize>m) << 2)) * load<f32>(upper + ((<usize>m * width + j) << 2));
-      }
-      store<f32>(x + ((<usize>j) << 2), value * load<f32>(inverse + ((<usize>j) << 2)));
+  for (let from = start; from < end; from += stripRows) {
+    const to = min(end, from + stripRows);
+    for (let j = 0; j < width; j += tileColumns) {
+      let row = from;
+      for (; row + tileRows <= to; row += tileRows) solveTile(panel, width, row, j, upper, inverse);
+      for (; row < to; row++) solveRow(panel, width, row, j, upper, inverse);
     }
+  }
+}
+
+/** Columns [j, j + 8) of one row. */
+function solveRow(panel: usize, width: i32, row: i32, j: i32, upper: usize, inverse: usize): void {
+  const x = panel + ((<usize>row * width) << 2);
+  for (let column = j; column < j + tileColumns; column++) {
+    const u = tileAt(upper, width, column);
+    const at = x + ((<usize>column) << 2);
+    let value = load<f32>(at);
+    for (let m = 0; m < column; m++) {
+      value -= load<f32>(x + ((<usize>m) << 2)) * load<f32>(u + ((<usize>(m * tileColumns)) << 2));
+    }
+    store<f32>(at, value * load<f32>(inverse + ((<usize>column) << 2)));
   }
 }
 
@@ -180,11 +196,11 @@ function solveTile(panel: usize, width: i32, row: i32, j: i32, upper: usize, inv
   let b2 = v128.load(x2 + left, 16);
   let a3 = v128.load(x3 + left);
   let b3 = v128.load(x3 + left, 16);
-  let u = upper + left;
+  let u = tileAt(upper, width, j);
   for (let at: usize = 0; at < left; at += 4) {
     const ua = v128.load(u);
     const ub = v128.load(u, 16);
-    u += stride;
+    u += tileColumns << 2;
     const v0 = v128.load32_splat(x0 + at);
     a0 = f32x4.sub(a0, f32x4.mul(v0, ua));
     b0 = f32x4.sub(b0, f32x4.mul(v0, ub));
@@ -210,7 +226,7 @@ function solveTile(panel: usize, width: i32, row: i32, j: i32, upper: usize, inv
     const factor = load<f32>(inverse + m);
     const ua = v128.load(u);
     const ub = v128.load(u, 16);
-    u += stride;
+    u += tileColumns << 2;
     for (let x = x0; x <= x3; x += stride) {
       const value = load<f32>(x + m) * factor;
       const splat = f32x4.splat(value);
