@@ -1,0 +1,136 @@
+import { Levels } from './fit-evaluate';
+import { bestOffset, bestScale, search, setGroup, storeHalf, storePower } from './fit-search';
+import {
+  idealGroups,
+  offsetCode,
+  polish,
+  project,
+  scaleCode,
+  setSuperBlock,
+  superOffset,
+  superScale,
+} from './fit-super';
+
+/** Columns without importance count this much of the mean, so that they still get sensible values. */
+const importanceFloor: f32 = 1e-6;
+
+/**
+ * Spreads importances to vectors of four equal lanes, block by block relative to the block's mean; a block
+ * without any importance is treated as uniform.
+ */
+export function spreadImportance(importance: usize, cols: i32, blockSize: i32, into: usize): void {
+  for (let block = 0; block < cols; block += blockSize) {
+    const end = min(cols, block + blockSize);
+    let total: f64 = 0;
+    for (let col = block; col < end; col++) total += <f64>load<f32>(importance + ((<usize>col) << 2));
+    const mean = total / <f64>(end - block);
+    for (let col = block; col < end; col++) {
+      const own = mean > 0 ? <f32>(<f64>load<f32>(importance + ((<usize>col) << 2)) / mean) : 1;
+      v128.store(into + ((<usize>col) << 4), f32x4.splat(max(own, importanceFloor)));
+    }
+  }
+}
+
+/**
+ * Fits one scale (and offset) per group for rows [start, end).
+ * @param weight panel of `cols` columns
+ * @param importance `cols` vectors made by spreadImportance
+ * @param power store scales as powers of two instead of halves
+ * @param scale groups × stride; `offset` likewise
+ * @param scratch 16 bytes per row and column of a group, if the group is copied, which helps the cache; 0: not
+ */
+export function fitDirect(
+  start: i32,
+  end: i32,
+  weight: usize,
+  stride: i32,
+  cols: i32,
+  importance: usize,
+  levels: usize,
+  groupSize: i32,
+  power: i32,
+  scale: usize,
+  offset: usize,
+  scratch: usize,
+): void {
+  const column = (<usize>stride) << 2;
+  const copy = scratch + <usize>start * <usize>groupSize;
+  const group = changetype<Levels>(levels);
+  for (let col = 0; col < cols; col += groupSize) {
+    const n = min(groupSize, cols - col);
+    const w = importance + ((<usize>col) << 4);
+    for (let row = start; row < end; row += 4) {
+      const lane = (<usize>row) << 2;
+      const x = weight + <usize>col * column + lane;
+      if (scratch) {
+        for (let j = 0; j < n; j++) v128.store(copy + ((<usize>j) << 4), v128.load(x + <usize>j * column));
+        setGroup(group, copy, 16, w, n);
+      } else setGroup(group, x, column, w, n);
+      search(Infinity);
+      if (power) storePower();
+      else storeHalf();
+      const at = <usize>(col / groupSize) * column + lane;
+      v128.store(scale + at, bestScale);
+      if (group.affine) v128.store(offset + at, bestOffset);
+    }
+  }
+}
+
+/**
+ * Fits super-block scales (and offsets) in halves and integer ones per group, for rows [start, end).
+ * @param scratch 512 bytes per row, at least for 16 rows
+ * @param scaleLevels the integers a scale may be; `offsetLevels` likewise, 0 without offsets
+ */
+export function fitTwoLevel(
+  start: i32,
+  end: i32,
+  weight: usize,
+  stride: i32,
+  cols: i32,
+  importance: usize,
+  levels: usize,
+  groupSize: i32,
+  blockSize: i32,
+  scaleLevels: usize,
+  offsetLevels: usize,
+  superScales: usize,
+  superOffsets: usize,
+  scaleCodes: usize,
+  offsetCodes: usize,
+  scratch: usize,
+): void {
+  const column = (<usize>stride) << 2;
+  const work = scratch + ((<usize>start) << 9);
+  const groups = blockSize / groupSize;
+  const group = changetype<Levels>(levels);
+  for (let block = 0; block < cols / blockSize; block++) {
+    const w = importance + ((<usize>(block * blockSize)) << 4);
+    for (let row = start; row < end; row += 4) {
+      const lane = (<usize>row) << 2;
+      const x = weight + <usize>(block * blockSize) * column + lane;
+      for (let j = 0; j < blockSize; j++)
+        v128.store(work + ((<usize>j) << 4), v128.load(x + <usize>j * column));
+      setSuperBlock(work, groups, changetype<Levels>(scaleLevels), changetype<Levels>(offsetLevels));
+      idealGroups(group, work, 16, w, groupSize);
+      project();
+      polish(group, work, 16, w, groupSize);
+      v128.store(superScales + <usize>block * column + lane, superScale);
+      if (offsetLevels) v128.store(superOffsets + <usize>block * column + lane, superOffset);
+      for (let g = 0; g < groups; g++) {
+        const at = <usize>(block * groups + g) * <usize>stride + <usize>row;
+        const codes = work + ((<usize>g) << 4);
+        storeBytes(scaleCodes + at, v128.load(codes, scaleCode));
+        if (offsetLevels) storeBytes(offsetCodes + at, v128.load(codes, offsetCode));
+      }
+    }
+  }
+}
+
+/** Stores four whole numbers as bytes, negative ones as two's complement. */
+function storeBytes(into: usize, values: v128): void {
+  const bytes = i8x16.swizzle(
+    i32x4.trunc_sat_f32x4_s(values),
+    i8x16(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+  );
+  v128.store32_lane(into, bytes, 0);
+}

@@ -1,0 +1,178 @@
+import { TersorError } from '../errors.js';
+import type { Arena, Kernels } from '../kernels/kernels.js';
+import type { ScaleStorage } from './gguf.js';
+import type { Levels, Panel, Parameters } from './grid.js';
+
+/** The part of a format that fitting is about. */
+export interface FitFormat {
+  readonly name: string;
+  readonly levels: Levels;
+  readonly blockSize: number;
+  /** `Infinity`: one group per row. */
+  readonly groupSize: number;
+  readonly scale: ScaleStorage;
+}
+
+type Storage<Kind extends ScaleStorage['kind']> = Extract<ScaleStorage, { kind: Kind }>;
+
+/** Beyond this, copying a group into scratch costs more memory than the cache misses it saves. */
+const copiedGroupMaximum = 256;
+/** Rows that may share a thread's scratch; src/kernels hands out rows in multiples of it. */
+const rowQuantum = 16;
+/** Scratch of kernel fitTwoLevel per row: a sixteenth of one thread's. */
+const superBlockScratch = 512;
+
+/**
+ * Fits columns [from, from + weight.cols) of a format, whatever its kind: the work of every `Grid.fit`.
+ * @param importance one non-negative weight per column, in the kernels' memory
+ */
+export async function fitFormat(
+  kernels: Kernels,
+  format: FitFormat,
+  weight: Panel,
+  importance: Float32Array,
+  parameters: Parameters,
+  from: number,
+): Promise<void> {
+  const { scale } = format;
+  if (scale.kind === 'direct')
+    await fitDirect(kernels, { ...format, scale }, weight, importance, parameters, from);
+  if (scale.kind === 'two-level')
+    await fitTwoLevel(kernels, { ...format, scale }, weight, importance, parameters, from);
+}
+
+/**
+ * Fits one storable scale (and offset) per group, minimising `Σ importance · (w − nearest value)²` per group and
+ * row: trial scales around the range-derived one, each refined by weighted least squares for the codes that it
+ * gives, then alternating minimisation, then the best of the storable neighbours. A group without any importance
+ * is fitted as if all its columns mattered alike. Rows are independent: threads do not change the result.
+ */
+export async function fitDirect(
+  kernels: Kernels,
+  format: FitFormat & { readonly scale: Storage<'direct'> },
+  weight: Panel,
+  importance: Float32Array,
+  { scale, offset }: Parameters,
+  from: number,
+): Promise<void> {
+  const { rows, stride, cols, data } = weight;
+  const groupSize = Math.min(format.groupSize, cols);
+  const at = Number.isFinite(format.groupSize) ? (from / groupSize) * stride : 0;
+  await kernels.scope((arena) => {
+    kernels.parallel(
+      'fitDirect',
+      rows,
+      data,
+      stride,
+      cols,
+      spread(kernels, arena, importance, cols, Math.min(format.blockSize, cols)),
+      describeLevels(arena, format.name, format.levels, format.scale.offset),
+      groupSize,
+      format.scale.type === 'e8m0' ? 1 : 0,
+      scale.subarray(at),
+      offset.subarray(at),
+      groupSize > copiedGroupMaximum ? 0 : arena.u8(scratchRows(rows) * groupSize),
+    );
+  });
+}
+
+/**
+ * Fits formats whose scales (and offsets) are small integers per group times a half per block. Writes what is
+ * stored (`superScale`, `superOffset`, `scaleCode`, `offsetCode`) and the effective scales and offsets.
+ */
+export async function fitTwoLevel(
+  kernels: Kernels,
+  format: FitFormat & { readonly scale: Storage<'two-level'> },
+  weight: Panel,
+  importance: Float32Array,
+  parameters: Parameters,
+  from: number,
+): Promise<void> {
+  const { rows, stride, cols, data } = weight;
+  const { blockSize, groupSize, scale } = format;
+  const block = (from / blockSize) * stride;
+  const group = (from / groupSize) * stride;
+  const superScale = storedArray(parameters, 'superScale').subarray(block);
+  const superOffset = scale.offset ? storedArray(parameters, 'superOffset').subarray(block) : 0;
+  const scaleCode = storedArray(parameters, 'scaleCode').subarray(group);
+  const offsetCode = scale.offset ? storedArray(parameters, 'offsetCode').subarray(group) : 0;
+  await kernels.scope((arena) => {
+    kernels.parallel(
+      'fitTwoLevel',
+      rows,
+      data,
+      stride,
+      cols,
+      spread(kernels, arena, importance, cols, blockSize),
+      describeLevels(arena, format.name, format.levels, scale.offset !== undefined),
+      groupSize,
+      blockSize,
+      describeLevels(arena, format.name, integers(scale.scaleMin, scale.scaleMax), false),
+      scale.offset
+        ? describeLevels(arena, format.name, integers(scale.offset.min, scale.offset.max), false)
+        : 0,
+      superScale,
+      superOffset,
+      scaleCode,
+      offsetCode,
+      arena.u8(scratchRows(rows) * superBlockScratch),
+    );
+  });
+  kernels.parallel(
+    'effectiveScales',
+    rows,
+    cols / groupSize,
+    blockSize / groupSize,
+    stride,
+    scale.scaleMin < 0 ? 1 : 0,
+    superScale,
+    superOffset,
+    scaleCode,
+    offsetCode,
+    parameters.scale.subarray(group),
+    parameters.offset.subarray(group),
+  );
+}
+
+const integers = (min: number, max: number): Levels => ({ kind: 'uniform', min, max });
+const scratchRows = (rows: number) => Math.ceil(rows / rowQuantum) * rowQuantum;
+
+function storedArray(parameters: Parameters, name: string): Float32Array | Uint8Array | Uint16Array {
+  const array = parameters.stored[name];
+  if (!array) throw new Error(`parameters without ${name}; make them with the grid's allocate`);
+  return array;
+}
+
+/** Importances as kernels read them: one vector of four equal lanes per column. */
+function spread(
+  kernels: Kernels,
+  arena: Arena,
+  importance: Float32Array,
+  cols: number,
+  blockSize: number,
+): Float32Array {
+  const vectors = arena.f32(4 * cols);
+  kernels.call('spreadImportance', importance, cols, blockSize, vectors);
+  return vectors;
+}
+
+/** Class Levels of assembly/fit-evaluate.ts: min, max, count, affine, then thresholds and steps in four lanes. */
+function describeLevels(arena: Arena, name: string, levels: Levels, affine: boolean): Float32Array {
+  if (levels.kind === 'cast') throw new TersorError(`${name} has no scales to fit`);
+  if (levels.kind === 'uniform') {
+    const description = arena.f32(4);
+    description.set([levels.min, levels.max]);
+    new Int32Array(description.buffer, description.byteOffset, 4).set([0, affine ? 1 : 0], 2);
+    return description;
+  }
+  const { values } = levels;
+  const description = arena.f32(4 + 8 * (values.length - 1));
+  description.set([values[0] ?? 0, values.at(-1) ?? 0]);
+  new Int32Array(description.buffer, description.byteOffset, 4).set([values.length, affine ? 1 : 0], 2);
+  for (let i = 1; i < values.length; i++) {
+    const [below = 0, above = 0] = values.subarray(i - 1, i + 1);
+    description.fill((below + above) / 2, 8 * i - 4, 8 * i);
+    description.fill(above - below, 8 * i, 8 * i + 4);
+  }
+  return description;
+}
