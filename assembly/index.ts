@@ -1,7 +1,13 @@
 // The kernels' entry point: every export here is callable through src/kernels.
 export * from './convert';
 export * from './cholesky';
+export * from './fit';
+export * from './cast';
+export * from './dequantize';
+export { packBlocks, unpackBlocks } from './pack';
+export * from './panel';
 export * from './probe';
+export * from './solve';
 
 /** The first byte that constant data does not use; src/kernels allocates from there. */
 export function heapBase(): usize {

@@ -1,0 +1,68 @@
+import type { Panel } from '../grid/grid.js';
+import type { Matrix } from '../types.js';
+import type { Arena, Kernels } from './kernels.js';
+
+/** Rows of a panel are padded to a multiple of this, so that a SIMD vector holds rows of one column only. */
+const rowPadding = 4;
+
+/** Bytes that pass between JavaScript's memory and the kernels' at a time: they stay in the second-level cache. */
+const slabBytes = 1 << 20;
+
+/** Rows per slab start at multiples of 16, the unit in which kernels share out rows. */
+const slabQuantum = 16;
+
+export const strideOf = (rows: number): number => Math.ceil(rows / rowPadding) * rowPadding;
+
+/** The row ranges [from, to) in which a tensor with this many bytes per row passes between the two memories. */
+export function* slabs(rows: number, rowBytes: number): Generator<{ from: number; to: number }> {
+  const height = slabHeight(rowBytes);
+  for (let from = 0; from < rows; from += height) yield { from, to: Math.min(rows, from + height) };
+}
+
+/** Rows of the largest slab. */
+export const slabHeight = (rowBytes: number): number =>
+  Math.max(1, Math.floor(slabBytes / rowBytes / slabQuantum)) * slabQuantum;
+
+/** True for arrays of an arena, which kernels read where they are. */
+export const inKernelMemory = (array: ArrayBufferView): boolean => array.buffer instanceof SharedArrayBuffer;
+
+/** A zeroed panel. */
+export function createPanel(arena: Arena, rows: number, cols: number): Panel {
+  const stride = strideOf(rows);
+  return { rows, stride, cols, data: arena.f32(cols * stride) };
+}
+
+/** Transposes a row-major matrix (anywhere) into a new panel of the arena. */
+export async function toPanel(kernels: Kernels, arena: Arena, matrix: Matrix): Promise<Panel> {
+  const { rows, cols, data } = matrix;
+  const panel = createPanel(arena, rows, cols);
+  if (inKernelMemory(data)) kernels.parallel('rowsToPanel', rows, cols, panel.stride, data, panel.data);
+  else
+    await kernels.scope((inner) => {
+      const slab = inner.f32(slabHeight(cols * 4) * cols);
+      for (const { from, to } of slabs(rows, cols * 4)) {
+        slab.set(data.subarray(from * cols, to * cols));
+        kernels.parallel('rowsToPanel', to - from, cols, panel.stride, slab, panel.data.subarray(from));
+      }
+    });
+  return panel;
+}
+
+/** Transposes a panel's values (cols × stride) into a row-major matrix: a new one, or `into` (anywhere). */
+export async function fromPanel(
+  kernels: Kernels,
+  panel: Panel,
+  into: Float32Array = new Float32Array(panel.rows * panel.cols),
+): Promise<Matrix> {
+  const { rows, cols, stride, data } = panel;
+  if (inKernelMemory(into)) kernels.parallel('panelToRows', rows, cols, stride, data, into);
+  else
+    await kernels.scope((inner) => {
+      const slab = inner.f32(slabHeight(cols * 4) * cols);
+      for (const { from, to } of slabs(rows, cols * 4)) {
+        kernels.parallel('panelToRows', to - from, cols, stride, data.subarray(from), slab);
+        into.set(slab.subarray(0, (to - from) * cols), from * cols);
+      }
+    });
+  return { rows, cols, data: into };
+}
