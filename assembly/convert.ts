@@ -1,27 +1,19 @@
 // Storage types to f32. Ranges start at multiples of 16 and arrays are padded to 64 bytes, so the SIMD
 // loops may run over the end of their range by less than a vector.
 
-/** f16 to f32: the exponent is rebased by one exact multiplication, which also normalises subnormals. */
+import { fromBrain, fromHalf } from './half';
+
+/** f16 to f32; exact. */
 export function convertF16(start: i32, end: i32, from: usize, to: usize): void {
-  const rebase = f32x4.splat(reinterpret<f32>((127 + 112) << 23)); // 2^112: the biases differ by 127 − 15
-  const magnitudeBits = i32x4.splat(0x7fff);
-  const infinity = i32x4.splat(0x7c00 << 13);
-  const exponentBits = i32x4.splat(0x7f800000);
   for (let i = start; i < end; i += 4) {
-    const half = v128.load_ext<u16>(from + ((<usize>i) << 1));
-    const magnitude = i32x4.shl(v128.and(half, magnitudeBits), 13);
-    const sign = i32x4.shl(v128.andnot(half, magnitudeBits), 16);
-    const special = v128.and(i32x4.ge_s(magnitude, infinity), exponentBits);
-    const value = v128.or(f32x4.mul(magnitude, rebase), v128.or(sign, special));
-    v128.store(to + ((<usize>i) << 2), value);
+    v128.store(to + ((<usize>i) << 2), fromHalf(v128.load_ext<u16>(from + ((<usize>i) << 1))));
   }
 }
 
-/** bf16 to f32: the upper half of the bits. */
+/** bf16 to f32; exact. */
 export function convertBf16(start: i32, end: i32, from: usize, to: usize): void {
   for (let i = start; i < end; i += 4) {
-    const half = v128.load_ext<u16>(from + ((<usize>i) << 1));
-    v128.store(to + ((<usize>i) << 2), i32x4.shl(half, 16));
+    v128.store(to + ((<usize>i) << 2), fromBrain(v128.load_ext<u16>(from + ((<usize>i) << 1))));
   }
 }
 
@@ -64,7 +56,7 @@ export function convertU64(start: i32, end: i32, from: usize, to: usize): void {
 
 function convert<T>(start: i32, end: i32, from: usize, to: usize): void {
   for (let i = start; i < end; i++) {
-    store<f32>(to + ((<usize>i) << 2), <f32>load<T>(from + (<usize>i) * sizeof<T>()));
+    store<f32>(to + ((<usize>i) << 2), <f32>load<T>(from + <usize>i * sizeof<T>()));
   }
 }
 

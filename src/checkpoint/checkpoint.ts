@@ -40,5 +40,10 @@ export interface Checkpoint {
    * @throws TersorError when the name is unknown, the file is shorter than its header says, or a value is NaN or infinite
    */
   read(name: string): Promise<Tensor>;
+  /**
+   * Reads rows [from, to) along the outermost dimension, as `read` does: embeddings can be too large to hold.
+   * @throws TersorError as `read` does; RangeError when there are no such rows
+   */
+  readRows(name: string, from: number, to: number): Promise<Tensor>;
   close(): Promise<void>;
 }

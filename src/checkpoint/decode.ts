@@ -1,0 +1,136 @@
+import { TersorError } from '../errors.js';
+import { findGrid } from '../grid/index.js';
+import type { Kernels } from '../kernels/kernels.js';
+import { fromPanel, slabHeight, slabs } from '../kernels/panel.js';
+import type { TensorInfo } from './checkpoint.js';
+import type { RangedFile } from './file.js';
+
+/** A tensor whose rows lie one after another in a file. */
+export interface StoredTensor extends TensorInfo {
+  readonly file: RangedFile;
+  /** Where its first byte lies. */
+  readonly offset: number;
+}
+
+/** Storage types of one value each: bytes, and the kernel that makes f32 of them. */
+const scalars = new Map<string, { readonly bytes: number; readonly kernel?: string }>([
+  ['f32', { bytes: 4 }],
+  ['f16', { bytes: 2, kernel: 'convertF16' }],
+  ['bf16', { bytes: 2, kernel: 'convertBf16' }],
+  ['f64', { bytes: 8, kernel: 'convertF64' }],
+  ['i8', { bytes: 1, kernel: 'convertI8' }],
+  ['u8', { bytes: 1, kernel: 'convertU8' }],
+  ['bool', { bytes: 1, kernel: 'convertU8' }],
+  ['i16', { bytes: 2, kernel: 'convertI16' }],
+  ['u16', { bytes: 2, kernel: 'convertU16' }],
+  ['i32', { bytes: 4, kernel: 'convertI32' }],
+  ['u32', { bytes: 4, kernel: 'convertU32' }],
+  ['i64', { bytes: 8, kernel: 'convertI64' }],
+  ['u64', { bytes: 8, kernel: 'convertU64' }],
+]);
+
+/** Bytes of one value of a scalar type, or undefined for any other type. */
+export const scalarBytes = (type: string): number | undefined => scalars.get(type)?.bytes;
+
+export const product = (factors: readonly number[]): number => factors.reduce((all, one) => all * one, 1);
+
+/**
+ * Rows [from, to) of a tensor along its outermost dimension, decoded to f32 in slabs: it takes little memory
+ * beside the result.
+ * @throws TersorError when the file is too short or a value is NaN or infinite
+ */
+export async function decodeRows(
+  kernels: Kernels,
+  tensor: StoredTensor,
+  from: number,
+  to: number,
+): Promise<Float32Array> {
+  if (scalars.has(tensor.type)) return decodeScalars(kernels, tensor, from, to);
+  // Blocks lie along the innermost dimension; those of a vector do not end where a range does.
+  if (tensor.shape.length < 2) {
+    const whole = { ...tensor, shape: [1, ...tensor.shape] };
+    return (await decodeBlocks(kernels, whole, 0, 1)).slice(from, to);
+  }
+  return decodeBlocks(kernels, tensor, from, to);
+}
+
+function decodeScalars(
+  kernels: Kernels,
+  tensor: StoredTensor,
+  fromRow: number,
+  toRow: number,
+): Promise<Float32Array> {
+  const rowLength = product(tensor.shape.slice(1));
+  const first = fromRow * rowLength;
+  const values = new Float32Array((toRow - fromRow) * rowLength);
+  const { bytes: size = 0, kernel } = scalars.get(tensor.type) ?? {};
+  return kernels.scope(async (arena) => {
+    const decoded = arena.f32(Math.min(slabHeight(4), values.length));
+    const stored = kernel ? arena.u8(decoded.length * size) : bytesOf(decoded);
+    for (const { from, to } of slabs(values.length, 4)) {
+      const part = stored.subarray(0, (to - from) * size);
+      await tensor.file.read(tensor.offset + (first + from) * size, part, tensor.name);
+      if (kernel) kernels.parallel(kernel, to - from, stored, decoded);
+      const bad = kernels.call('firstNotFinite', decoded, to - from);
+      if (bad >= 0) throw notFinite(tensor, first + from + bad, decoded[bad]);
+      values.set(decoded.subarray(0, to - from), from);
+    }
+    return values;
+  });
+}
+
+async function decodeBlocks(
+  kernels: Kernels,
+  tensor: StoredTensor,
+  fromRow: number,
+  toRow: number,
+): Promise<Float32Array> {
+  const grid = findGrid(tensor.type);
+  const cols = tensor.shape.at(-1) ?? 1;
+  const matrixRows = product(tensor.shape.slice(1, -1));
+  const first = fromRow * matrixRows;
+  const rows = (toRow - fromRow) * matrixRows;
+  const rowBytes = grid.bytes(1, cols);
+  const values = new Float32Array(rows * cols);
+  for (const { from, to } of slabs(rows, cols * 4)) {
+    const bytes = new Uint8Array((to - from) * rowBytes);
+    await tensor.file.read(tensor.offset + (first + from) * rowBytes, bytes, tensor.name);
+    await kernels.scope(async (arena) => {
+      const { stride, values: data } = await grid.unpack(kernels, arena, bytes, to - from, cols);
+      const bad = kernels.call('firstNotFinite', data, data.length);
+      if (bad >= 0) {
+        const [row, col] = [first + from + (bad % stride), Math.floor(bad / stride)];
+        throw notFinite(tensor, row * cols + col, data[bad]);
+      }
+      await fromPanel(
+        kernels,
+        { rows: to - from, stride, cols, data },
+        values.subarray(from * cols, to * cols),
+      );
+    });
+  }
+  return values;
+}
+
+/** @param index of the value in row-major order */
+function notFinite(tensor: StoredTensor, index: number, value: number | undefined): TersorError {
+  const kind = Number.isNaN(value) ? 'NaN' : 'infinite';
+  return new TersorError(`the value at [${position(tensor.shape, index)}] is ${kind}`, {
+    file: tensor.file.path,
+    tensor: tensor.name,
+    remedy: 'the checkpoint is damaged or its training failed: get another one',
+  });
+}
+
+/** Index along every dimension of the value with the given index in row-major order. */
+function position(shape: readonly number[], index: number): number[] {
+  const indices: number[] = [];
+  let rest = index;
+  for (const size of shape.toReversed()) {
+    indices.unshift(rest % size);
+    rest = Math.floor(rest / size);
+  }
+  return indices;
+}
+
+const bytesOf = (values: Float32Array) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

@@ -1,0 +1,106 @@
+import { dirname } from 'node:path';
+import { TersorError } from '../errors.js';
+import { ggufFormats } from '../grid/gguf.js';
+import type { Kernels } from '../kernels/kernels.js';
+import type { Checkpoint } from './checkpoint.js';
+import { product, type StoredTensor, scalarBytes } from './decode.js';
+import { getIntact, type RangedFile, withFiles } from './file.js';
+import { type GgufHeader, type GgufTensorHeader, readGgufHeader } from './gguf-header.js';
+import { storedCheckpoint } from './stored.js';
+
+/** Types by their number in `enum ggml_type`: those of the grids, and numbers that are no weights. */
+const typeNames = new Map<number, string>([
+  ...Object.values(ggufFormats).map(({ type, name }): [number, string] => [type, name]),
+  [24, 'i8'],
+  [25, 'i16'],
+  [26, 'i32'],
+  [27, 'i64'],
+  [28, 'f64'],
+]);
+
+const blockFormats = new Map(Object.values(ggufFormats).map((format) => [format.name as string, format]));
+
+const defaultAlignment = 32;
+
+/**
+ * Opens a GGUF file. Tensors keep their names; shapes are turned around to have the outermost dimension first.
+ * @throws TersorError when the file is damaged, truncated, a part of a split one, or has types nobody can decode
+ */
+export async function openGguf(path: string, kernels?: Kernels): Promise<Checkpoint> {
+  return withFiles(async (open) => {
+    const file = await open(path);
+    const header = await readGgufHeader(file);
+    const parts = header.metadata['split.count'];
+    if (typeof parts === 'number' && parts > 1) {
+      const remedy = 'join them with llama-gguf-split --merge';
+      throw new TersorError(`is one of ${parts} parts of a model`, { file: path, remedy });
+    }
+    return storedCheckpoint(
+      {
+        path,
+        format: 'gguf',
+        naming: 'gguf',
+        metadata: header.metadata,
+        folder: dirname(path),
+        files: [file],
+        tensors: locate(file, header),
+      },
+      kernels,
+    );
+  });
+}
+
+function locate(file: RangedFile, header: GgufHeader): StoredTensor[] {
+  const alignment = header.metadata['general.alignment'] ?? defaultAlignment;
+  if (typeof alignment !== 'number' || !(alignment > 0) || alignment % 8 !== 0) {
+    throw new TersorError(`has the impossible alignment ${alignment}`, {
+      file: file.path,
+      remedy: getIntact,
+    });
+  }
+  const start = Math.ceil(header.bytes / alignment) * alignment;
+  const tensors = header.tensors
+    .map((tensor) => locateTensor(file, tensor, start))
+    .sort((a, b) => a.offset - b.offset || a.bytes - b.bytes);
+  const names = new Set<string>();
+  let previous: StoredTensor | undefined;
+  for (const tensor of tensors) {
+    const { name, offset } = tensor;
+    const where = { file: file.path, tensor: name, remedy: getIntact };
+    if (names.has(name)) throw new TersorError('occurs twice', where);
+    if (previous && offset < previous.offset + previous.bytes) {
+      throw new TersorError(`overlaps ${previous.name}`, where);
+    }
+    names.add(name);
+    previous = tensor;
+  }
+  return tensors;
+}
+
+function locateTensor(file: RangedFile, tensor: GgufTensorHeader, start: number): StoredTensor {
+  const { name, dimensions } = tensor;
+  const where = { file: file.path, tensor: name };
+  const damaged = (problem: string) => new TersorError(problem, { ...where, remedy: getIntact });
+  const type = typeNames.get(tensor.type);
+  if (!type) {
+    const remedy = `requantize it to one of ${[...typeNames.values()].join(', ')}`;
+    throw new TersorError(`has the unknown type ${tensor.type}`, { ...where, remedy });
+  }
+  const { blockSize, blockBytes } = blockFormats.get(type) ?? {
+    blockSize: 1,
+    blockBytes: scalarBytes(type) ?? 0,
+  };
+  const elements = product(dimensions);
+  if (!Number.isSafeInteger(elements)) throw damaged(`has the impossible shape [${dimensions}]`);
+  const rowLength = dimensions[0] ?? 1;
+  if (rowLength % blockSize !== 0) {
+    throw damaged(`has rows of ${rowLength} values, which blocks of ${blockSize} (${type}) do not divide`);
+  }
+  const bytes = (elements / blockSize) * blockBytes;
+  const offset = start + tensor.offset;
+  if (offset + bytes > file.size) {
+    const problem = `reaches to byte ${offset + bytes}, but the file ends at byte ${file.size}; it is truncated`;
+    throw damaged(problem);
+  }
+  return { name, shape: dimensions.toReversed(), type, bytes, file, offset };
+}

@@ -1,0 +1,158 @@
+import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { HubApiError, type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
+import { TersorError } from '../errors.js';
+import type { Progress } from '../types.js';
+import { type HubFile, reasonOf, resumeDownload } from './download.js';
+import { configName, indexName, readIndex, weightsName } from './safetensors.js';
+
+export interface HubId {
+  /** `owner/name`. */
+  readonly name: string;
+  /** Branch, tag or commit. */
+  readonly revision: string;
+}
+
+export interface DownloadOptions {
+  /** Where downloaded models stay; `~/.cache/tersor/hub` by default. */
+  readonly cacheFolder?: string | undefined;
+  /** Another hub than https://huggingface.co. */
+  readonly hubUrl?: string | undefined;
+  /** Token for private and gated models. */
+  readonly accessToken?: string | undefined;
+  /** Told how many of all the bytes to fetch are there. */
+  readonly progress?: Progress | undefined;
+}
+
+const defaultHub = 'https://huggingface.co';
+const commitPattern = /^[0-9a-f]{40}$/;
+/** What a checkpoint needs besides weights. */
+const companions =
+  /^((generation_)?config|special_tokens_map|added_tokens|vocab)\.json$|^tokenizer[\w.-]*$|^merges\.txt$|^chat_template\.jinja$/;
+
+/** The parts of `owner/name` or `owner/name@revision`; undefined for anything else, file names included. */
+export function parseHubId(model: string): HubId | undefined {
+  const [, name, revision = 'main'] = /^(\w[\w.-]*\/\w[\w.-]*)(?:@(\w[\w./-]*))?$/.exec(model) ?? [];
+  const isFile = /\.(gguf|safetensors|bin|onnx|pt|pth|ckpt|json)$/.test(model);
+  return name && !isFile ? { name, revision } : undefined;
+}
+
+/**
+ * Fetches what a checkpoint consists of into the cache: configuration, tokenizer, safetensors. A complete model
+ * lies under its commit; until then its folder ends in `.partial`, and a later call goes on where this one
+ * stopped. Without a full commit as revision the hub is asked every time which commit is meant.
+ * @returns the folder
+ * @throws TersorError when there is no such model, it has no safetensors, or the download fails
+ */
+export async function downloadModel(id: HubId, options: DownloadOptions = {}): Promise<string> {
+  const cacheFolder = options.cacheFolder ?? join(homedir(), '.cache', 'tersor', 'hub');
+  const cache = join(cacheFolder, id.name.replace('/', '--'));
+  if (commitPattern.test(id.revision) && (await exists(join(cache, id.revision)))) {
+    return join(cache, id.revision);
+  }
+  const hubUrl = options.hubUrl ?? defaultHub;
+  const access = { hubUrl, ...(options.accessToken ? { accessToken: options.accessToken } : {}) };
+  const ask = <T>(question: Promise<T>) => answered(question, id, hubUrl, cache);
+
+  const { sha: commit } = await ask(modelInfo({ ...access, ...id, additionalFields: ['sha'] }));
+  if (!commitPattern.test(commit)) {
+    const problem = `names ${JSON.stringify(commit)} as the commit of ${id.name}`;
+    throw new TersorError(problem, { file: hubUrl, remedy: 'check the address of the hub' });
+  }
+  const folder = join(cache, commit);
+  if (await exists(folder)) return folder;
+
+  const entries = await ask(filesOf(listFiles({ ...access, repo: id.name, revision: commit })));
+  const source = { ...access, repo: id.name, revision: commit };
+  const find = (name: string): HubFile => ({ ...source, ...findFile(entries, name, `${hubUrl}/${id.name}`) });
+  const sharded = !entries.has(weightsName) && entries.has(indexName);
+  const names = [configName, sharded ? indexName : weightsName];
+  names.push(...[...entries.keys()].filter((name) => companions.test(name) && name !== configName));
+  const wanted = names.map(find);
+
+  const partial = `${folder}.partial`;
+  try {
+    await mkdir(partial, { recursive: true });
+    if (sharded) {
+      await resumeDownload(find(indexName), partial);
+      const shards = await readIndex(join(partial, indexName));
+      wanted.push(...[...shards.keys()].map(find));
+    }
+    await downloadAll(wanted, partial, options.progress);
+    await rename(partial, folder);
+  } catch (cause) {
+    if (cause instanceof TersorError) throw cause;
+    throw new TersorError(`the download of ${id.name} stopped: ${reasonOf(cause)}`, {
+      file: partial,
+      remedy: 'see that there is room and permission, and run the command again to go on',
+      cause,
+    });
+  }
+  return folder;
+}
+
+async function filesOf(listing: AsyncIterable<ListFileEntry>): Promise<Map<string, ListFileEntry>> {
+  const entries = new Map<string, ListFileEntry>();
+  for await (const entry of listing) if (entry.type === 'file') entries.set(entry.path, entry);
+  return entries;
+}
+
+function findFile(entries: ReadonlyMap<string, ListFileEntry>, name: string, file: string): ListFileEntry {
+  const entry = entries.get(name);
+  if (entry) return entry;
+  const pickled = [...entries.keys()].some((path) => /\.(bin|pt|pth|ckpt)$/.test(path));
+  throw new TersorError(`has no ${name}`, {
+    file,
+    remedy: pickled
+      ? 'its weights are Python pickles, which can run any code when read: look for a safetensors version'
+      : 'choose a model in the transformers format',
+  });
+}
+
+async function downloadAll(files: readonly HubFile[], folder: string, progress?: Progress): Promise<void> {
+  const total = files.reduce((sum, file) => sum + file.size, 0);
+  let before = 0;
+  for (const file of files) {
+    await resumeDownload(file, folder, (bytes) => progress?.('download', before + bytes, total));
+    before += file.size;
+  }
+}
+
+/** The hub's refusals, and its silence, as errors that say what to do. */
+async function answered<T>(question: Promise<T>, id: HubId, hubUrl: string, cache: string): Promise<T> {
+  try {
+    return await question;
+  } catch (cause) {
+    const file = `${id.name}@${id.revision}`;
+    const status = cause instanceof HubApiError ? cause.statusCode : undefined;
+    if (status === 401 || status === 404) {
+      const problem = `there is neither such a path nor such a model on ${hubUrl}`;
+      throw new TersorError(problem, {
+        file,
+        remedy: 'check the name; private models need an access token',
+        cause,
+      });
+    }
+    if (status === 403) {
+      const remedy = `accept its conditions on ${hubUrl}/${id.name} and give an access token`;
+      throw new TersorError('the model is gated', { file, remedy, cause });
+    }
+    if (status !== undefined) {
+      throw new TersorError(`${hubUrl} answers with status ${status}`, {
+        file,
+        remedy: 'try again later',
+        cause,
+      });
+    }
+    const copy = (await readdir(cache).catch(() => [])).find((name) => commitPattern.test(name));
+    const remedy = copy ? `check the network, or give the copy ${join(cache, copy)}` : 'check the network';
+    throw new TersorError(`${hubUrl} cannot be asked: ${reasonOf(cause)}`, { file, remedy, cause });
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );

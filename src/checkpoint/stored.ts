@@ -1,0 +1,69 @@
+import { TersorError } from '../errors.js';
+import { createKernels, type Kernels } from '../kernels/kernels.js';
+import type { Checkpoint, TensorInfo } from './checkpoint.js';
+import { decodeRows, type StoredTensor } from './decode.js';
+import type { RangedFile } from './file.js';
+
+/** What a reader of headers found out: a checkpoint without the means to decode it. */
+export interface Stored extends Omit<Checkpoint, 'tensors' | 'bytes' | 'read' | 'readRows' | 'close'> {
+  readonly files: readonly RangedFile[];
+  readonly tensors: readonly StoredTensor[];
+}
+
+/**
+ * The checkpoint that consists of stored tensors.
+ * @param kernels decode in these kernels' memory, which nothing else may use during a read; by default the
+ *   checkpoint has kernels of its own, so that reads may go on while others are at work
+ */
+export function storedCheckpoint(stored: Stored, kernels?: Kernels): Checkpoint {
+  const { files, tensors, ...rest } = stored;
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  let own: Promise<Kernels> | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+
+  const find = (name: string): StoredTensor => {
+    const tensor = byName.get(name);
+    if (tensor) return tensor;
+    throw new TersorError('there is no such tensor', {
+      file: rest.path,
+      tensor: name,
+      remedy: 'list what is there with tersor inspect',
+    });
+  };
+  // One at a time: the kernels' memory is a stack.
+  const decode = (tensor: StoredTensor, from: number, to: number) => {
+    const result = last.then(async () => {
+      own ??= kernels ? Promise.resolve(kernels) : createKernels();
+      return decodeRows(await own, tensor, from, to);
+    });
+    last = result.catch(() => {});
+    return result;
+  };
+
+  return {
+    ...rest,
+    tensors: new Map(
+      tensors.map(({ name, shape, type, bytes }): [string, TensorInfo] => [
+        name,
+        { name, shape, type, bytes },
+      ]),
+    ),
+    bytes: files.reduce((sum, file) => sum + file.size, 0),
+    async read(name) {
+      const tensor = find(name);
+      return { shape: tensor.shape, data: await decode(tensor, 0, tensor.shape[0] ?? 1) };
+    },
+    async readRows(name, from, to) {
+      const tensor = find(name);
+      const [rows = 1, ...inner] = tensor.shape;
+      if (!(Number.isInteger(from) && Number.isInteger(to) && 0 <= from && from <= to && to <= rows)) {
+        throw new RangeError(`rows ${from} to ${to} of ${name}, which has ${rows}`);
+      }
+      return { shape: [to - from, ...inner], data: await decode(tensor, from, to) };
+    },
+    async close() {
+      await last;
+      await Promise.all(files.map((file) => file.close()));
+    },
+  };
+}
