@@ -1,0 +1,72 @@
+import { TersorError } from '../errors.js';
+import { predictWithLlama } from '../evaluation/llama.js';
+import { predict } from '../evaluation/predictor.js';
+import { score } from '../evaluation/score.js';
+import { type Summary, summarise } from '../evaluation/summary.js';
+import { chunk, readText } from '../text/corpus.js';
+import type { Hooks } from './hooks.js';
+import { type WorkshopOptions, withWorkshop } from './workshop.js';
+
+export interface EvaluateOptions extends WorkshopOptions {
+  readonly model: string;
+  /** The original, to compare with. */
+  readonly against?: string;
+  /** A text file that calibration has not seen. */
+  readonly text: string;
+  readonly context?: number;
+  /** Tokens of text at most; the second half of each context is scored. */
+  readonly tokens?: number;
+  /** Whose arithmetic runs the model; the reference is always tersor's. */
+  readonly runtime?: 'tersor' | 'llama.cpp';
+}
+
+export interface Evaluation extends Summary {
+  readonly bytes: number;
+  readonly reference?: { readonly perplexity: number; readonly bytes: number };
+}
+
+const defaultContext = 512;
+const defaultTokens = 20480;
+
+/** Perplexity of a model on a text and, with `against`, its divergence from the original. */
+export function evaluate(options: EvaluateOptions, hooks: Hooks = {}): Promise<Evaluation> {
+  return withWorkshop(options, hooks, async (shop) => {
+    const model = await shop.open(options.model);
+    const against = options.against ? await shop.open(options.against) : undefined;
+    if (against && against.architecture.vocabulary !== model.architecture.vocabulary) {
+      throw new TersorError('the two models have different vocabularies and cannot be compared', {
+        file: model.checkpoint.path,
+        remedy: 'compare a model with its own original',
+      });
+    }
+    // The original's tokenizer counts: a compressed file may have lost nothing but the original defines the text.
+    const tokenizer = await shop.tokenizer(against ?? model);
+    const context = options.context ?? Math.min(defaultContext, model.architecture.context);
+    const sequences = chunk(tokenizer, await readText(options.text), context, options.text).slice(
+      0,
+      Math.max(1, Math.floor((options.tokens ?? defaultTokens) / context)),
+    );
+    const settings = { ...shop, ...hooks };
+    const expected = against && (await predict(against, sequences, settings));
+    if (options.runtime === 'llama.cpp' && model.checkpoint.format !== 'gguf') {
+      throw new TersorError('llama.cpp runs GGUF files only', {
+        file: model.checkpoint.path,
+        remedy: 'compress it to a .gguf first, or leave --runtime out',
+      });
+    }
+    const actual =
+      options.runtime === 'llama.cpp'
+        ? await predictWithLlama(model.checkpoint.path, sequences, shop)
+        : await predict(model, sequences, settings);
+    const summary = summarise(await score(sequences, actual, expected, settings));
+    await actual.release();
+    await expected?.release();
+    return {
+      ...summary,
+      bytes: model.checkpoint.bytes,
+      ...(summary.reference && against
+        ? { reference: { ...summary.reference, bytes: against.checkpoint.bytes } }
+        : {}),
+    } as Evaluation;
+  });
+}

@@ -1,0 +1,58 @@
+import { type WorkshopOptions, withWorkshop } from './workshop.js';
+
+export interface InspectOptions extends WorkshopOptions {
+  readonly model: string;
+}
+
+export interface Inspection {
+  readonly path: string;
+  readonly format: string;
+  readonly architecture: string;
+  readonly parameters: number;
+  readonly bytes: number;
+  readonly bitsPerWeight: number;
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly type: string;
+    readonly shape: readonly number[];
+    readonly bytes: number;
+  }[];
+  /** Scalars of config.json or of the GGUF header. */
+  readonly metadata: Readonly<Record<string, string | number | boolean>>;
+  /** What tersor wrote into the file when it made it. */
+  readonly provenance?: Readonly<Record<string, string>>;
+}
+
+const provenancePrefix = 'tersor.';
+
+/** What is inside a model, from its headers alone. */
+export function inspect(options: InspectOptions): Promise<Inspection> {
+  return withWorkshop({ ...options, threads: 1 }, {}, async (shop) => {
+    const { checkpoint, architecture } = await shop.open(options.model);
+    const tensors = [...checkpoint.tensors.values()];
+    const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    const stored = tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+    const scalars = Object.entries(checkpoint.metadata).filter(
+      (entry): entry is [string, string | number | boolean] =>
+        ['string', 'number', 'boolean'].includes(typeof entry[1]),
+    );
+    const own = scalars.filter(([key]) => key.startsWith(provenancePrefix));
+    return {
+      path: checkpoint.path,
+      format: checkpoint.format,
+      architecture: architecture.modelType,
+      parameters,
+      bytes: checkpoint.bytes,
+      bitsPerWeight: (8 * stored) / parameters,
+      tensors: tensors.map(({ name, type, shape, bytes }) => ({ name, type, shape, bytes })),
+      metadata: Object.fromEntries(scalars.filter(([key]) => !key.startsWith(provenancePrefix))),
+      ...(own.length > 0
+        ? {
+            provenance: Object.fromEntries(
+              own.map(([key, value]) => [key.slice(provenancePrefix.length), String(value)]),
+            ),
+          }
+        : {}),
+    };
+  });
+}

@@ -1,0 +1,33 @@
+import type { WorkshopOptions } from './workshop.js';
+
+/** Gives the tensors whose name (GGUF's or Hugging Face's) matches a type of their own. */
+export interface Override {
+  readonly pattern: RegExp;
+  readonly type: string;
+}
+
+export interface CompressOptions extends WorkshopOptions {
+  /** A Hugging Face directory, a hub id, a `.gguf`, or a llama2.c `.bin`. */
+  readonly model: string;
+  /** The file to write. */
+  readonly output: string;
+  /** Type of the linear layers of all blocks; without one a sensible type is chosen. */
+  readonly type?: string;
+  /** Type of the embedding and the output head. */
+  readonly embeddingType?: string;
+  readonly overrides?: readonly Override[];
+  /** Type for tensors whose rows the wanted type does not divide; without one the job stops before it starts. */
+  readonly fallback?: string;
+  readonly solver?: string;
+  readonly solverOptions?: Readonly<Record<string, unknown>>;
+  /** Text file to calibrate on; without one a built-in text is used. */
+  readonly calibration?: string;
+  /** Calibration tokens at most. */
+  readonly tokens?: number;
+  /** Length of calibration sequences. */
+  readonly context?: number;
+  /** Whether a block is calibrated on what the compressed blocks before it put out, or the original ones. */
+  readonly prefix?: 'compressed' | 'original';
+  /** Chooses the calibration sequences when there are more than are used. */
+  readonly seed?: number;
+}

@@ -1,0 +1,124 @@
+import type { TensorSpec } from '../architecture/architecture.js';
+import type { Model } from '../architecture/model.js';
+import { TersorError } from '../errors.js';
+import type { Grid } from '../grid/grid.js';
+import { findGrid } from '../grid/index.js';
+import type { CompressOptions } from './options.js';
+
+/** What will become of one tensor. */
+export interface PlannedTensor {
+  /** GGUF's name. */
+  readonly name: string;
+  readonly type: string;
+  /** What was asked for; differs from `type` where a fallback stepped in. */
+  readonly requestedType: string;
+  readonly bytes: number;
+  readonly elements: number;
+  /** Why the requested type cannot hold it. */
+  readonly reason?: string;
+}
+
+/** A planned tensor with what it takes to carry the plan out. */
+export interface Assignment extends PlannedTensor {
+  readonly spec: TensorSpec;
+  readonly grid: Grid;
+}
+
+/** Everything about the file to come that is known before work starts. */
+export interface Plan {
+  readonly model: string;
+  readonly architecture: string;
+  readonly tensors: readonly PlannedTensor[];
+  /** Tensors that the requested type cannot hold while no fallback is given. */
+  readonly problems: readonly PlannedTensor[];
+  /** Exact size of the file. */
+  readonly bytes: number;
+  readonly originalBytes: number;
+  readonly bitsPerWeight: number;
+}
+
+/** A type is chosen for every tensor; nothing is silently changed. */
+export function assign(model: Model, types: RequestedTypes, options: CompressOptions): Assignment[] {
+  const { overrides = [], fallback } = options;
+  const unused = new Set(overrides);
+  const assignments = model.architecture.tensors.map((spec): Assignment => {
+    const [rows = 1, cols = rows] = spec.shape.length === 1 ? [1, spec.shape[0]] : spec.shape;
+    const override = overrides.findLast(({ pattern }) =>
+      Object.values(spec.names).some((name) => pattern.test(name)),
+    );
+    if (override) unused.delete(override);
+    const requestedType = override?.type ?? types[spec.kind] ?? 'f32';
+    const requested = grid(requestedType);
+    const reason = obstacle(requested, spec);
+    const replacement = reason && fallback ? grid(fallback) : requested;
+    const stillWrong = obstacle(replacement, spec);
+    if (reason && fallback && stillWrong) {
+      throw new TersorError(`the fallback ${fallback} does not fit either: ${stillWrong}`, {
+        file: model.checkpoint.path,
+        tensor: spec.names.gguf,
+        remedy: 'choose another --fallback, such as q8_0 or f16',
+      });
+    }
+    return {
+      spec,
+      grid: replacement,
+      name: spec.names.gguf,
+      type: replacement.name,
+      requestedType,
+      bytes: stillWrong ? 0 : replacement.bytes(rows, cols),
+      elements: rows * cols,
+      ...(reason ? { reason } : {}),
+    };
+  });
+  const [stray] = unused;
+  if (stray) {
+    throw new TersorError(`--override ${stray.pattern.source}=${stray.type} matches no tensor`, {
+      file: model.checkpoint.path,
+      remedy: 'see tersor inspect for the names',
+    });
+  }
+  return assignments;
+}
+
+/** Type by kind of tensor; kinds that are not named stay f32. */
+export type RequestedTypes = Readonly<Partial<Record<TensorSpec['kind'], string>>>;
+
+/** What the options ask for, with the defaults of the command line. */
+export function requestedTypes(
+  model: Model,
+  options: CompressOptions,
+  warn?: (line: string) => void,
+): RequestedTypes {
+  const linear = options.type ?? chooseType(model);
+  if (!options.type) warn?.(`no --type given: taking ${linear}`);
+  const embedding = options.embeddingType ?? embeddingType(model, linear);
+  return { linear, embedding, head: embedding };
+}
+
+/** About 4.5 bits per weight, in the best format whose blocks divide every row. */
+function chooseType(model: Model): string {
+  const rows = model.architecture.tensors.filter(({ kind }) => kind === 'linear');
+  return rows.every((spec) => !obstacle(grid('q4_k'), spec)) ? 'q4_k' : 'iq4_nl';
+}
+
+/** Six bits are as good as lossless for embeddings; what is stored as plain numbers stays so everywhere. */
+function embeddingType(model: Model, linear: string): string {
+  if (grid(linear).levels.kind === 'cast' || linear === 'q8_0') return linear;
+  const tables = model.architecture.tensors.filter(({ kind }) => kind === 'embedding' || kind === 'head');
+  return tables.every((spec) => !obstacle(grid('q6_k'), spec)) ? 'q6_k' : 'q8_0';
+}
+
+function grid(type: string): Grid {
+  const found = findGrid(type);
+  if (found.runtimes.includes('llama.cpp')) return found;
+  throw new TersorError(`GGUF cannot hold the type ${type}`, {
+    remedy: 'choose one of GGUF’s types; tersor methods lists them',
+  });
+}
+
+/** Why a grid cannot hold a tensor, if it cannot. */
+function obstacle(candidate: Grid, spec: TensorSpec): string | undefined {
+  const cols = spec.shape.at(-1) ?? 0;
+  if (cols % candidate.blockSize === 0) return undefined;
+  return `its rows of ${cols} are not divisible by ${candidate.name}'s blocks of ${candidate.blockSize}`;
+}

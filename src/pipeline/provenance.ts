@@ -1,0 +1,76 @@
+import type { Architecture } from '../architecture/architecture.js';
+import type { Vocabulary } from '../text/tokenizer.js';
+import { packageVersion } from '../version.js';
+import type { Metadata, MetadataValue } from '../writer/metadata.js';
+import { vocabularyMetadata } from '../writer/vocabulary.js';
+import type { CalibrationText } from './calibration-text.js';
+
+/** All that shaped a file, as it is written into it; together with the inputs it repeats the run. */
+export interface Recipe {
+  readonly type: string;
+  readonly embedding: string;
+  readonly overrides?: Readonly<Record<string, string>>;
+  readonly fallback?: string;
+  readonly solver: string;
+  readonly options?: Readonly<Record<string, unknown>>;
+  readonly prefix?: string;
+  readonly context?: number;
+  readonly tokens?: number;
+  readonly seed?: number;
+}
+
+// llama.h, enum llama_ftype: what tools show as the file's type
+const fileTypes: Readonly<Record<string, number>> = {
+  f32: 0,
+  f16: 1,
+  q4_0: 2,
+  q4_1: 3,
+  q8_0: 7,
+  q5_0: 8,
+  q5_1: 9,
+  q2_k: 10,
+  q3_k: 11,
+  q4_k: 14,
+  q5_k: 16,
+  q6_k: 18,
+  iq4_nl: 25,
+  iq4_xs: 30,
+  bf16: 32,
+  tq1_0: 36,
+  tq2_0: 37,
+  mxfp4: 38,
+  q1_0: 40,
+  q2_0: 41,
+};
+// ggml.h, GGML_QNT_VERSION
+const quantizationVersion = 2;
+
+const text = (value: string): MetadataValue => ({ type: 'string', value });
+const whole = (value: number): MetadataValue => ({ type: 'u32', value });
+
+/** The header of a GGUF: architecture, tokenizer, and where the file comes from. */
+export function ggufMetadata(
+  name: string,
+  architecture: Architecture,
+  vocabulary: Vocabulary,
+  recipe: Recipe,
+  calibration: CalibrationText | undefined,
+): Metadata {
+  const fileType = fileTypes[recipe.type];
+  return {
+    'general.architecture': text(architecture.gguf),
+    'general.name': text(name),
+    ...(fileType === undefined ? {} : { 'general.file_type': whole(fileType) }),
+    'general.quantization_version': whole(quantizationVersion),
+    ...Object.fromEntries(
+      Object.entries(architecture.ggufMetadata()).map(([key, value]) => [
+        `${architecture.gguf}.${key}`,
+        value,
+      ]),
+    ),
+    ...vocabularyMetadata(vocabulary),
+    'tersor.version': text(packageVersion),
+    'tersor.recipe': text(JSON.stringify(recipe)),
+    ...(calibration ? { 'tersor.calibration': text(calibration.fingerprint) } : {}),
+  };
+}

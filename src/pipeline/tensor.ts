@@ -1,0 +1,56 @@
+import { permuteRows } from '../architecture/rows.js';
+import { fromPanel, toPanel } from '../kernels/panel.js';
+import { findSolver } from '../solver/index.js';
+import type { Moments } from '../types.js';
+import type { Assignment } from './plan.js';
+import type { Recipe } from './provenance.js';
+import type { Workshop } from './workshop.js';
+
+interface Compressed {
+  /** Values as the runtime will decode them, in the programs' shape and order. */
+  readonly decoded: Float32Array;
+  /** The tensor as GGUF stores it. */
+  readonly bytes: Uint8Array;
+  readonly relativeError: number;
+}
+
+// Rows of an embedding are independent: a slab at a time keeps the kernels' memory small.
+const slabElements = 1 << 25;
+
+/** One tensor onto its grid. Without moments every input counts the same and rounding is the best there is. */
+export async function compressTensor(
+  shop: Workshop,
+  { spec, grid }: Assignment,
+  weight: Float32Array,
+  moments: Moments | undefined,
+  recipe: Recipe,
+): Promise<Compressed> {
+  const [rows = 1, cols = rows] = spec.shape.length === 1 ? [1, spec.shape[0]] : spec.shape;
+  const { solve } = findSolver(moments ? recipe.solver : 'rtn');
+  const slab = moments ? rows : Math.max(1, Math.floor(slabElements / cols));
+  const decoded = new Float32Array(rows * cols);
+  const bytes = new Uint8Array(grid.bytes(rows, cols));
+  let [error, energy] = [0, 0];
+  for (let from = 0; from < rows; from += slab) {
+    const count = Math.min(slab, rows - from);
+    const data = weight.subarray(from * cols, (from + count) * cols);
+    await shop.kernels.scope(async (arena) => {
+      const panel = await toPanel(shop.kernels, arena, { rows: count, cols, data });
+      const solution = await solve({ ...shop, arena }, panel, moments, grid, recipe.options ?? {});
+      const { encoded } = solution;
+      await fromPanel(
+        shop.kernels,
+        { rows: count, cols, stride: encoded.stride, data: encoded.values },
+        decoded.subarray(from * cols, (from + count) * cols),
+      );
+      bytes.set(await grid.pack(shop.kernels, encoded), grid.bytes(from, cols));
+      error += solution.relativeError * count;
+      energy += count;
+    });
+  }
+  return {
+    decoded,
+    bytes: spec.interleavedHead ? permuteRows(bytes, spec, 'to-pairs') : bytes,
+    relativeError: error / energy,
+  };
+}

@@ -1,0 +1,68 @@
+import { availableParallelism } from 'node:os';
+import { type Model, openModel } from '../architecture/model.js';
+import { openCheckpoint } from '../checkpoint/open.js';
+import { createKernels, type Kernels } from '../kernels/kernels.js';
+import { createGemm, type Gemm } from '../runtime/gemm.js';
+import { loadTokenizer } from '../text/load.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import type { Hooks } from './hooks.js';
+
+export interface WorkshopOptions {
+  readonly threads?: number;
+  /** Where models from the hub are kept. */
+  readonly cacheFolder?: string;
+  /** Folder with the tokenizer's files, when they do not lie beside the weights. */
+  readonly tokenizer?: string;
+}
+
+/** What all jobs work with: kernels, matrix products, and models that are closed at the end. */
+export interface Workshop {
+  readonly threads: number;
+  readonly kernels: Kernels;
+  readonly gemm: Gemm;
+  /** Opens a model of any format. */
+  open(model: string): Promise<Model>;
+  /** The tokenizer that belongs to a model; its warnings are passed on. */
+  tokenizer(model: Model): Promise<Tokenizer>;
+}
+
+/** Sets a workshop up, does the job in it, and puts everything away whatever happens. */
+export async function withWorkshop<T>(
+  options: WorkshopOptions,
+  hooks: Hooks,
+  job: (workshop: Workshop) => Promise<T>,
+): Promise<T> {
+  const threads = options.threads ?? availableParallelism();
+  const kernels = await createKernels({ threads });
+  const gemm = createGemm({ threads });
+  const opened: Model[] = [];
+  try {
+    return await job({
+      threads,
+      kernels,
+      gemm,
+      async open(model) {
+        const checkpoint = await openCheckpoint(model, {
+          kernels,
+          ...(options.cacheFolder ? { cacheFolder: options.cacheFolder } : {}),
+          ...(hooks.progress ? { progress: hooks.progress } : {}),
+        });
+        const result = await openModel(checkpoint);
+        opened.push(result);
+        return result;
+      },
+      async tokenizer({ checkpoint, architecture }) {
+        const tokenizer = await loadTokenizer(checkpoint, {
+          vocabularySize: architecture.vocabulary,
+          ...(options.tokenizer ? { folder: options.tokenizer } : {}),
+        });
+        for (const warning of tokenizer.warnings) hooks.warn?.(warning);
+        return tokenizer;
+      },
+    });
+  } finally {
+    for (const { checkpoint } of opened) await checkpoint.close();
+    await gemm.release();
+    kernels.close();
+  }
+}

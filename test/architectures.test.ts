@@ -1,0 +1,42 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { predictWithLlama } from '../src/evaluation/llama.js';
+import { predict } from '../src/evaluation/predictor.js';
+import { score } from '../src/evaluation/score.js';
+import { compress } from '../src/pipeline/compress.js';
+import { withWorkshop } from '../src/pipeline/workshop.js';
+import { micros, writeMicro } from './fixtures/micro.js';
+import { uniform } from './reference/random.js';
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tersor-architectures-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('every architecture predicts what llama.cpp predicts from the F32 GGUF that tersor writes', () => {
+  test.each(Object.entries(micros))('%s', async (name, micro) => {
+    const seed = 7;
+    const model = join(folder, name);
+    const output = join(folder, `${name}.gguf`);
+    await writeMicro(model, micro, seed);
+    await compress({ model, output, type: 'f32', solver: 'rtn', tokens: 256, context: 64 });
+
+    const random = uniform(seed);
+    const sequences = Array.from({ length: 4 }, () =>
+      Int32Array.from({ length: 128 }, () => Math.floor(random() * 4096)),
+    );
+    await withWorkshop({}, {}, async (shop) => {
+      const llama = await predictWithLlama(output, sequences, shop);
+      for (const path of [model, output]) {
+        const tersor = await predict(await shop.open(path), sequences, shop);
+        const { reference } = await score(sequences, llama, tersor, shop);
+        expect(Math.max(...(reference?.largestShift ?? [Number.NaN])), path).toBeLessThan(0.002);
+        await tersor.release();
+      }
+      await llama.release();
+    });
+  });
+});
