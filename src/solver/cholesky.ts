@@ -88,8 +88,7 @@ async function cholesky(
   { order, scale, damping, blockSize }: Plan,
 ): Promise<Factor | undefined> {
   const size = gram.rows;
-  const rows = arena.f32(blockSize * size);
-  const panel = arena.f32(blockSize * size);
+  const gather = blockColumns(kernels, arena, gram, order, scale, blockSize);
   const upper = arena.f32(blockSize * blockSize);
   const inverse = arena.f32(blockSize);
   const work = arena.f32(2 * blockSize * blockSize); // doubles
@@ -98,16 +97,10 @@ async function cholesky(
   for (let from = 0; from < size; from += blockSize) {
     const width = Math.min(blockSize, size - from);
     const height = size - from;
-    for (let c = 0; c < width; c++) {
-      const row = order[from + c] ?? 0;
-      rows.set(gram.data.subarray(row * size, (row + 1) * size), c * size);
-    }
-    if (Number.isNaN(kernels.call('finiteProbe', 0, width * size, rows))) throw notFinite();
-    const positions = order.subarray(from);
-    kernels.parallel('gatherSymmetric', height, panel, width, rows, size, positions, 1 / scale);
+    const panel = gather(from);
     for (let c = 0; c < width; c++) panel[c * width + c] = (panel[c * width + c] ?? 0) + damping;
 
-    let column = panel.slice(0, height * width);
+    let column = panel.slice();
     let spare = columns.length > 0 ? new Float32Array(column.length) : column;
     for (const [b, before] of columns.entries()) {
       const tail = { data: before.subarray((from - b * blockSize) * blockSize), shape: [height, blockSize] };
@@ -119,8 +112,35 @@ async function cholesky(
     if (columns.length > 0) panel.set(column);
     if (kernels.call('factorSquare', panel, width, upper, inverse, work) >= 0) return undefined;
     kernels.parallel('solvePanel', height - width, panel.subarray(width * width), width, upper, inverse);
-    column.set(panel.subarray(0, column.length));
+    column.set(panel);
     columns.push(column);
   }
   return { size, blockSize, columns, scale, damping };
+}
+
+/**
+ * Cuts a symmetric matrix in a new order, divided by `scale`, into block columns from the diagonal down:
+ * columns [from, from + blockSize) of positions [from, size), row after row, valid until the next call.
+ */
+export function blockColumns(
+  kernels: Kernels,
+  arena: Arena,
+  { rows: size, data }: Matrix,
+  order: Int32Array,
+  scale: number,
+  blockSize: number,
+): (from: number) => Float32Array {
+  const rows = arena.f32(Math.min(blockSize, size) * size);
+  const panel = arena.f32(rows.length);
+  return (from) => {
+    const width = Math.min(blockSize, size - from);
+    const height = size - from;
+    for (let c = 0; c < width; c++) {
+      const row = order[from + c] ?? 0;
+      rows.set(data.subarray(row * size, (row + 1) * size), c * size);
+    }
+    if (Number.isNaN(kernels.call('finiteProbe', 0, width * size, rows))) throw notFinite();
+    kernels.parallel('gatherSymmetric', height, panel, width, rows, size, order.subarray(from), 1 / scale);
+    return panel.subarray(0, height * width);
+  };
 }

@@ -18,11 +18,14 @@ export interface Solution {
   readonly bytes: number;
 }
 
-/** Finds codes and parameters of small layer loss tr(Δ H Δᵀ). `weight` is not changed. */
+/**
+ * Finds codes and parameters of small layer loss tr(Δ H Δᵀ). `weight` is not changed. Without moments, as for an
+ * embedding, every input counts alike: H = I.
+ */
 export type Solver<O> = (
   bench: Workbench,
   weight: Panel,
-  moments: Moments,
+  moments: Moments | undefined,
   grid: Grid,
   options?: Partial<O>,
 ) => Promise<Solution>;

@@ -1,0 +1,91 @@
+// Rounding of four values at once to the levels of a grid. The rule is the same wherever weights get their final
+// codes: u = (t − offset) / scale, divided in f32; consecutive integers round half to even; a table takes the
+// nearest level, the lower one at a midpoint. Levels are described by a record that src/grid/levels.ts writes:
+//   byte 0  i32 kind          byte 4  f32 lowest level     byte 8  f32 highest level     byte 12  i32 count
+//   byte 16 f32 × 256 midpoints of neighbouring levels      byte 1040  f32 × 256 levels
+import { roundBrain, roundHalf } from './half';
+
+const uniformKind: i32 = 0;
+const tableKind: i32 = 1;
+const castHalf: i32 = 3;
+const castBrain: i32 = 4;
+const midpoints: usize = 16;
+const values: usize = 1040;
+// Up to here comparing with every midpoint is faster than searching lane by lane.
+const smallTable: i32 = 32;
+const halfMaximum: f32 = 65504;
+const brainMaximum: f32 = 3.3895313892515355e38;
+
+/** Do values have codes, or are they numbers of a float type? */
+export function hasCodes(levels: usize): bool {
+  return load<i32>(levels) <= tableKind;
+}
+
+/** Codes (i32 lanes) of the levels nearest to u; the lowest for NaN, which a scale of zero makes. */
+export function nearestCode(levels: usize, u: v128): v128 {
+  const low = v128.load32_splat(levels, 4);
+  if (load<i32>(levels) == uniformKind) {
+    const bounded = f32x4.pmin(v128.load32_splat(levels, 8), f32x4.pmax(low, f32x4.nearest(u)));
+    return i32x4.trunc_sat_f32x4_s(f32x4.sub(bounded, low));
+  }
+  const count = load<i32>(levels, 12);
+  if (count > smallTable) {
+    return i32x4(
+      search(levels, count, f32x4.extract_lane(u, 0)),
+      search(levels, count, f32x4.extract_lane(u, 1)),
+      search(levels, count, f32x4.extract_lane(u, 2)),
+      search(levels, count, f32x4.extract_lane(u, 3)),
+    );
+  }
+  let code = i32x4.splat(0);
+  const end = levels + midpoints + ((<usize>count - 1) << 2);
+  for (let at = levels + midpoints; at < end; at += 4) {
+    code = i32x4.sub(code, f32x4.gt(u, v128.load32_splat(at)));
+  }
+  return code;
+}
+
+/** The number of midpoints below u, by bisection. */
+function search(levels: usize, count: i32, u: f32): i32 {
+  let below = 0;
+  let above = count - 1;
+  while (below < above) {
+    const middle = (below + above) >> 1;
+    if (u > load<f32>(levels + midpoints + (<usize>middle << 2))) below = middle + 1;
+    else above = middle;
+  }
+  return below;
+}
+
+/** The levels that codes stand for. */
+export function levelOf(levels: usize, code: v128): v128 {
+  if (load<i32>(levels) == uniformKind) {
+    return f32x4.add(v128.load32_splat(levels, 4), f32x4.convert_i32x4_s(code));
+  }
+  const table = levels + values;
+  return f32x4(
+    load<f32>(table + (<usize>i32x4.extract_lane(code, 0) << 2)),
+    load<f32>(table + (<usize>i32x4.extract_lane(code, 1) << 2)),
+    load<f32>(table + (<usize>i32x4.extract_lane(code, 2) << 2)),
+    load<f32>(table + (<usize>i32x4.extract_lane(code, 3) << 2)),
+  );
+}
+
+/** The nearest finite numbers of a float type. */
+export function nearestFloat(levels: usize, t: v128): v128 {
+  const kind = load<i32>(levels);
+  if (kind == castHalf) return roundHalf(saturate(t, halfMaximum));
+  if (kind == castBrain) return roundBrain(saturate(t, brainMaximum));
+  return t;
+}
+
+function saturate(t: v128, bound: f32): v128 {
+  const limit = f32x4.splat(bound);
+  return f32x4.pmin(limit, f32x4.pmax(f32x4.neg(limit), t));
+}
+
+/** Stores four codes as bytes. */
+export function storeCodes(at: usize, code: v128): void {
+  const words = i16x8.narrow_i32x4_u(code, code);
+  v128.store_lane<u32>(at, i8x16.narrow_i16x8_u(words, words), 0);
+}

@@ -1,0 +1,25 @@
+import type { Arena } from '../kernels/kernels.js';
+import type { Levels } from './grid.js';
+
+// The record that assembly/levels.ts reads, in 32-bit words.
+const words = { kind: 0, low: 1, high: 2, count: 3, midpoints: 4, values: 260, length: 516 } as const;
+const castKinds = { f32: 2, f16: 3, bf16: 4 } as const;
+
+/** Describes levels to kernels that round (assembly/levels.ts). */
+export function levelRecord(arena: Arena, levels: Levels): Float32Array {
+  const record = arena.f32(words.length);
+  const integers = new Int32Array(record.buffer, record.byteOffset, words.length);
+  if (levels.kind === 'uniform') {
+    record.set([levels.min, levels.max], words.low);
+  } else if (levels.kind === 'table') {
+    const { values } = levels;
+    integers[words.kind] = 1;
+    integers[words.count] = values.length;
+    record.set(values, words.values);
+    const midpoints = values.subarray(1).map((value, i) => (value + (values[i] ?? value)) / 2);
+    record.set(midpoints, words.midpoints);
+  } else {
+    integers[words.kind] = castKinds[levels.type];
+  }
+  return record;
+}

@@ -1,0 +1,79 @@
+import type { Panel } from '../grid/grid.js';
+import type { Arena, Kernels } from '../kernels/kernels.js';
+import type { Matrix } from '../types.js';
+import { blockColumns, meanDiagonal } from './cholesky.js';
+import type { Workbench } from './solver.js';
+
+/** Columns of H per matrix product: wide enough for onnxruntime's full speed, small beside the layer. */
+const blockSize = 512;
+
+/**
+ * ε = tr(Δ H Δᵀ) / tr(W H Wᵀ) with Δ = W − Ŵ; 0 where the inputs never fire. `values` is Ŵ, cols × stride;
+ * without `gram`, H = I.
+ */
+export async function layerError(
+  bench: Workbench,
+  gram: Matrix | undefined,
+  weight: Panel,
+  values: Float32Array,
+): Promise<number> {
+  const { kernels } = bench;
+  const { cols, stride } = weight;
+  return kernels.scope(async (arena) => {
+    const difference = { ...weight, data: arena.f32(cols * stride) };
+    kernels.parallel('subtractPanels', stride, cols, stride, weight.data, values, difference.data);
+    const energy = (x: Panel) => (gram ? layerEnergy(bench, gram, x) : squaredNorm(kernels, x));
+    return ratio(await energy(difference), await energy(weight));
+  });
+}
+
+/** A loss in units of the layer's energy. */
+export const ratio = (loss: number, energy: number): number => (loss > 0 ? loss / energy : 0);
+
+/** tr(X H Xᵀ), from one triangle of the symmetric H. */
+export async function layerEnergy({ kernels, gemm }: Workbench, gram: Matrix, x: Panel): Promise<number> {
+  const { cols: size, stride } = x;
+  const mirror = x.data.slice(0, size * stride);
+  const scale = meanDiagonal(gram);
+  return kernels.scope(async (arena) => {
+    const order = arena.i32(size);
+    for (let i = 0; i < size; i++) order[i] = i;
+    const gather = blockColumns(kernels, arena, gram, order, scale, blockSize);
+    const products = arena.f32(blockSize * stride);
+    const sums = doubles(arena, stride);
+    for (let from = 0; from < size; from += blockSize) {
+      const width = Math.min(blockSize, size - from);
+      const block = { data: mirror.subarray(from * stride, (from + width) * stride), shape: [width, stride] };
+      const rest = { data: mirror.subarray((from + width) * stride), shape: [size - from - width, stride] };
+      const column = gather(from).slice();
+      const square = { data: column.subarray(0, width * width), shape: [width, width] };
+      const below = { data: column.subarray(width * width), shape: [size - from - width, width] };
+      const add = await gemm(square, block, { transposeA: true });
+      // Every entry off the diagonal square counts for its mirror image too.
+      const product =
+        rest.data.length > 0
+          ? await gemm(below, rest, { transposeA: true, alpha: 2, add: { data: add, shape: block.shape } })
+          : add;
+      products.set(product);
+      const own = x.data.subarray(from * stride);
+      kernels.parallel('addRowProducts', stride, width, stride, own, products, sums);
+    }
+    return total(sums) * scale;
+  });
+}
+
+function squaredNorm(kernels: Kernels, { cols, stride, data }: Panel): Promise<number> {
+  return kernels.scope((arena) => {
+    const sums = doubles(arena, stride);
+    kernels.parallel('addRowProducts', stride, cols, stride, data, data, sums);
+    return total(sums);
+  });
+}
+
+/** A zeroed array of doubles in the kernels' memory. */
+export function doubles(arena: Arena, length: number): Float64Array {
+  const { buffer, byteOffset } = arena.f32(2 * length);
+  return new Float64Array(buffer, byteOffset, length);
+}
+
+export const total = (sums: Float64Array): number => sums.reduce((sum, value) => sum + value, 0);

@@ -1,0 +1,9 @@
+import type { Encoded, Grid, Panel } from '../grid/grid.js';
+import type { Arena } from '../kernels/kernels.js';
+
+/** Room for codes, parameters and values of a weight on a grid. */
+export function allocateEncoded(arena: Arena, { rows, stride, cols }: Panel, grid: Grid): Encoded {
+  const values = arena.f32(cols * stride);
+  const encoded = { grid, rows, stride, cols, parameters: grid.allocate(arena, rows, cols), values };
+  return grid.levels.kind === 'cast' ? encoded : { ...encoded, codes: arena.u8(cols * stride) };
+}
