@@ -1,0 +1,1 @@
+export const builtinText = 'Once upon a time '.repeat(1000);

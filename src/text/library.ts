@@ -1,0 +1,64 @@
+import * as tokenizers from '@huggingface/tokenizers';
+
+/** Cuts a text into words. */
+export type PreTokenizer = (text: string) => string[];
+
+/** A byte-pair encoder; its ranks are keyed by the JSON of the two parts. */
+export interface BytePairModel {
+  readonly bpe_ranks: Map<string, number>;
+}
+
+/** What is used of @huggingface/tokenizers' Tokenizer. */
+export interface LibraryTokenizer {
+  pre_tokenizer: PreTokenizer | null;
+  readonly model: BytePairModel;
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  decode(ids: readonly number[], options: { clean_up_tokenization_spaces: boolean }): string;
+}
+
+/** A token that is cut out of the text before anything else happens to it. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly special?: boolean;
+  readonly normalized?: boolean;
+}
+
+/** The parts of tokenizer.json that make a byte-pair tokenizer; `null` means none. */
+export interface Definition {
+  readonly added_tokens: readonly AddedToken[];
+  readonly normalizer: unknown;
+  readonly pre_tokenizer: unknown;
+  readonly post_processor: unknown;
+  readonly decoder: unknown;
+  readonly model: {
+    readonly type: 'BPE';
+    readonly vocab: Readonly<Record<string, number>>;
+    readonly merges: readonly (readonly [string, string])[];
+    readonly byte_fallback?: boolean;
+    readonly ignore_merges?: boolean;
+  };
+}
+
+// The package's declarations refer to each other without file extensions, which modules do not resolve.
+const { Tokenizer } = tokenizers as unknown as {
+  Tokenizer: new (definition: Definition, config: object) => LibraryTokenizer;
+};
+
+/** The library's tokenizer for a definition. */
+export function createLibraryTokenizer(definition: Definition): LibraryTokenizer {
+  return new Tokenizer(definition, { clean_up_tokenization_spaces: false });
+}
+
+/** Only the cutting of a tokenizer: what tokenizer.json has under `pre_tokenizer`. */
+export function createPreTokenizer(definition: unknown): PreTokenizer {
+  const { pre_tokenizer } = createLibraryTokenizer({
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: definition,
+    post_processor: null,
+    decoder: null,
+    model: { type: 'BPE', vocab: {}, merges: [] },
+  });
+  return pre_tokenizer ?? ((text) => [text]);
+}

@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { TersorError } from '../errors.js';
+import { createTokenizer } from './encode.js';
+import { vocabularyFromGguf } from './gguf.js';
+import { readHuggingFace, type Source } from './huggingface.js';
+import { readLlama2c, readSentencePiece } from './sentencepiece.js';
+import { object } from './special.js';
+import type { Tokenizer } from './tokenizer.js';
+
+/** Files that hold a tokenizer, the most informative first. */
+const tokenizerFiles = ['tokenizer.json', 'tokenizer.model', 'tokenizer.bin'] as const;
+
+/**
+ * The tokenizer of a model: from a GGUF's metadata, or from tokenizer.json, tokenizer.model or llama2.c's
+ * tokenizer.bin beside its weights.
+ * @param options.folder where tokenizer files lie, when not with the weights
+ * @throws TersorError when there is none, or it is damaged or of a kind that is not supported
+ */
+export async function loadTokenizer(
+  checkpoint: Checkpoint,
+  options: { readonly folder?: string } = {},
+): Promise<Tokenizer> {
+  const inside = checkpoint.naming === 'gguf' && options.folder === undefined;
+  const source: Source = inside
+    ? vocabularyFromGguf(checkpoint.metadata, checkpoint.path)
+    : await fromFolder(options.folder ?? checkpoint.folder, checkpoint);
+  return createTokenizer(source.vocabulary, source.warnings, source.own);
+}
+
+async function fromFolder(folder: string, checkpoint: Checkpoint): Promise<Source> {
+  const path = (name: string) => join(folder, name);
+  const bytes = (name: string) => optional(path(name));
+  const json = async (name: string) => parse(await bytes(name), path(name));
+  const [tokenizer, model, legacy] = await Promise.all(tokenizerFiles.map(bytes));
+  if (!tokenizer && !model && !legacy)
+    throw new TersorError(`there is no tokenizer (${tokenizerFiles.join(', ')})`, {
+      file: folder,
+      remedy: 'put the tokenizer’s files beside the weights',
+    });
+  const config = { ...(await json('generation_config.json')), ...checkpoint.metadata };
+  const settings = {
+    ...(await json('special_tokens_map.json')),
+    ...(await json('tokenizer_config.json')),
+  };
+  const file = path(tokenizer ? 'tokenizer.json' : model ? 'tokenizer.model' : 'tokenizer.bin');
+  const rows = config.vocab_size ?? object(config.text_config).vocab_size;
+  return readHuggingFace({
+    file,
+    tokenizer: tokenizer && parse(tokenizer, file),
+    pieces: model
+      ? sentencePiece(model, path('tokenizer.model'), tokenizer !== undefined)
+      : tokenizer || !legacy
+        ? undefined
+        : readLlama2c(legacy, file),
+    settings,
+    config,
+    chatTemplate: (await bytes('chat_template.jinja'))?.toString(),
+    vocabularySize: typeof rows === 'number' ? rows : undefined,
+  });
+}
+
+/** Beside a tokenizer.json the model file only adds scores, and some are of other formats under this name. */
+function sentencePiece(bytes: Uint8Array, file: string, dispensable: boolean) {
+  try {
+    return readSentencePiece(bytes, file);
+  } catch (error) {
+    if (dispensable && error instanceof TersorError) return undefined;
+    throw error;
+  }
+}
+
+async function optional(path: string): Promise<Buffer | undefined> {
+  return readFile(path).catch((cause) => {
+    if (cause.code === 'ENOENT') return undefined;
+    throw new TersorError(`cannot be read (${cause.code})`, {
+      file: path,
+      remedy: 'check its permissions',
+      cause,
+    });
+  });
+}
+
+function parse(bytes: Buffer | undefined, file: string): Readonly<Record<string, unknown>> | undefined {
+  if (!bytes) return undefined;
+  try {
+    return object(JSON.parse(bytes.toString()));
+  } catch (cause) {
+    throw new TersorError('is not valid JSON', { file, remedy: 'get an intact copy of the file', cause });
+  }
+}

@@ -1,0 +1,76 @@
+import { defined } from './sentencepiece.js';
+import type { Vocabulary } from './tokenizer.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+export const object = (value: unknown): Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
+
+const text = (value: unknown): string | undefined => {
+  if (typeof value === 'string') return value;
+  const { content } = object(value);
+  return typeof content === 'string' ? content : undefined;
+};
+
+/** What decides about special tokens. */
+export interface SpecialSources {
+  readonly kind: Vocabulary['kind'];
+  readonly tokens: readonly string[];
+  /** tokenizer_config.json over special_tokens_map.json: names of tokens, `add_bos_token`, chat template. */
+  readonly settings: Json;
+  /** config.json over generation_config.json: ids of tokens. */
+  readonly config: Json;
+  /** tokenizer.json's post-processor, which may put tokens around a text. */
+  readonly postProcessor: unknown;
+  /** Used where the files above say nothing. */
+  readonly fallback: Vocabulary['special'];
+}
+
+/** Ids of the special tokens, and whether a text gets BOS and EOS. */
+export function readSpecial(sources: SpecialSources): Pick<Vocabulary, 'special' | 'addBos' | 'addEos'> {
+  const { kind, tokens, settings, config, postProcessor, fallback } = sources;
+  const ids = new Map(tokens.map((token, id) => [token, id]));
+  const find = (name: keyof Vocabulary['special']) => {
+    const byName = ids.get(text(settings[`${name}_token`]) ?? '');
+    if (byName !== undefined) return byName;
+    // Several EOS tokens are listed with the one that ends a text first.
+    const byId = [config[`${name}_token_id`]].flat()[0];
+    return typeof byId === 'number' && byId >= 0 && byId < tokens.length ? byId : fallback[name];
+  };
+  const { first, last } = around(postProcessor);
+  const special = defined({
+    bos: find('bos') ?? ids.get(first ?? ''),
+    eos: find('eos'),
+    unk: find('unk'),
+    sep: find('sep'),
+    pad: find('pad'),
+  });
+  const asks = (key: string, otherwise: boolean) =>
+    typeof settings[key] === 'boolean' ? settings[key] : otherwise;
+  // Without a post-processor SentencePiece tokenizers add BOS, as their class and llama.cpp do.
+  const template = postProcessor ? ids.get(first ?? '') === special.bos : kind === 'spm';
+  const ends = last !== undefined && ids.get(last) === special.eos;
+  return {
+    special,
+    addBos: special.bos !== undefined && asks('add_bos_token', template),
+    addEos: special.eos !== undefined && asks('add_eos_token', ends),
+  };
+}
+
+/** The tokens that a post-processor puts before and after a single text. */
+function around(postProcessor: unknown): { first?: string | undefined; last?: string | undefined } {
+  const { processors = [postProcessor] } = object(postProcessor);
+  const template = [processors].flat().find((entry) => object(entry).type === 'TemplateProcessing');
+  const { single } = object(template);
+  if (!Array.isArray(single) || single.length < 2) return {};
+  const token = (entry: unknown) => text(object(object(entry).SpecialToken).id);
+  return { first: token(single[0]), last: token(single.at(-1)) };
+}
+
+/** The chat template of tokenizer_config.json; of several the one named `default`, else the first. */
+export function readChatTemplate(settings: Json): string | undefined {
+  const { chat_template: template } = settings;
+  if (!Array.isArray(template)) return text(template);
+  const chosen = template.find((entry) => object(entry).name === 'default') ?? template[0];
+  return text(object(chosen).template);
+}

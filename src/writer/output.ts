@@ -1,0 +1,69 @@
+import { constants } from 'node:fs';
+import { access, open, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { TersorError } from '../errors.js';
+
+/**
+ * Makes sure, before any work, that a file can be written at `path`.
+ * @throws TersorError when its folder is missing, is no folder or is not writable, or `path` is a folder
+ */
+export async function checkOutput(path: string): Promise<void> {
+  const folder = dirname(resolve(path));
+  const about = await stat(folder).catch(() => undefined);
+  if (!about?.isDirectory())
+    throw new TersorError(`the output folder ${folder} ${about ? 'is a file' : 'does not exist'}`, {
+      file: path,
+      remedy: about ? 'choose another output' : `create it (mkdir -p ${folder}) or choose another output`,
+    });
+  const target = await stat(path).catch(() => undefined);
+  if (target?.isDirectory())
+    throw new TersorError('the output is an existing folder', {
+      file: path,
+      remedy: 'give the name of a file',
+    });
+  await access(folder, constants.W_OK).catch((cause) => {
+    throw fileError(path, cause);
+  });
+}
+
+/** The file that holds the output until it is complete; beside it, so that renaming is atomic. */
+export function temporaryPath(path: string): string {
+  return `${path}.tmp-${process.pid}`;
+}
+
+/** Makes a rename inside the folder of `path` survive a power cut. */
+export async function syncFolder(path: string): Promise<void> {
+  // Windows cannot open folders; its file systems journal the rename by themselves.
+  if (process.platform === 'win32') return;
+  const folder = await open(dirname(resolve(path)));
+  await folder.sync().finally(() => folder.close());
+}
+
+/** A file-system failure in the user's terms; errors that are explained already pass through. */
+export function fileError(path: string, cause: unknown): unknown {
+  if (cause instanceof TersorError || !(cause instanceof Error) || !('code' in cause)) return cause;
+  const folder = dirname(resolve(path));
+  switch (cause.code) {
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new TersorError(`the output folder ${folder} is not writable`, {
+        file: path,
+        remedy: 'choose another output or change its permissions',
+        cause,
+      });
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return new TersorError('the disk is full', {
+        file: path,
+        remedy: `free some space in ${folder}`,
+        cause,
+      });
+    default:
+      return new TersorError(`cannot be written (${cause.message})`, {
+        file: path,
+        remedy: 'check the disk, or choose another output',
+        cause,
+      });
+  }
+}
