@@ -1,0 +1,65 @@
+import { InvalidArgumentError } from 'commander';
+import type { Override } from '../pipeline/options.js';
+
+/** Parsers of option values; what they throw becomes the one line of the error. */
+
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('give a whole number above 0.');
+  return value;
+}
+
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 0xffffffff) {
+    throw new InvalidArgumentError('give a whole number from 0 to 4294967295.');
+  }
+  return value;
+}
+
+/** @returns a parser of numbers in [from, to] */
+export function numberBetween(from: number, to: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(value >= from && value <= to)) {
+      throw new InvalidArgumentError(`give a number from ${from} to ${to}.`);
+    }
+    return value;
+  };
+}
+
+/** REGEX=TYPE, repeatable. The last `=` divides, as types have none. */
+export function override(text: string, previous: readonly Override[] = []): Override[] {
+  const at = text.lastIndexOf('=');
+  if (at < 1 || at === text.length - 1) {
+    throw new InvalidArgumentError("give REGEX=TYPE, such as 'ffn_down=q6_k'.");
+  }
+  try {
+    return [...previous, { pattern: new RegExp(text.slice(0, at)), type: text.slice(at + 1).toLowerCase() }];
+  } catch (error) {
+    throw new InvalidArgumentError(
+      error instanceof Error ? `${error.message}.` : 'not a regular expression.',
+    );
+  }
+}
+
+/** KEY=VALUE, repeatable; numbers, true and false become values of their kind. */
+export function setting(
+  text: string,
+  previous: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('give KEY=VALUE, such as damping=0.02.');
+  const value = text.slice(at + 1);
+  const number = Number(value);
+  const typed =
+    value === 'true' || value === 'false'
+      ? value === 'true'
+      : value !== '' && !Number.isNaN(number)
+        ? number
+        : value;
+  return { ...previous, [text.slice(0, at)]: typed };
+}
+
+export const typeName = (text: string): string => text.toLowerCase();

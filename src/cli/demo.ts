@@ -1,0 +1,163 @@
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { type CompressResult, compress } from '../pipeline/compress.js';
+import { type Evaluation, evaluate } from '../pipeline/evaluate.js';
+import { openLlama } from '../runtime/llama.js';
+import { positiveInteger } from './arguments.js';
+import { type Session, withTerminal } from './command.js';
+import { formatBytes, formatDuration, formatPercent, significant, table, wrap } from './format.js';
+import type { Terminal } from './terminal.js';
+
+const model = fileURLToPath(new URL('../../models/tales', import.meta.url));
+const type = 'q3_k';
+const prompt = 'Once upon a time, there was a little girl named Lily. One day, she';
+const storyTokens = 90;
+
+interface Flags {
+  readonly keep?: string;
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+export function demoCommand(program: Command, session: Session): void {
+  program
+    .command('demo')
+    .summary('the whole way on a small model, offline, in under a minute')
+    .description(
+      'Compresses a small story teller to about 3 bits per weight twice, by plain rounding and by\n' +
+        'tersor, and shows what each cost and a story from each.',
+    )
+    .option('--keep <folder>', 'keep the two files in this folder')
+    .option('--threads <n>', 'threads (default: all)', positiveInteger)
+    .option('--json', 'print one JSON document')
+    .action((flags: Flags) => withTerminal(session, flags, (terminal) => demo(flags, terminal)));
+}
+
+/** One way of compressing, and what came of it. */
+interface Attempt {
+  readonly solver: string;
+  readonly result: CompressResult;
+  readonly evaluation: Evaluation;
+  readonly story: string;
+}
+
+async function demo(flags: Flags, terminal: Terminal): Promise<void> {
+  const started = performance.now();
+  const folder = await mkdtemp(join(tmpdir(), 'tersor-demo-'));
+  try {
+    terminal.print(
+      terminal.style.bold(`${relative(process.cwd(), model) || model}: linear layers to ${type}, twice`),
+    );
+    const rounding = await attempt('rtn', folder, flags, terminal);
+    const ours = await attempt('gptq', folder, flags, terminal);
+    const seconds = (performance.now() - started) / 1000;
+    terminal.json({ model, type, prompt, seconds, attempts: [rounding, ours] });
+    terminal.print(describeDemo(rounding, ours, terminal.style));
+    terminal.print(
+      `\nin ${formatDuration(seconds)}; try your own: tersor compress MODEL -o model.gguf --type ${type}`,
+    );
+    if (flags.keep) {
+      for (const { result } of [rounding, ours]) {
+        await copyFile(result.output, join(flags.keep, relative(folder, result.output)));
+      }
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function attempt(
+  solver: string,
+  folder: string,
+  { threads }: Flags,
+  { hooks }: Terminal,
+): Promise<Attempt> {
+  const output = join(folder, `tales.${type}.${solver}.gguf`);
+  const shared = threads ? { threads } : {};
+  const named = {
+    ...hooks,
+    progress: (stage: string, done: number, total: number) =>
+      hooks.progress?.(`${solver} ${stage}`, done, total),
+  };
+  const calibration = join(model, 'calibration.txt');
+  const result = await compress({ model, output, type, solver, calibration, ...shared }, named);
+  const evaluation = await evaluate(
+    { model: output, against: model, text: join(model, 'evaluation.txt'), ...shared },
+    named,
+  );
+  const runtime = await openLlama(output, { context: 256, ...shared });
+  try {
+    const story = await runtime.generate(prompt, { temperature: 0, maxTokens: storyTokens });
+    return { solver, result, evaluation, story };
+  } finally {
+    await runtime.close();
+  }
+}
+
+const columnWidth = 38;
+
+export function describeDemo(rounding: Attempt, ours: Attempt, style: Terminal['style']): string {
+  const row = (name: string, original: string, value: (attempt: Attempt) => string) => [
+    name,
+    original,
+    value(rounding),
+    value(ours),
+  ];
+  const number = (value: number | undefined) => (value === undefined ? '' : significant(value, 3));
+  const { reference } = ours.evaluation;
+  const figures = table(
+    [
+      { title: '' },
+      { title: 'original', align: 'right' },
+      { title: 'rounding', align: 'right' },
+      { title: 'tersor', align: 'right' },
+    ],
+    [
+      row('size', reference ? formatBytes(reference.bytes) : '', ({ result }) => formatBytes(result.bytes)),
+      row('bits per weight', '16', ({ result }) => significant(result.bitsPerWeight, 3)),
+      row('relative layer error', '', ({ result }) => formatPercent(layerError(result))),
+      row('perplexity', number(reference?.perplexity), ({ evaluation }) => number(evaluation.perplexity)),
+      row('divergence (KLD)', '0', ({ evaluation }) => number(evaluation.divergence?.mean)),
+      row('same top token', '100 %', ({ evaluation }) =>
+        evaluation.sameTop === undefined ? '' : formatPercent(evaluation.sameTop),
+      ),
+    ],
+  );
+  const [before, after] = [rounding, ours].map(({ evaluation }) => evaluation.divergence?.mean ?? 0) as [
+    number,
+    number,
+  ];
+  const verdict = `At the same size tersor's file loses ${formatPercent(1 - after / before)} less than plain rounding (divergence ${number(before)} → ${number(after)}).`;
+  return [
+    '',
+    figures,
+    '',
+    style.bold(wrap(verdict)),
+    '',
+    sideBySide(['by rounding', `${prompt}${rounding.story}…`], ['by tersor', `${prompt}${ours.story}…`]),
+  ].join('\n');
+}
+
+/** Mean relative error of the layers that were rounded to the wanted type. */
+function layerError({ tensors }: CompressResult): number {
+  const layers = tensors.filter((tensor) => tensor.type === type);
+  return layers.reduce((sum, { relativeError }) => sum + relativeError, 0) / layers.length;
+}
+
+function sideBySide(...columns: readonly (readonly [title: string, text: string])[]): string {
+  const wrapped = columns.map(([title, text]) => [
+    title,
+    '',
+    ...text.split('\n').flatMap((paragraph) => wrap(paragraph, columnWidth).split('\n')),
+  ]);
+  const height = Math.max(...wrapped.map((lines) => lines.length));
+  return Array.from({ length: height }, (_, line) =>
+    wrapped
+      .map((lines) => (lines[line] ?? '').padEnd(columnWidth + 3))
+      .join('')
+      .trimEnd(),
+  ).join('\n');
+}

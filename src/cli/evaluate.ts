@@ -1,0 +1,79 @@
+import type { Command } from 'commander';
+import { type Evaluation, evaluate } from '../pipeline/evaluate.js';
+import { positiveInteger } from './arguments.js';
+import { examples, type Session, withTerminal } from './command.js';
+import { fields, formatBytes, formatChange, formatCount, formatPercent, significant } from './format.js';
+
+interface Flags {
+  readonly text: string;
+  readonly against?: string;
+  readonly context?: number;
+  readonly tokens?: number;
+  readonly runtime?: 'tersor' | 'llama.cpp';
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+export function evaluateCommand(program: Command, session: Session): void {
+  const command = program
+    .command('evaluate')
+    .summary('perplexity on a text, and divergence from another model')
+    .description(
+      'Measures how well a model predicts a text. With --against, also how far its predictions are\n' +
+        'from those of the original: KL divergence, in nats per token.',
+    )
+    .argument('<model>', 'Hugging Face directory or hub id, .gguf, or llama2.c .bin')
+    .requiredOption('--text <file>', 'text to predict, not the one used for calibration')
+    .option('--against <model>', 'the original model')
+    .option('--context <n>', 'length of the windows (default: 512)', positiveInteger)
+    .option('--tokens <n>', 'tokens to score at most', positiveInteger)
+    .addOption(
+      program
+        .createOption('--runtime <name>', 'what computes the predictions')
+        .choices(['tersor', 'llama.cpp']),
+    )
+    .option('--threads <n>', 'threads (default: all)', positiveInteger)
+    .option('--json', 'print one JSON document')
+    .action((model: string, { json, ...flags }: Flags) =>
+      withTerminal(session, { ...(json ? { json } : {}) }, async (terminal) => {
+        const evaluation = await evaluate({ model, ...flags }, terminal.hooks);
+        terminal.json(evaluation);
+        terminal.print(describeEvaluation(evaluation));
+      }),
+    );
+  examples(command, [
+    ['tersor evaluate model.gguf --text held-out.txt', 'perplexity'],
+    ['tersor evaluate model.gguf --against ./model --text held-out.txt', 'what compression cost'],
+  ]);
+}
+
+export function describeEvaluation(evaluation: Evaluation): string {
+  const { bytes, tokens, perplexity, reference, divergence, sameTop } = evaluation;
+  const number = (value: number) => significant(value, 3);
+  return fields([
+    [
+      'size',
+      `${formatCount(bytes)} bytes${reference ? `, ${formatPercent(bytes / reference.bytes)} of ${formatBytes(reference.bytes)}` : ''}`,
+    ],
+    ['scored', `${formatCount(tokens)} tokens`],
+    [
+      'perplexity',
+      reference
+        ? `${significant(perplexity, 5)} (original ${significant(reference.perplexity, 5)}, ${formatChange(reference.perplexity, perplexity)})`
+        : significant(perplexity, 5),
+    ],
+    ...(divergence
+      ? ([
+          [
+            'divergence',
+            `${number(divergence.mean)} ± ${significant(divergence.standardError, 2)} nats per token`,
+          ],
+          [
+            '',
+            `half below ${number(divergence.p50)}, 90 % below ${number(divergence.p90)}, 99 % below ${number(divergence.p99)}, worst ${number(divergence.max)}`,
+          ],
+        ] as const)
+      : []),
+    ...(sameTop === undefined ? [] : ([['same top', `${formatPercent(sameTop)} of the tokens`]] as const)),
+  ]);
+}

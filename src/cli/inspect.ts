@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+import { type Inspection, inspect } from '../pipeline/inspect.js';
+import { examples, type Session, withTerminal } from './command.js';
+import { fields, formatCount, significant } from './format.js';
+import { tensorTable, typeTable } from './tensors.js';
+
+export function inspectCommand(program: Command, session: Session): void {
+  const command = program
+    .command('inspect')
+    .summary('what is inside a model')
+    .description('Lists tensors, types and sizes of a model, and how it was made if tersor made it.')
+    .argument('<model>', 'Hugging Face directory or hub id, .gguf, or llama2.c .bin')
+    .option('-v, --verbose', 'every tensor and all metadata')
+    .option('--json', 'print one JSON document')
+    .action((model: string, flags: { readonly verbose?: boolean; readonly json?: boolean }) =>
+      withTerminal(session, flags, async (terminal) => {
+        const inspection = await inspect({ model });
+        terminal.json(inspection);
+        terminal.print(describeInspection(inspection, flags.verbose));
+      }),
+    );
+  examples(command, [['tersor inspect model.gguf', 'tensors, grouped by kind']]);
+}
+
+export function describeInspection(inspection: Inspection, all = false): string {
+  const { path, format, architecture, parameters, bytes, bitsPerWeight, tensors, metadata, provenance } =
+    inspection;
+  const overview = fields([
+    ['model', path],
+    ['format', `${format}, architecture ${architecture}`],
+    ['weights', `${formatCount(parameters)}, ${significant(bitsPerWeight, 3)} bits each on average`],
+    ['size', `${formatCount(bytes)} bytes`],
+  ]);
+  const sections = [overview, tensorTable(tensors, { all }), typeTable(tensors)];
+  if (provenance) sections.push(`made by tersor\n${list(provenance)}`);
+  if (all) sections.push(`metadata\n${list(metadata)}`);
+  return sections.join('\n\n');
+}
+
+function list(entries: Readonly<Record<string, unknown>>): string {
+  return fields(Object.entries(entries).map(([key, value]) => [`  ${key}`, short(value)]));
+}
+
+const longestValue = 200; // chat templates and settings in one value would fill the screen
+
+function short(value: unknown): string {
+  const text = (typeof value === 'string' ? value : JSON.stringify(value)).replace(/\s+/g, ' ');
+  return text.length > longestValue ? `${text.slice(0, longestValue - 1)}…` : text;
+}

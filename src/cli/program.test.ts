@@ -1,0 +1,77 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { tinyLlama } from '../../test/fixtures/tiny-llama.js';
+import { execute } from './program.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'tersor-cli-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function tersor(...words: string[]) {
+  const written = { stdout: '', stderr: '' };
+  const stream = (name: 'stdout' | 'stderr') => ({
+    write: (text: string) => {
+      written[name] += text;
+    },
+  });
+  const signal = new AbortController().signal;
+  const code = await execute(words, { signal, stdout: stream('stdout'), stderr: stream('stderr') });
+  return { code, ...written };
+}
+
+describe('wrong command lines end with code 1 and one line', () => {
+  test.each([
+    [['compres', 'x'], 'unknown command'],
+    [['compress'], "missing required argument 'model'"],
+    [['compress', 'x'], '--dry-run'],
+    [['compress', 'x', '-o', 'y.gguf', '--bogus'], "unknown option '--bogus'"],
+    [['compress', 'x', '-o', 'y.gguf', '--tokens', 'many'], 'whole number above 0'],
+    [['compress', 'x', '-o', 'y.gguf', '--seed', '-1'], 'whole number from 0'],
+    [['compress', 'x', '-o', 'y.gguf', '--override', 'q4_k'], 'REGEX=TYPE'],
+    [['compress', 'x', '-o', 'y.gguf', '--override', '(=q4_k'], 'regular expression'],
+    [['compress', 'x', '-o', 'y.gguf', '--prefix', 'both'], 'original'],
+    [['evaluate', 'x'], '--text'],
+    [['evaluate', 'x', '--text', 'y', '--runtime', 'z'], 'llama.cpp'],
+    [['run', 'x.gguf'], "missing required argument 'prompt'"],
+    [['run', join(folder, 'missing.gguf'), 'hello'], 'cannot be read'],
+    [['run', import.meta.filename, 'hello'], 'not a GGUF'],
+    [['inspect', join(folder, 'missing')], 'missing'],
+  ])('%j', async (words, part) => {
+    const { code, stdout, stderr } = await tersor(...words);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^error: [^\n]+\n$/);
+    expect(stderr).toContain(part);
+    expect(stderr).not.toContain('--trace');
+  });
+});
+
+test('help goes to standard output and fits 80 columns', async () => {
+  for (const words of [
+    [],
+    ['--help'],
+    ...['compress', 'evaluate', 'inspect', 'run', 'methods', 'demo'].map((name) => [name, '--help']),
+  ]) {
+    const { code, stdout, stderr } = await tersor(...words);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('Usage: tersor');
+    for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+  }
+});
+
+test('lists methods for people and for programs', async () => {
+  const { stdout } = await tersor('methods');
+  for (const name of ['rtn', 'gptq', 'q4_k', 'mxfp4']) expect(stdout).toContain(name);
+  for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+  const document = JSON.parse((await tersor('methods', '--json')).stdout);
+  expect(document.types.find(({ name }: { name: string }) => name === 'q4_0').bitsPerWeight).toBe(4.5);
+});
+
+test('generates text from a GGUF', async () => {
+  const path = join(folder, 'tiny.gguf');
+  writeFileSync(path, tinyLlama());
+  const words = ['run', path, 'tale', '--temperature', '0', '--max-tokens', '4', '--context', '256'];
+  const document = JSON.parse((await tersor(...words, '--json')).stdout);
+  expect(document).toEqual({ model: path, prompt: 'tale', text: expect.any(String) });
+  expect((await tersor(...words)).stdout).toBe(`tale${document.text}\n`);
+});

@@ -1,0 +1,62 @@
+import { Command, CommanderError } from 'commander';
+import { TersorError } from '../errors.js';
+import { packageVersion } from '../version.js';
+import type { Session } from './command.js';
+import { compressCommand } from './compress.js';
+import { demoCommand } from './demo.js';
+import { evaluateCommand } from './evaluate.js';
+import { inspectCommand } from './inspect.js';
+import { methodsCommand } from './methods.js';
+import { runCommand } from './run.js';
+import { createStyle } from './terminal.js';
+
+/**
+ * Runs one command line.
+ * @param words the arguments after the program's name
+ * @returns the exit code: 0, or 1 after one line on standard error that says what is wrong and what to do
+ */
+export async function execute(words: readonly string[], session: Session): Promise<number> {
+  const program = createProgram(session);
+  try {
+    if (words.length === 0) program.outputHelp();
+    else await program.parseAsync(words, { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    session.stderr.write(`${errorLine(error, session)}\n`);
+    if (program.opts().trace && error instanceof Error) session.stderr.write(`${error.stack}\n`);
+    return 1;
+  }
+}
+
+function createProgram(session: Session): Command {
+  const program = new Command('tersor')
+    .description('Fits a trained transformer into the bytes you have.')
+    .version(packageVersion, '-V, --version', 'print the version')
+    .option('--trace', 'print where in the code an error came from')
+    .helpCommand('help [command]', 'what a command does')
+    .helpOption('-h, --help', 'print this help')
+    .configureOutput({
+      writeOut: (text) => session.stdout.write(text),
+      writeErr: (text) => session.stderr.write(text),
+      // Errors are printed by execute(), as one line.
+      outputError: () => {},
+    })
+    .exitOverride();
+  compressCommand(program, session);
+  evaluateCommand(program, session);
+  inspectCommand(program, session);
+  runCommand(program, session);
+  methodsCommand(program, session);
+  demoCommand(program, session);
+  program.addHelpText('after', '\nStart with: tersor demo\nHelp on one command: tersor compress --help');
+  return program;
+}
+
+function errorLine(error: unknown, { stderr }: Session): string {
+  const prefix = createStyle(stderr).red('error:');
+  const message = error instanceof Error ? error.message : String(error);
+  const line = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+  if (error instanceof TersorError || error instanceof CommanderError) return `${prefix} ${line}`;
+  return `${prefix} ${line}; this is a fault in tersor, please report it with the output of --trace`;
+}

@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest';
+import { type TensorRow, tensorTable, typeTable } from './tensors.js';
+
+const rows: TensorRow[] = [
+  { name: 'token_embd.weight', type: 'q6_k', bytes: 860_160, relativeError: 0.0002 },
+  { name: 'output_norm.weight', type: 'f32', bytes: 1024, relativeError: 0 },
+  ...[0.01, 0.03, 0.02].map((relativeError, block) => ({
+    name: `blk.${block}.attn_q.weight`,
+    type: block === 2 ? 'q8_0' : 'q3_k',
+    bytes: 28_160,
+    relativeError,
+  })),
+];
+
+test('puts equal layers of one type into one row, with mean and worst error', () => {
+  expect(tensorTable(rows)).toBe(
+    [
+      'tensor               ×  type    bytes     error   worst',
+      'token_embd.weight    1  q6_k  860,160  0.0200 %',
+      'output_norm.weight   1  f32     1,024     exact',
+      'blk.*.attn_q.weight  2  q3_k   56,320    2.00 %  3.00 %',
+      'blk.*.attn_q.weight  1  q8_0   28,160    2.00 %',
+    ].join('\n'),
+  );
+});
+
+test('prints every tensor when asked to', () => {
+  const lines = tensorTable(rows, { all: true }).split('\n');
+  expect(lines).toHaveLength(6);
+  expect(lines[3]).toBe('blk.0.attn_q.weight  q3_k   28,160    1.00 %');
+});
+
+test('leaves errors out where there are none, and keeps notes apart', () => {
+  const planned = [
+    { name: 'blk.0.ffn_down.weight', type: 'q8_0', bytes: 1, note: 'q3_k wanted' },
+    { name: 'blk.1.ffn_down.weight', type: 'q8_0', bytes: 1 },
+  ];
+  expect(tensorTable(planned)).toBe(
+    [
+      'tensor                 type  bytes',
+      'blk.*.ffn_down.weight  q8_0      1  q3_k wanted',
+      'blk.*.ffn_down.weight  q8_0      1',
+    ].join('\n'),
+  );
+});
+
+test('fits 80 columns with long names and large layers', () => {
+  const name = 'model.layers.0.block_sparse_moe.experts.0.down_proj.weight';
+  const wide = Array.from({ length: 3 }, (_, block) => ({
+    name: name.replace('.0.', `.${block}.`),
+    type: 'int4-channel',
+    bytes: 123_456_789_012,
+    relativeError: 0.123,
+    note: 'q3_k impossible',
+  }));
+  for (const line of tensorTable(wide).split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+});
+
+test('sums bytes by type, largest first', () => {
+  expect(typeTable(rows)).toBe(
+    [
+      'type  tensors     size',
+      'q6_k        1   860 kB',
+      'q3_k        2  56.3 kB',
+      'q8_0        1  28.2 kB',
+      'f32         1  1.02 kB',
+    ].join('\n'),
+  );
+});

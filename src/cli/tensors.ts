@@ -1,0 +1,89 @@
+import { type Column, formatBytes, formatCount, formatPercent, table } from './format.js';
+
+/** One row of the final table; the error is absent in plans and inspections. */
+export interface TensorRow {
+  readonly name: string;
+  readonly type: string;
+  readonly bytes: number;
+  readonly relativeError?: number;
+  /** What became of a wish that could not be met. */
+  readonly note?: string;
+}
+
+interface Group {
+  readonly name: string;
+  readonly type: string;
+  count: number;
+  bytes: number;
+  readonly errors: number[];
+  readonly note: string | undefined;
+}
+
+/**
+ * A table of tensors. Layers that differ only in their number and share a type are one row, with the mean and
+ * the worst of their errors, because nobody reads hundreds of rows; `all` prints each of them.
+ */
+export function tensorTable(rows: readonly TensorRow[], options: { readonly all?: boolean } = {}): string {
+  const groups = group(rows, options.all ?? false);
+  const measured = rows.some(({ relativeError }) => relativeError !== undefined);
+  const several = groups.some(({ count }) => count > 1);
+  const noted = groups.some(({ note }) => note);
+  const columns: Column[] = [
+    { title: 'tensor', flexible: true },
+    ...(several ? [{ title: '×', align: 'right' as const }] : []),
+    { title: 'type' },
+    { title: 'bytes', align: 'right' },
+    ...(measured ? [{ title: 'error', align: 'right' as const }] : []),
+    ...(measured && several ? [{ title: 'worst', align: 'right' as const }] : []),
+    ...(noted ? [{ title: '' }] : []),
+  ];
+  return table(
+    columns,
+    groups.map(({ name, count, type, bytes, errors, note }) => [
+      name,
+      ...(several ? [String(count)] : []),
+      type,
+      formatCount(bytes),
+      ...(measured ? [formatError(mean(errors))] : []),
+      ...(measured && several ? [count > 1 ? formatError(Math.max(...errors)) : ''] : []),
+      ...(noted ? [note ?? ''] : []),
+    ]),
+  );
+}
+
+/** How many bytes each type takes, largest first. */
+export function typeTable(rows: readonly TensorRow[]): string {
+  const totals = new Map<string, { count: number; bytes: number }>();
+  for (const { type, bytes } of rows) {
+    const total = totals.get(type) ?? { count: 0, bytes: 0 };
+    totals.set(type, { count: total.count + 1, bytes: total.bytes + bytes });
+  }
+  return table(
+    [{ title: 'type' }, { title: 'tensors', align: 'right' }, { title: 'size', align: 'right' }],
+    [...totals]
+      .sort(([, a], [, b]) => b.bytes - a.bytes)
+      .map(([type, { count, bytes }]) => [type, String(count), formatBytes(bytes)]),
+  );
+}
+
+function group(rows: readonly TensorRow[], all: boolean): Group[] {
+  const groups = new Map<string, Group>();
+  for (const { name, type, bytes, relativeError, note } of rows) {
+    const shown = all ? name : name.replace(/\.\d+(?=\.)/g, '.*');
+    const key = `${shown} ${type} ${note}`;
+    const found = groups.get(key) ?? { name: shown, type, count: 0, bytes: 0, errors: [], note };
+    found.count++;
+    found.bytes += bytes;
+    if (relativeError !== undefined) found.errors.push(relativeError);
+    groups.set(key, found);
+  }
+  return [...groups.values()];
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** A relative error; zero means that the values are exactly the original ones. */
+function formatError(error: number): string {
+  if (Number.isNaN(error)) return '';
+  return error === 0 ? 'exact' : formatPercent(error);
+}

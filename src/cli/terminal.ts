@@ -1,0 +1,131 @@
+import type { Hooks } from '../pipeline/hooks.js';
+import { formatDuration } from './format.js';
+
+/** The part of a stream that the terminal needs. */
+export interface Output {
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+  write(text: string): unknown;
+}
+
+export interface TerminalOptions {
+  /** Standard output is one JSON document: nothing else may go there. */
+  readonly json?: boolean | undefined;
+  /** A clock in milliseconds. */
+  readonly now?: () => number;
+}
+
+/** What commands print with. */
+export interface Terminal {
+  readonly hooks: Hooks;
+  /** A result for people; nothing with --json. */
+  print(text: string): void;
+  /** The result for programs; nothing without --json. */
+  json(document: unknown): void;
+  readonly style: Style;
+  /** Takes the progress bar away. */
+  finish(): void;
+}
+
+const redrawInterval = 80; // milliseconds; faster flickers and costs time over slow connections
+const barWidth = 24;
+
+/**
+ * Progress on standard error when it is a terminal: one line with a bar and the time left. Otherwise one plain
+ * line per finished stage on standard output (not with --json), so that standard error holds errors only.
+ */
+export function createTerminal(
+  { stdout, stderr, signal }: { stdout: Output; stderr: Output; signal: AbortSignal },
+  { json = false, now = Date.now }: TerminalOptions = {},
+): Terminal {
+  const started = new Map<string, number>();
+  const interactive = stderr.isTTY === true;
+  const style = createStyle(stderr);
+  let heardAt = now();
+  let drawn = '';
+  let drawnAt = Number.NEGATIVE_INFINITY;
+
+  const clear = () => {
+    if (drawn) stderr.write('\r\x1b[K');
+    drawn = '';
+  };
+  const line = (text: string) => {
+    if (interactive) {
+      clear();
+      stderr.write(`${text}\n`);
+    } else if (!json) {
+      stdout.write(`${text}\n`);
+    }
+  };
+
+  const progress = (stage: string, done: number, total: number) => {
+    const time = now();
+    // A stage that is first heard of after some work began when the one before fell silent.
+    const since = started.get(stage) ?? (done > 0 ? heardAt : time);
+    started.set(stage, since);
+    heardAt = time;
+    const seconds = (time - since) / 1000;
+    if (total > 0 && done >= total) {
+      started.delete(stage);
+      line(`${stage.padEnd(stageWidth)} ${style.dim(formatDuration(seconds))}`);
+      return;
+    }
+    if (!interactive || (drawn && time - drawnAt < redrawInterval)) return;
+    drawnAt = time;
+    const text = bar(stage, done, total, seconds);
+    const columns = stderr.columns ?? 80;
+    drawn = text.slice(0, columns - 1);
+    stderr.write(`\r\x1b[K${drawn}`);
+  };
+
+  return {
+    hooks: {
+      progress,
+      warn: (text) => line(`${style.yellow('note')} ${text}`),
+      signal,
+    },
+    style: createStyle(stdout),
+    print(text) {
+      clear();
+      if (!json) stdout.write(`${text}\n`);
+    },
+    json(document) {
+      clear();
+      if (json) stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+    },
+    finish: clear,
+  };
+}
+
+const stageWidth = 14;
+
+function bar(stage: string, done: number, total: number, seconds: number): string {
+  const share = total > 0 ? Math.min(1, done / total) : 0;
+  const full = Math.floor(share * barWidth);
+  const drawing = '█'.repeat(full) + '░'.repeat(barWidth - full);
+  // The first moments say little about the rest.
+  const left = share > 0 && seconds > 0.5 ? `${formatDuration((seconds / share) * (1 - share))} left` : '';
+  return `${stage.padEnd(stageWidth)} ${drawing} ${String(Math.floor(share * 100)).padStart(3)} %  ${left}`.trimEnd();
+}
+
+/** Colours, or nothing where they are not wanted (https://no-color.org). */
+export interface Style {
+  bold(text: string): string;
+  dim(text: string): string;
+  green(text: string): string;
+  red(text: string): string;
+  yellow(text: string): string;
+}
+
+export function createStyle({ isTTY }: Output): Style {
+  const on = isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+  const code = (open: number, close: number) => (text: string) =>
+    on ? `\x1b[${open}m${text}\x1b[${close}m` : text;
+  return {
+    bold: code(1, 22),
+    dim: code(2, 22),
+    green: code(32, 39),
+    red: code(31, 39),
+    yellow: code(33, 39),
+  };
+}
