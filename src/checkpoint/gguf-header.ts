@@ -96,7 +96,7 @@ function parse(prefix: Uint8Array, file: RangedFile): GgufHeader {
   const count = (itemBytes: number): number => {
     const items = u64();
     if (items * itemBytes > file.size - at) {
-      throw damaged(`has a length of ${items} in ${place}, which reaches beyond the file`);
+      throw damaged(`says that ${items} items follow in ${place}, more than the file holds`);
     }
     if (items * itemBytes > prefix.length - at) throw new PrefixEnds();
     return items;
@@ -108,7 +108,8 @@ function parse(prefix: Uint8Array, file: RangedFile): GgufHeader {
   };
   const value = (type: number, depth: number): unknown => {
     if (type === stringType) return text();
-    if (type === arrayType && depth < deepestNesting) {
+    if (type === arrayType) {
+      if (depth === deepestNesting) throw damaged(`has arrays nested deeper than ${depth} in ${place}`);
       const itemType = u32();
       const items = count(scalars.get(itemType)?.[0] ?? 8);
       return Array.from({ length: items }, () => value(itemType, depth + 1));

@@ -16,6 +16,7 @@ export interface OpenOptions extends DownloadOptions {
   readonly kernels?: Kernels;
 }
 
+const shardName = /-\d{5}-of-\d{5}\.safetensors$/;
 const pickled = /\.(pt|pth|ckpt|pkl|pickle)$|^(pytorch|adapter)_model.*\.bin$/;
 
 /**
@@ -43,12 +44,15 @@ async function openFolder(folder: string, shownAs: string, kernels?: Kernels): P
   if (weights) return openSafetensors(join(folder, weights), shownAs, kernels);
   const pickle = names.find((name) => pickled.test(name));
   if (pickle) throw refusePickle(join(folder, pickle));
+  const shard = names.some((name) => shardName.test(name));
   const other = names.find((name) => /\.(gguf|safetensors)$/.test(name));
   throw new TersorError(`has neither ${weightsName} nor ${indexName}`, {
     file: folder,
-    remedy: other
-      ? `give the file itself: ${join(folder, other)}`
-      : `give a folder with ${configName} and safetensors weights`,
+    remedy: shard
+      ? `get ${indexName} of these shards`
+      : other
+        ? `give the file itself: ${join(folder, other)}`
+        : `give a folder with ${configName} and safetensors weights`,
   });
 }
 
@@ -57,7 +61,7 @@ async function openFile(path: string, kernels?: Kernels): Promise<Checkpoint> {
   if (pickled.test(name)) throw refusePickle(path);
   switch (extname(name)) {
     case '.safetensors':
-      if (/-\d{5}-of-\d{5}\.safetensors$/.test(name)) {
+      if (shardName.test(name)) {
         throw new TersorError('is one of several shards', { file: path, remedy: 'give its folder' });
       }
       return openSafetensors(path, path, kernels);

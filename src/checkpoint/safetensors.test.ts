@@ -1,8 +1,8 @@
 import { truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { f32, randomValues, rawSafetensors, safetensors, withFolder } from '../../test/checkpoint/files.js';
-import { TersorError } from '../errors.js';
+import { f32, rawSafetensors, refused, safetensors, withFolder } from '../../test/checkpoint/files.js';
+import { normals } from '../../test/reference/random.js';
 import { openCheckpoint } from './open.js';
 
 const a = f32([2, 3], [1, 2, 3, 4, 5, 6]);
@@ -56,7 +56,7 @@ describe('reading', () => {
   });
 
   test('scalars, empty tensors and reads at the same time', () => {
-    const values = randomValues(5000);
+    const values = normals(5000, 1);
     const tensors = { scalar: f32([], [3]), empty: f32([0, 4], []), large: f32([50, 100], values) };
     return withFolder(
       { 'config.json': config, 'model.safetensors': safetensors(tensors) },
@@ -208,10 +208,3 @@ describe('refuses', () => {
       await checkpoint.close();
     }));
 });
-
-async function refused(model: string, message: RegExp): Promise<void> {
-  const failure = await openCheckpoint(model).catch((error: unknown) => error);
-  expect(failure).toBeInstanceOf(TersorError);
-  expect((failure as TersorError).message).toMatch(message);
-  expect((failure as TersorError).message).not.toContain('\n');
-}

@@ -1,6 +1,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { expect } from 'vitest';
+import { openCheckpoint } from '../../src/checkpoint/open.js';
+import { TersorError } from '../../src/errors.js';
 
 /** A tensor as it goes into a safetensors file. */
 export interface RawTensor {
@@ -23,7 +26,7 @@ export function rawSafetensors(header: string, data: Uint8Array = new Uint8Array
   const text = new TextEncoder().encode(header);
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(text.length), true);
-  return Buffer.concat([length, text, data]);
+  return new Uint8Array(Buffer.concat([length, text, data]));
 }
 
 export function safetensors(tensors: Readonly<Record<string, RawTensor>>): Uint8Array {
@@ -58,11 +61,10 @@ export async function withFolder<T>(
   }
 }
 
-/** Numbers in [−1, 1) that are the same every time (Numerical Recipes' congruential generator). */
-export function randomValues(count: number, seed = 1): Float32Array {
-  let state = seed;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 31 - 1;
-  });
+/** Expects that the model cannot be opened, with an error of one line that matches. */
+export async function refused(model: string, message: RegExp): Promise<void> {
+  const failure = await openCheckpoint(model).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(TersorError);
+  expect(String(failure)).toMatch(message);
+  expect(String(failure)).not.toContain('\n');
 }
