@@ -1,38 +1,14 @@
 // Codes and stored scales to values: `scale · level + offset`, the product rounded to f32 before the sum.
 
+import { levelOf } from './levels';
+
 /** Codes of four rows as i32 lanes. */
 function fourCodes(at: usize): v128 {
   return i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(at)));
 }
 
-/** Values of `cols` columns, rows [start, end) in multiples of four, for levels min, min + 1, … */
-export function dequantizeUniform(
-  start: i32,
-  end: i32,
-  cols: i32,
-  groupSize: i32,
-  stride: i32,
-  min: i32,
-  codes: usize,
-  scales: usize,
-  offsets: usize,
-  values: usize,
-): void {
-  const lowest = i32x4.splat(min);
-  for (let col = 0; col < cols; col++) {
-    const group = (<usize>(col / groupSize) * <usize>stride) << 2;
-    const column = <usize>col * <usize>stride;
-    for (let row = start; row < end; row += 4) {
-      const at = (<usize>row) << 2;
-      const level = f32x4.convert_i32x4_s(i32x4.add(fourCodes(codes + column + <usize>row), lowest));
-      const product = f32x4.mul(v128.load(scales + group + at), level);
-      v128.store(values + (column << 2) + at, f32x4.add(product, v128.load(offsets + group + at)));
-    }
-  }
-}
-
-/** Values of `cols` columns, rows [start, end) in multiples of four, for a table of levels. */
-export function dequantizeTable(
+/** Values of `cols` columns, rows [start, end) in multiples of four; `levels` is the record of assembly/levels.ts. */
+export function dequantize(
   start: i32,
   end: i32,
   cols: i32,
@@ -49,11 +25,7 @@ export function dequantizeTable(
     const column = <usize>col * <usize>stride;
     for (let row = start; row < end; row += 4) {
       const at = (<usize>row) << 2;
-      const code = codes + column + <usize>row;
-      let level = v128.load32_zero(levels + ((<usize>load<u8>(code)) << 2));
-      level = v128.load_lane<f32>(levels + ((<usize>load<u8>(code, 1)) << 2), level, 1);
-      level = v128.load_lane<f32>(levels + ((<usize>load<u8>(code, 2)) << 2), level, 2);
-      level = v128.load_lane<f32>(levels + ((<usize>load<u8>(code, 3)) << 2), level, 3);
+      const level = levelOf(levels, fourCodes(codes + column + <usize>row));
       const product = f32x4.mul(v128.load(scales + group + at), level);
       v128.store(values + (column << 2) + at, f32x4.add(product, v128.load(offsets + group + at)));
     }

@@ -2,54 +2,39 @@
 
 const tile: i32 = 16;
 
+// Columns of a panel are pages apart: a column's rows are dealt with together, to spare address translations.
+
 /** Rows [start, end) of a row-major matrix into a panel. `start` is a multiple of 16. */
 export function rowsToPanel(start: i32, end: i32, cols: i32, stride: i32, from: usize, to: usize): void {
   const rowPitch = (<usize>cols) << 2;
   const colPitch = (<usize>stride) << 2;
-  transposeTiles(
-    end - start,
-    cols,
-    from + <usize>start * rowPitch,
-    rowPitch,
-    to + ((<usize>start) << 2),
-    colPitch,
-  );
+  for (let col = 0; col < cols; col += tile) {
+    const width = min(tile, cols - col);
+    for (let row = start; row < end; row += tile) {
+      const height = min(tile, end - row);
+      const inMatrix = from + <usize>row * rowPitch + ((<usize>col) << 2);
+      const inPanel = to + <usize>col * colPitch + ((<usize>row) << 2);
+      transposeTile(height, width, inMatrix, rowPitch, inPanel, colPitch);
+    }
+  }
 }
 
 /** Columns of a panel, rows [start, end), into a row-major matrix. `start` is a multiple of 16. */
 export function panelToRows(start: i32, end: i32, cols: i32, stride: i32, from: usize, to: usize): void {
   const rowPitch = (<usize>cols) << 2;
   const colPitch = (<usize>stride) << 2;
-  const source = from + ((<usize>start) << 2);
-  const target = to + <usize>start * rowPitch;
-  // Tiles run along the rows' memory in both directions, so that each thread writes whole rows.
-  for (let row = 0; row < end - start; row += tile) {
-    const height = min(tile, end - start - row);
-    const into = target + <usize>row * rowPitch;
-    transposeTiles(cols, height, source + ((<usize>row) << 2), colPitch, into, rowPitch);
-  }
-}
-
-/** to[c][r] = from[r][c] for f32; a pitch is the distance of two rows in bytes. */
-function transposeTiles(
-  rows: i32,
-  cols: i32,
-  from: usize,
-  fromPitch: usize,
-  to: usize,
-  toPitch: usize,
-): void {
-  for (let row = 0; row < rows; row += tile) {
-    const height = min(tile, rows - row);
-    for (let col = 0; col < cols; col += tile) {
-      const width = min(tile, cols - col);
-      const source = from + <usize>row * fromPitch + ((<usize>col) << 2);
-      const target = to + <usize>col * toPitch + ((<usize>row) << 2);
-      transposeTile(height, width, source, fromPitch, target, toPitch);
+  for (let col = 0; col < cols; col += tile) {
+    const width = min(tile, cols - col);
+    for (let row = start; row < end; row += tile) {
+      const height = min(tile, end - row);
+      const inPanel = from + <usize>col * colPitch + ((<usize>row) << 2);
+      const inMatrix = to + <usize>row * rowPitch + ((<usize>col) << 2);
+      transposeTile(width, height, inPanel, colPitch, inMatrix, rowPitch);
     }
   }
 }
 
+/** to[c][r] = from[r][c] for f32; a pitch is the distance of two rows in bytes. */
 function transposeTile(rows: i32, cols: i32, from: usize, fromPitch: usize, to: usize, toPitch: usize): void {
   const wholeRows = rows & ~3;
   const wholeCols = cols & ~3;

@@ -2,6 +2,7 @@ import type { Arena, Kernels } from '../kernels/kernels.js';
 import { strideOf } from '../kernels/panel.js';
 import type { GgufFormat } from './gguf.js';
 import type { Grid, Parameters } from './grid.js';
+import { levelRecord } from './levels.js';
 
 /**
  * Room for the parameters of a GGUF tensor; every scale is zero. Formats without offsets get offsets of −0,
@@ -73,15 +74,10 @@ export async function dequantize(
   { stride, cols }: { readonly stride: number; readonly cols: number },
   values: Float32Array,
 ): Promise<void> {
-  const { levels } = grid;
   const groupSize = Math.min(grid.groupSize, cols);
-  const arrays = [codes, parameters.scale, parameters.offset, values];
-  if (levels.kind === 'uniform')
-    kernels.parallel('dequantizeUniform', stride, cols, groupSize, stride, levels.min, ...arrays);
-  else if (levels.kind === 'table')
-    await kernels.scope((arena) => {
-      const table = arena.f32(levels.values.length);
-      table.set(levels.values);
-      kernels.parallel('dequantizeTable', stride, cols, groupSize, stride, table, ...arrays);
-    });
+  await kernels.scope((arena) => {
+    const levels = levelRecord(arena, grid.levels);
+    const arrays = [codes, parameters.scale, parameters.offset, values];
+    kernels.parallel('dequantize', stride, cols, groupSize, stride, levels, ...arrays);
+  });
 }

@@ -53,7 +53,7 @@ function wholeBlocks({ name, blockSize }: GgufFormat, cols: number): number {
 
 function ggufGrid(format: GgufFormat): Grid {
   const { name, levels, blockBytes } = format;
-  return {
+  const grid: Grid = {
     ...format,
     runtimes: ['llama.cpp'],
     bytes: (rows, cols) => rows * wholeBlocks(format, cols) * blockBytes,
@@ -68,10 +68,11 @@ function ggufGrid(format: GgufFormat): Grid {
       return packBlocks(kernels, format, layoutOf(name), encoded);
     },
     unpack(kernels, arena, bytes, rows, cols) {
-      if (levels.kind === 'cast') return unpackFloats(kernels, arena, this, levels.type, bytes, rows, cols);
-      return unpackBlocks(kernels, arena, this, format, layoutOf(name), bytes, rows, cols);
+      if (levels.kind === 'cast') return unpackFloats(kernels, arena, grid, levels.type, bytes, rows, cols);
+      return unpackBlocks(kernels, arena, grid, format, layoutOf(name), bytes, rows, cols);
     },
   };
+  return grid;
 }
 
 function layoutOf(name: GgufName): BlockLayout {

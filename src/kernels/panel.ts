@@ -6,7 +6,7 @@ import type { Arena, Kernels } from './kernels.js';
 const rowPadding = 4;
 
 /** Bytes that pass between JavaScript's memory and the kernels' at a time: they stay in the second-level cache. */
-const slabBytes = 1 << 20;
+const slabBytes = 1 << 22;
 
 /** Rows per slab start at multiples of 16, the unit in which kernels share out rows. */
 const slabQuantum = 16;
