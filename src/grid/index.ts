@@ -8,28 +8,9 @@ import { type BlockLayout, blockLayouts } from './layout.js';
 import { packBlocks, unpackBlocks } from './pack.js';
 
 /** GGUF's tensor types as grids, by name. */
-export const ggufGrids: { readonly [Name in GgufName]: Grid } = {
-  f32: ggufGrid(ggufFormats.f32),
-  f16: ggufGrid(ggufFormats.f16),
-  bf16: ggufGrid(ggufFormats.bf16),
-  q8_0: ggufGrid(ggufFormats.q8_0),
-  q4_0: ggufGrid(ggufFormats.q4_0),
-  q4_1: ggufGrid(ggufFormats.q4_1),
-  q5_0: ggufGrid(ggufFormats.q5_0),
-  q5_1: ggufGrid(ggufFormats.q5_1),
-  q2_k: ggufGrid(ggufFormats.q2_k),
-  q3_k: ggufGrid(ggufFormats.q3_k),
-  q4_k: ggufGrid(ggufFormats.q4_k),
-  q5_k: ggufGrid(ggufFormats.q5_k),
-  q6_k: ggufGrid(ggufFormats.q6_k),
-  iq4_nl: ggufGrid(ggufFormats.iq4_nl),
-  iq4_xs: ggufGrid(ggufFormats.iq4_xs),
-  q1_0: ggufGrid(ggufFormats.q1_0),
-  q2_0: ggufGrid(ggufFormats.q2_0),
-  tq1_0: ggufGrid(ggufFormats.tq1_0),
-  tq2_0: ggufGrid(ggufFormats.tq2_0),
-  mxfp4: ggufGrid(ggufFormats.mxfp4),
-};
+export const ggufGrids = Object.fromEntries(
+  Object.values(ggufFormats).map((format) => [format.name, ggufGrid(format)]),
+) as { readonly [Name in GgufName]: Grid };
 
 /** Names that `findGrid` knows. */
 export const gridNames: readonly string[] = Object.keys(ggufGrids);
@@ -42,11 +23,11 @@ export function findGrid(name: string): Grid {
   return grid;
 }
 
-/** Weights per file block, checked. */
+/** Blocks of a row; throws a TersorError unless they are whole. */
 function wholeBlocks({ name, blockSize }: GgufFormat, cols: number): number {
   if (cols % blockSize)
     throw new TersorError(`type ${name} stores ${blockSize} columns together and the rows have ${cols}`, {
-      remedy: 'choose a type with smaller blocks, q8_0 or q4_0 for instance',
+      remedy: `choose ${cols % 32 ? 'f16' : 'a type with blocks of 32, q8_0 or q4_0 for instance'}`,
     });
   return cols / blockSize;
 }
@@ -55,7 +36,7 @@ function ggufGrid(format: GgufFormat): Grid {
   const { name, levels, blockBytes } = format;
   const grid: Grid = {
     ...format,
-    runtimes: ['llama.cpp'],
+    runtimes: levels.kind === 'cast' ? ['llama.cpp', 'onnx'] : ['llama.cpp'],
     bytes: (rows, cols) => rows * wholeBlocks(format, cols) * blockBytes,
     allocate(arena, rows, cols) {
       wholeBlocks(format, cols);

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ggmlDequantize, ggmlMissing, ggmlQuantize } from '../../test/oracle/ggml.js';
+import { normals, uniform } from '../../test/reference/random.js';
 import { createKernels, type Kernels } from '../kernels/kernels.js';
-import { fromPanel } from '../kernels/panel.js';
+import { fromPanel, toPanel } from '../kernels/panel.js';
 import { type GgufName, ggufFormats } from './gguf.js';
-import type { Encoded } from './grid.js';
+import type { Encoded, Levels } from './grid.js';
 import { findGrid, ggufGrids, gridNames } from './index.js';
 import { blockLayouts } from './layout.js';
+import { levelRecord } from './levels.js';
 
 const ggml = test.skipIf(ggmlMissing !== undefined);
 const names = Object.keys(ggufFormats) as GgufName[];
@@ -22,32 +24,21 @@ afterAll(() => {
   for (const kernels of teams) kernels.close();
 });
 
-/** Deterministic 32-bit numbers (xorshift). */
-function generator(seed: number): () => number {
-  let state = seed | 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 0;
-  };
+/** Seeded 32-bit numbers. */
+function bitsOf(seed: number): () => number {
+  const next = uniform(seed);
+  return () => Math.floor(next() * 2 ** 32);
 }
 
 /** A bell-shaped sample with a few large values. */
-function sample(count: number, seed: number): Float32Array {
-  const next = generator(seed);
-  const unit = () => next() / 2 ** 32 - 0.5;
-  return Float32Array.from({ length: count }, () => {
-    const bell = unit() + unit() + unit() + unit();
-    return 0.05 * bell * (next() % 100 ? 1 : 8);
-  });
-}
+const sample = (count: number, seed: number) =>
+  normals(count, seed).map((x, i) => 0.02 * x * ((i * 2654435761) % 97 ? 1 : 8));
 
 /** Blocks of any bits whose halves are finite: no half with all exponent bits set. */
 function randomBlocks(name: GgufName, blocks: number, seed: number): Uint8Array {
   const { blockBytes } = ggufFormats[name];
   const layout = blockLayouts[name as keyof typeof blockLayouts];
-  const next = generator(seed);
+  const next = bitsOf(seed);
   const bytes = Uint8Array.from({ length: blocks * blockBytes }, () => next() >>> 11);
   for (let block = 0; block < blocks; block++)
     for (const at of layout.exponent ? [] : [layout.scale, layout.offset ?? layout.scale]) {
@@ -91,33 +82,62 @@ describe.each(blockNames)('%s', (name) => {
       });
   });
 
-  test('keeps every byte through several slabs', async () => {
-    const [rows, cols] = [4000, 2 * blockSize * Math.ceil(512 / blockSize)];
-    const next = generator(11);
-    const [kernels] = teams;
-    await kernels?.scope(async (arena) => {
-      const parameters = grid.allocate(arena, rows, cols);
-      for (const scales of [parameters.scale, ...Object.values(parameters.stored)])
-        for (let i = 0; i < scales.length; i++) scales[i] = 2 ** (next() % 8);
-      const top =
-        grid.levels.kind === 'uniform'
-          ? grid.levels.max - grid.levels.min
-          : grid.levels.kind === 'table'
-            ? grid.levels.values.length - 1
-            : 0;
-      const codes = arena.u8(cols * rows);
-      for (let i = 0; i < codes.length; i++) codes[i] = next() % (top + 1);
-      const values = arena.f32(0);
-      const bytes = await grid.pack(kernels, { grid, rows, stride: rows, cols, codes, parameters, values });
-      const back = await grid.unpack(kernels, arena, bytes, rows, cols);
-      expect(Buffer.compare(Buffer.from(back.codes ?? []), Buffer.from(codes))).toBe(0);
-    });
+  test('keeps every code through several slabs', async () => {
+    const [rows, cols] = [3001, 2 * blockSize * Math.ceil(512 / blockSize)];
+    const stride = 3004;
+    const next = bitsOf(11);
+    const codes = Uint8Array.from({ length: cols * stride }, (_, i) =>
+      i % stride < rows ? next() % levelCount(grid.levels) : 0,
+    );
+    for (const kernels of teams)
+      await kernels.scope(async (arena) => {
+        const parameters = grid.allocate(arena, rows, cols);
+        for (const scales of [parameters.scale, parameters.stored.superScale])
+          for (let i = 0; i < (scales?.length ?? 0); i++) if (scales) scales[i] = 2 ** (next() % 8);
+        const inside = arena.u8(codes.length);
+        inside.set(codes);
+        const shape = { grid, rows, stride, cols, values: arena.f32(0) };
+        const bytes = await grid.pack(kernels, { ...shape, codes: inside, parameters });
+        const back = await grid.unpack(kernels, arena, bytes, rows, cols);
+        expect(Buffer.compare(Buffer.from(back.codes ?? []), codes)).toBe(0);
+      });
+  });
+});
+
+const levelCount = (levels: Levels) => {
+  if (levels.kind === 'uniform') return levels.max - levels.min + 1;
+  return levels.kind === 'table' ? levels.values.length : 0;
+};
+
+describe.each(names)('%s', (name) => {
+  const { blockSize } = ggufFormats[name];
+  const grid = ggufGrids[name];
+
+  ggml('stores exactly the values that rounding announces', async () => {
+    const [rows, cols] = [37, 2 * Math.max(blockSize, 32)];
+    const data = sample(rows * cols, 23);
+    for (const kernels of teams)
+      await kernels.scope(async (arena) => {
+        const weight = await toPanel(kernels, arena, { rows, cols, data });
+        const { stride } = weight;
+        const parameters = grid.allocate(arena, rows, cols);
+        await grid.fit(kernels, weight, arena.f32(cols).fill(1), parameters, 0);
+        const codes = arena.u8(cols * stride);
+        const values = arena.f32(cols * stride);
+        const { scale, offset } = parameters;
+        const levels = levelRecord(arena, grid.levels);
+        const arrays = [scale, offset, levels, codes, values];
+        kernels.parallel('roundColumns', stride, weight.data, stride, cols, grid.groupSize, ...arrays);
+        const encoded = { grid, rows, stride, cols, codes, parameters, values };
+        const expected = ggmlDequantize(name, await grid.pack(kernels, encoded), rows * cols);
+        expect(differing(await decoded(kernels, encoded), expected)).toBe(0);
+      });
   });
 });
 
 /** Floats at and around everything that matters to halves, then any bits. */
 function awkwardFloats(count: number): Float32Array {
-  const next = generator(5);
+  const next = bitsOf(5);
   const floats = new Float32Array(count);
   const bits = new Uint32Array(floats.buffer);
   const corners = [
