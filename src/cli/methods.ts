@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { z } from 'zod';
 import { findGrid, gridNames } from '../grid/index.js';
 import { solvers } from '../solver/index.js';
 import type { Session } from './command.js';
@@ -24,6 +25,12 @@ interface Methods {
     readonly name: string;
     readonly title: string;
     readonly paper: string;
+    readonly options: readonly {
+      readonly name: string;
+      readonly description: string;
+      readonly default: unknown;
+      readonly choices?: readonly unknown[];
+    }[];
   }[];
   readonly types: readonly {
     readonly name: string;
@@ -37,7 +44,13 @@ interface Methods {
 /** Everything that can be chosen, from the same tables that the pipeline chooses by. */
 export function listMethods(): Methods {
   return {
-    solvers: Object.values(solvers).map(({ id, name, title, paper }) => ({ id, name, title, paper })),
+    solvers: solvers.map(({ id, name, title, paper, options }) => ({
+      id,
+      name,
+      title,
+      paper,
+      options: describeOptions(options),
+    })),
     types: gridNames.map((name) => {
       const { blockSize, blockBytes, summary, runtimes } = findGrid(name);
       return { name, bitsPerWeight: (8 * blockBytes) / blockSize, blockSize, summary, runtimes };
@@ -45,27 +58,51 @@ export function listMethods(): Methods {
   };
 }
 
-export function describeMethods(): string {
-  const { solvers: methods, types } = listMethods();
-  const listed = methods.map(({ name, title, paper }) => `  ${name}\n${wrapped(title)}\n${wrapped(paper)}`);
-  const rows = types
-    .toSorted((a, b) => b.bitsPerWeight - a.bitsPerWeight)
-    .map(({ name, bitsPerWeight, blockSize, summary }) => [
-      `  ${name}`,
-      significant(bitsPerWeight, 4),
-      String(blockSize),
-      summary,
-    ]);
-  const formats = table(
-    [
-      { title: '  type' },
-      { title: 'bits', align: 'right' },
-      { title: 'block', align: 'right' },
-      { title: '', flexible: true },
-    ],
-    rows,
+function describeOptions(options: z.ZodObject): Methods['solvers'][number]['options'] {
+  return Object.entries(z.toJSONSchema(options).properties ?? {}).flatMap(([name, schema]) =>
+    typeof schema === 'boolean'
+      ? []
+      : [
+          {
+            name,
+            description: schema.description ?? '',
+            default: schema.default,
+            ...(schema.enum ? { choices: schema.enum } : {}),
+          },
+        ],
   );
-  return `Solvers (--solver)\n\n${listed.join('\n\n')}\n\nTypes (--type, --embedding-type, --override, --fallback)\n\n${formats}`;
 }
 
-const wrapped = (text: string) => `      ${wrap(text, 80, '      ')}`;
+function optionLine({
+  name,
+  description,
+  default: value,
+  choices,
+}: ReturnType<typeof describeOptions>[number]): string {
+  const wanted = choices ? choices.join('|') : String(value);
+  return wrapped(`${name}=${wanted}: ${description}${choices ? ` (default: ${value})` : ''}`, '        ');
+}
+
+export function describeMethods(): string {
+  const { solvers: methods, types } = listMethods();
+  const listed = methods.map(({ name, title, paper, options }) =>
+    [`  ${name}`, wrapped(title), wrapped(paper), ...options.map(optionLine)].join('\n'),
+  );
+  const sorted = types.toSorted((a, b) => b.bitsPerWeight - a.bitsPerWeight);
+  const [heading, ...rows] = table(
+    [{ title: 'type' }, { title: 'bits', align: 'right' }, { title: 'block', align: 'right' }],
+    sorted.map(({ name, bitsPerWeight, blockSize }) => [
+      name,
+      significant(bitsPerWeight, 4),
+      String(blockSize),
+    ]),
+  ).split('\n');
+  const indent = ' '.repeat((heading?.length ?? 0) + 2);
+  const formats = [
+    heading,
+    ...rows.map((row, index) => wrap(`${row}  ${sorted[index]?.summary}`, 80, indent)),
+  ].join('\n');
+  return `Solvers (--solver; their options: --solver-option KEY=VALUE)\n\n${listed.join('\n\n')}\n\nTypes (--type, --embedding-type, --override, --fallback)\n\n${formats}`;
+}
+
+const wrapped = (text: string, indent = '') => `      ${wrap(text, 74, `      ${indent}`)}`;
