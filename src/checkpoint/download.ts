@@ -47,7 +47,7 @@ async function fetchMissing(file: HubFile, partial: string, report: (bytes: numb
     try {
       there = await append(file, partial, there, report);
     } catch (error) {
-      if (isSystemError(error)) throw error;
+      if (isFinal(error)) throw error;
       failure = error;
       there = (await sizeOf(partial)) ?? 0;
     }
@@ -66,7 +66,10 @@ async function fetchMissing(file: HubFile, partial: string, report: (bytes: numb
 async function streamFrom(file: HubFile, offset: number): Promise<AsyncIterable<Uint8Array>> {
   const downloadInfo = await fileDownloadInfo(file);
   if (downloadInfo?.size !== file.size) {
-    throw new Error(`the hub now offers ${downloadInfo?.size ?? 'no'} bytes`);
+    throw new TersorError(`the hub offers ${downloadInfo?.size ?? 'no'} bytes of a file of ${file.size}`, {
+      file: addressOf(file),
+      remedy: 'run the command again later',
+    });
   }
   // Plain ranges, not xet: they stream in little memory and go on at any byte.
   const blob = await downloadFile({ ...file, downloadInfo, xet: false });
@@ -122,8 +125,9 @@ const sizeOf = (path: string): Promise<number | undefined> =>
     () => undefined,
   );
 
-/** True for what the file system says, such as a full disk, which no second attempt changes. */
-const isSystemError = (error: unknown) => error instanceof Error && 'code' in error && 'syscall' in error;
+/** True for what no second attempt changes: a wrong size, or what the file system says, such as a full disk. */
+const isFinal = (error: unknown) =>
+  error instanceof TersorError || (error instanceof Error && 'code' in error && 'syscall' in error);
 
 /** What went wrong, in one line, down to the system's reason. */
 export function reasonOf(error: unknown): string {

@@ -59,7 +59,7 @@ class PrefixEnds extends Error {}
 /** @throws TersorError when the header is damaged, truncated or of another version */
 export async function readGgufHeader(file: RangedFile): Promise<GgufHeader> {
   for (let length = firstRead; ; length *= 2) {
-    const prefix = new Uint8Array(Math.min(length, file.size));
+    const prefix = Buffer.alloc(Math.min(length, file.size));
     await file.read(0, prefix);
     try {
       return parse(prefix, file);
@@ -75,9 +75,8 @@ export async function readGgufHeader(file: RangedFile): Promise<GgufHeader> {
   }
 }
 
-function parse(prefix: Uint8Array, file: RangedFile): GgufHeader {
-  const view = new DataView(prefix.buffer);
-  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+function parse(prefix: Buffer, file: RangedFile): GgufHeader {
+  const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.length);
   let at = 0;
   let place = 'the header';
   const damaged = (problem: string) => new TersorError(problem, { file: file.path, remedy: getIntact });
@@ -91,7 +90,10 @@ function parse(prefix: Uint8Array, file: RangedFile): GgufHeader {
     return start;
   };
   const u32 = () => view.getUint32(take(4), true);
-  const u64 = () => Number(view.getBigUint64(take(8), true));
+  const u64 = () => {
+    const start = take(8);
+    return view.getUint32(start, true) + view.getUint32(start + 4, true) * 2 ** 32;
+  };
   /** Reads how many items of at least `itemBytes` follow. */
   const count = (itemBytes: number): number => {
     const items = u64();
@@ -104,7 +106,7 @@ function parse(prefix: Uint8Array, file: RangedFile): GgufHeader {
   const text = (): string => {
     const length = count(1);
     const start = take(length);
-    return decoder.decode(prefix.subarray(start, start + length));
+    return prefix.toString('utf8', start, start + length);
   };
   const value = (type: number, depth: number): unknown => {
     if (type === stringType) return text();

@@ -1,4 +1,4 @@
-import { truncate } from 'node:fs/promises';
+import { open, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { f32, rawSafetensors, refused, safetensors, withFolder } from '../../test/checkpoint/files.js';
@@ -75,6 +75,24 @@ describe('reading', () => {
         await checkpoint.close();
       },
     );
+  });
+
+  test('some rows of a tensor of 8 GiB, without reading the others', () => {
+    const [rows, cols] = [2 ** 20, 2 ** 12];
+    const header = rawSafetensors(JSON.stringify({ a: entry([rows, cols], 0, 2 * rows * cols, 'F16') }));
+    return withFolder({ 'config.json': config, 'model.safetensors': header }, async (folder) => {
+      const path = join(folder, 'model.safetensors');
+      const size = header.length + 2 * rows * cols;
+      await truncate(path, size); // zeros that take no room on the disk
+      const handle = await open(path, 'r+');
+      await handle.write(Uint8Array.of(0, 0x3c), 0, 2, size - 2); // the half 1
+      await handle.close();
+      const checkpoint = await openCheckpoint(folder);
+      expect(checkpoint.bytes).toBe(size);
+      const { data } = await checkpoint.readRows('a', rows - 2, rows);
+      expect(data).toEqual(new Float32Array(2 * cols).fill(1, 2 * cols - 1));
+      await checkpoint.close();
+    });
   });
 
   test('a key named __proto__ changes nothing', () => {

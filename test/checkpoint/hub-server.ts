@@ -120,5 +120,7 @@ function send(
   });
   const limit = !probe && isLarge(name) ? behaviour.breakAfter.shift() : undefined;
   if (limit === undefined) return response.end(body);
-  response.write(body.subarray(0, limit), () => setTimeout(() => response.destroy(), 20));
+  // What the client has not taken up when the connection breaks is lost to it; give it time.
+  const delay = limit > 0 ? 250 : 0;
+  response.write(body.subarray(0, limit), () => setTimeout(() => response.destroy(), delay));
 }
