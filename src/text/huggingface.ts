@@ -65,14 +65,14 @@ export function readHuggingFace(files: HuggingFaceFiles): Source {
   const content = files.tokenizer ? tokenizerContent(files.tokenizer, files) : piecesContent(files);
   const { kind, added, merges, pieces, own, addSpacePrefix, warnings } = content;
   const tokens = padded(content, files);
-  const unknown = object(files.tokenizer?.model).unk_token;
+  const unknown = tokens.indexOf(String(object(files.tokenizer?.model).unk_token ?? '<unk>'));
   const asked = readSpecial({
     ...files,
     kind,
     tokens,
     postProcessor: files.tokenizer?.post_processor,
     fallback: {
-      ...(typeof unknown === 'string' && tokens.includes(unknown) && { unk: tokens.indexOf(unknown) }),
+      ...(unknown >= 0 && { unk: unknown }),
       ...pieces?.special,
     },
   });
@@ -208,8 +208,11 @@ function padded({ tokens }: Content, { vocabularySize, file }: HuggingFaceFiles)
  * SentencePiece scores, the higher the earlier merged: those of tokenizer.model, else the rank of the first
  * merge that makes a token, negated.
  */
-function scores(tokens: readonly string[], { pieces, merges, added }: Content): number[] {
-  if (pieces) return tokens.map((_, id) => (added.has(id) ? undefined : pieces.scores[id]) ?? NEVER_MERGED);
+function scores(tokens: readonly string[], { pieces, merges }: Content): number[] {
+  if (pieces)
+    return tokens.map(
+      (token, id) => (pieces.tokens[id] === token ? pieces.scores[id] : undefined) ?? NEVER_MERGED,
+    );
   const ranks = new Map<string, number>();
   for (const [rank, [left, right]] of merges.entries()) {
     const token = left + right;

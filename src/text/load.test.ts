@@ -1,0 +1,223 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { emptyCheckpoint, writeTinyModel } from '../../test/tiny-model.js';
+import { openGguf } from '../checkpoint/gguf.js';
+import { TersorError } from '../errors.js';
+import { openLlama } from '../runtime/llama.js';
+import { builtinText } from './builtin.js';
+import { loadTokenizer } from './load.js';
+import { tokenType } from './tokenizer.js';
+
+const root = resolve(import.meta.dirname, '../..');
+const tales = join(root, 'models/tales');
+const shared = resolve(root, '../shared/data');
+const stories = join(shared, 'models/stories15M');
+const hasShared = existsSync(stories);
+const config = (folder: string) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+
+const awkward = [
+  '',
+  ' ',
+  'x',
+  ' leading',
+  'trailing ',
+  '\n\n\n',
+  'tabs\t\tand \r\n lines',
+  'a<s>b</s><unk>c <0x0A>',
+  `runs${' '.repeat(37)}of${' '.repeat(6)}spaces${' '.repeat(5)}`,
+  '▁ ▁▁ ▁x▁',
+  'naïve 你好 日本語 👩‍👩‍👧 é ½ 12345 don’t DON’T won\'t "quoted"',
+  '\u0000\u0001\ufeffx\ufffd',
+  builtinText,
+];
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tersor-text-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('ids are those of libllama on the written vocabulary', () => {
+  const cases = [
+    { model: 'tales', source: tales, texts: [] },
+    ...(hasShared
+      ? ['tales', 'stories15M'].map((model) => ({
+          model,
+          source: join(shared, 'models', model),
+          texts: ['stories.calibration', 'stories.evaluation', 'wikipedia.calibration'],
+        }))
+      : []),
+  ];
+  test.each(cases)('$model from $source', async ({ model, source, texts }) => {
+    const tokenizer = await loadTokenizer(emptyCheckpoint(source, config(source)));
+    expect(tokenizer.warnings).toEqual([]);
+    const path = join(folder, `${model}.gguf`);
+    await writeTinyModel(path, tokenizer.vocabulary);
+    const written = await openGguf(path);
+    const again = await loadTokenizer(written);
+    await written.close();
+    const llama = await openLlama(path, { context: 64 });
+    try {
+      expect([llama.bos, llama.eos, llama.addBos]).toEqual([
+        tokenizer.vocabulary.special.bos,
+        tokenizer.vocabulary.special.eos,
+        true,
+      ]);
+      const files = texts.map((name) =>
+        readFileSync(join(shared, 'text', `${name}.txt`), 'utf8').slice(0, 400_000),
+      );
+      for (const text of [...awkward, ...files]) {
+        const ids = llama.tokenize(text);
+        expect(firstDifference(tokenizer.encode(text), ids)).toBe(-1);
+        expect(firstDifference(again.encode(text), ids)).toBe(-1);
+        // SentencePiece's stand-in for a space reads as a space.
+        expect(tokenizer.decode(ids)).toBe(model === 'tales' ? text : text.replaceAll('▁', ' '));
+      }
+      const whole = llama.tokenize(builtinText, { addSpecial: true });
+      expect(whole).toEqual([tokenizer.vocabulary.special.bos, ...tokenizer.encode(builtinText)]);
+    } finally {
+      await llama.close();
+    }
+  });
+});
+
+describe('vocabulary', () => {
+  test('of a byte-level tokenizer', async () => {
+    const { vocabulary } = await loadTokenizer(emptyCheckpoint(tales, config(tales)));
+    expect(vocabulary).toMatchObject({
+      kind: 'bpe',
+      pre: 'gpt-2',
+      special: { bos: 0, eos: 1, unk: 2 },
+      addBos: true,
+      addEos: false,
+    });
+    expect(vocabulary.tokens).toHaveLength(4096);
+    expect(vocabulary.types.slice(0, 4)).toEqual([
+      tokenType.control,
+      tokenType.control,
+      tokenType.control,
+      tokenType.normal,
+    ]);
+    expect(vocabulary.merges).toHaveLength(3837);
+    expect(vocabulary.merges?.slice(0, 2)).toEqual(['Ġ t', 'h e']);
+  });
+
+  test('rows of the embedding that no token has are unused', async () => {
+    const { vocabulary } = await loadTokenizer(
+      emptyCheckpoint(tales, { ...config(tales), vocab_size: 4100 }),
+    );
+    expect(vocabulary.tokens.slice(4095)).toEqual([
+      vocabulary.tokens[4095],
+      '[PAD4096]',
+      '[PAD4097]',
+      '[PAD4098]',
+      '[PAD4099]',
+    ]);
+    expect(vocabulary.types.slice(4096)).toEqual(Array(4).fill(tokenType.unused));
+  });
+
+  test.skipIf(!hasShared)('of SentencePiece, the same ids from each of its files', async () => {
+    const text =
+      readFileSync(join(shared, 'text/stories.evaluation.txt'), 'utf8').slice(0, 100_000) + awkward.join('');
+    const full = await loadTokenizer(emptyCheckpoint(stories, config(stories)));
+    expect(full.vocabulary).toMatchObject({ kind: 'spm', addBos: true, addEos: false, addSpacePrefix: true });
+    expect(full.vocabulary.scores?.slice(0, 3)).toEqual([0, 0, 0]);
+    for (const name of ['tokenizer.json', 'tokenizer.model']) {
+      const alone = await mkdtemp(join(folder, 'alone-'));
+      await cp(join(stories, name), join(alone, name));
+      const tokenizer = await loadTokenizer(emptyCheckpoint(alone, config(stories)));
+      const { types, tokens, special, addBos, addSpacePrefix } = tokenizer.vocabulary;
+      expect({ types, tokens, special, addBos, addSpacePrefix }).toEqual({
+        types: full.vocabulary.types,
+        tokens: full.vocabulary.tokens,
+        special: full.vocabulary.special,
+        addBos: true,
+        addSpacePrefix: true,
+      });
+      expect(firstDifference(tokenizer.encode(text), full.encode(text))).toBe(-1);
+    }
+    const legacy = await mkdtemp(join(folder, 'legacy-'));
+    await writeFile(
+      join(legacy, 'tokenizer.bin'),
+      llama2cFile(full.vocabulary.tokens, full.vocabulary.scores),
+    );
+    const tokenizer = await loadTokenizer(emptyCheckpoint(legacy, config(stories)));
+    expect(tokenizer.vocabulary).toEqual(full.vocabulary);
+    expect(firstDifference(tokenizer.encode(text), full.encode(text))).toBe(-1);
+  });
+});
+
+describe('errors name the file and what to do', () => {
+  const failure = async (files: Record<string, string | Uint8Array>, metadata = {}) => {
+    const source = await mkdtemp(join(folder, 'bad-'));
+    for (const [name, content] of Object.entries(files)) await writeFile(join(source, name), content);
+    const error = await loadTokenizer(emptyCheckpoint(source, metadata)).catch((cause: unknown) => cause);
+    expect(error).toBeInstanceOf(TersorError);
+    const { message } = error as TersorError;
+    expect(message).toContain(source);
+    expect(message).not.toContain('\n');
+    expect(message).toMatch(/; (put|get|use) /);
+    return message;
+  };
+  const json = (value: object) => JSON.stringify(value);
+
+  test('no tokenizer', async () => {
+    expect(await failure({})).toContain('tokenizer.json, tokenizer.model, tokenizer.bin');
+  });
+  test('not JSON', async () => {
+    expect(await failure({ 'tokenizer.json': '{"model":' })).toContain('not valid JSON');
+  });
+  test('another kind', async () => {
+    expect(await failure({ 'tokenizer.json': json({ model: { type: 'WordPiece', vocab: {} } }) })).toContain(
+      '"WordPiece"',
+    );
+    expect(
+      await failure({ 'tokenizer.json': json({ model: { type: 'BPE', vocab: {}, merges: [] } }) }),
+    ).toContain('neither SentencePiece nor byte-level');
+  });
+  test('damaged entries', async () => {
+    const bytes = { type: 'ByteLevel' };
+    const model = { type: 'BPE', vocab: { a: -1 }, merges: [] };
+    expect(await failure({ 'tokenizer.json': json({ pre_tokenizer: bytes, model }) })).toContain(
+      '-1 is not a token id',
+    );
+    const merges = { ...model, vocab: { a: 0 }, merges: ['a b c'] };
+    expect(await failure({ 'tokenizer.json': json({ pre_tokenizer: bytes, model: merges }) })).toContain(
+      '"a b c" is not a merge',
+    );
+  });
+  test('more tokens than the model has', async () => {
+    const tokenizer = readFileSync(join(tales, 'tokenizer.json'));
+    expect(await failure({ 'tokenizer.json': tokenizer }, { vocab_size: 4000 })).toContain(
+      '4096 tokens, but the model only 4000',
+    );
+  });
+  test('damaged SentencePiece and llama2.c files', async () => {
+    expect(await failure({ 'tokenizer.model': 'no protobuf' })).toContain('not a SentencePiece model');
+    expect(await failure({ 'tokenizer.model': '' })).toContain('not a SentencePiece model');
+    expect(await failure({ 'tokenizer.bin': new Uint8Array(9) })).toContain('token 0 does not fit');
+  });
+});
+
+/** Where two lists differ; expect's own comparison takes seconds for lists of this length. */
+function firstDifference(a: readonly number[], b: readonly number[]): number {
+  const length = Math.max(a.length, b.length);
+  for (let index = 0; index < length; index++) if (a[index] !== b[index]) return index;
+  return -1;
+}
+
+/** llama2.c's tokenizer.bin of the same vocabulary. */
+function llama2cFile(tokens: readonly string[], scores: readonly number[] = []): Uint8Array {
+  const parts: Uint8Array[] = [new Uint8Array(4)];
+  for (const [id, token] of tokens.entries()) {
+    const text = Buffer.from(id === 1 || id === 2 ? `\n${token}\n` : token.replaceAll('▁', ' '));
+    const head = Buffer.alloc(8);
+    head.writeFloatLE(scores[id] ?? 0, 0);
+    head.writeInt32LE(text.length, 4);
+    parts.push(head, text);
+  }
+  return Buffer.concat(parts);
+}
