@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { downloadFile, fileDownloadInfo, type ListFileEntry } from '@huggingface/hub';
+import { downloadFile, fileDownloadInfo, HubApiError, type ListFileEntry } from '@huggingface/hub';
 import { TersorError } from '../errors.js';
 
 /** A file of a commit of a model on a hub. */
@@ -22,7 +22,7 @@ const pauseMilliseconds = 500;
  * Downloads a file under its base name into a folder. Until all of it is there and its hash is right it is
  * called `.partial`; a call that finds such a file fetches only what is missing.
  * @param report told how many bytes are there
- * @throws TersorError when the connection keeps breaking, or size or hash are wrong
+ * @throws TersorError when the connection keeps breaking, or size or hash are wrong; HubApiError when the hub refuses
  */
 export async function resumeDownload(
   file: HubFile,
@@ -32,6 +32,7 @@ export async function resumeDownload(
   const path = join(folder, basename(file.path));
   if ((await sizeOf(path)) !== file.size) {
     const partial = `${path}.partial`;
+    await (await open(partial, 'a')).close(); // there is nothing to fetch of an empty file
     await fetchMissing(file, partial, report);
     await verify(file, partial);
     await rename(partial, path);
@@ -125,9 +126,11 @@ const sizeOf = (path: string): Promise<number | undefined> =>
     () => undefined,
   );
 
-/** True for what no second attempt changes: a wrong size, or what the file system says, such as a full disk. */
+/** True for what no second attempt changes: a refusal, a wrong size, and what the file system says. */
 const isFinal = (error: unknown) =>
-  error instanceof TersorError || (error instanceof Error && 'code' in error && 'syscall' in error);
+  error instanceof TersorError ||
+  (error instanceof HubApiError && error.statusCode < 500) ||
+  (error instanceof Error && 'code' in error && 'syscall' in error);
 
 /** What went wrong, in one line, down to the system's reason. */
 export function reasonOf(error: unknown): string {

@@ -14,6 +14,7 @@ const files = {
   '.gitattributes': text(''),
   'README.md': text('not needed'),
   'config.json': text({ model_type: 'llama' }),
+  'merges.txt': new Uint8Array(),
   'model.safetensors': weights,
   'onnx.onnx': text('not needed'),
   'pytorch_model.bin': text('not needed'),
@@ -60,7 +61,13 @@ describe('a download', () => {
       expect((await checkpoint.read('a')).data).toEqual(normals(30_000, 1));
       await checkpoint.close();
 
-      const names = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'] as const;
+      const names = [
+        'config.json',
+        'merges.txt',
+        'model.safetensors',
+        'tokenizer.json',
+        'tokenizer_config.json',
+      ] as const;
       expect(await readdir(join(cacheFolder, 'owner--name'))).toEqual([commit]);
       expect((await readdir(snapshot(cacheFolder))).sort()).toEqual(names);
       const total = names.reduce((sum, name) => sum + files[name].length, 0);
@@ -92,6 +99,7 @@ describe('a download', () => {
       await checkpoint.close();
       expect((await readdir(snapshot(cacheFolder))).sort()).toEqual([
         'config.json',
+        'merges.txt',
         'model-00001-of-00001.safetensors',
         'model.safetensors.index.json',
         'tokenizer.json',
@@ -150,6 +158,13 @@ describe('refuses', () => {
     }),
   );
 
+  test.each([401, 403])('weights of a gated model (status %i)', (status) =>
+    cached(async (cacheFolder) => {
+      hub.behaviour.refuseWeights = status;
+      await failing(fetching(cacheFolder), /owner\/name@main: the model is gated; accept its conditions/);
+    }),
+  );
+
   test('a revision that is not there', () =>
     cached((cacheFolder) =>
       failing(
@@ -182,7 +197,7 @@ describe('refuses', () => {
         fetching(cacheFolder),
         /model.safetensors: the hub offers \d+ bytes of a file of \d+; run/,
       );
-      await expect(readFile(partialWeights(cacheFolder))).rejects.toThrow('ENOENT');
+      expect(await readFile(partialWeights(cacheFolder))).toHaveLength(0);
     }));
 
   test('more bytes than the file has', () =>

@@ -83,6 +83,7 @@ export async function downloadModel(id: HubId, options: DownloadOptions = {}): P
     await rename(partial, folder);
   } catch (cause) {
     if (cause instanceof TersorError) throw cause;
+    if (cause instanceof HubApiError) throw refusal(cause, id, hubUrl, true);
     throw new TersorError(`the download of ${id.name} stopped: ${reasonOf(cause)}`, {
       file: partial,
       remedy: 'see that there is room and permission, and run the command again to go on',
@@ -124,31 +125,35 @@ async function answered<T>(question: Promise<T>, id: HubId, hubUrl: string, cach
   try {
     return await question;
   } catch (cause) {
+    if (cause instanceof HubApiError) throw refusal(cause, id, hubUrl, false);
     const file = `${id.name}@${id.revision}`;
-    const status = cause instanceof HubApiError ? cause.statusCode : undefined;
-    if (status === 401 || status === 404) {
-      const problem = `there is neither such a path nor such a model on ${hubUrl}`;
-      throw new TersorError(problem, {
-        file,
-        remedy: 'check the name; private models need an access token',
-        cause,
-      });
-    }
-    if (status === 403) {
-      const remedy = `accept its conditions on ${hubUrl}/${id.name} and give an access token`;
-      throw new TersorError('the model is gated', { file, remedy, cause });
-    }
-    if (status !== undefined) {
-      throw new TersorError(`${hubUrl} answers with status ${status}`, {
-        file,
-        remedy: 'try again later',
-        cause,
-      });
-    }
     const copy = (await readdir(cache).catch(() => [])).find((name) => commitPattern.test(name));
     const remedy = copy ? `check the network, or give the copy ${join(cache, copy)}` : 'check the network';
     throw new TersorError(`${hubUrl} cannot be asked: ${reasonOf(cause)}`, { file, remedy, cause });
   }
+}
+
+/** @param found whether the hub has told of the model before it refused */
+function refusal(cause: HubApiError, id: HubId, hubUrl: string, found: boolean): TersorError {
+  const file = `${id.name}@${id.revision}`;
+  const status = cause.statusCode;
+  if (status === 403 || (status === 401 && found)) {
+    const remedy = `accept its conditions on ${hubUrl}/${id.name} and give an access token`;
+    return new TersorError('the model is gated', { file, remedy, cause });
+  }
+  if (status === 401 || status === 404) {
+    const problem = `there is neither such a path nor such a model on ${hubUrl}`;
+    return new TersorError(problem, {
+      file,
+      remedy: 'check the name; private models need an access token',
+      cause,
+    });
+  }
+  return new TersorError(`${hubUrl} answers with status ${status}`, {
+    file,
+    remedy: 'try again later',
+    cause,
+  });
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -10,6 +10,8 @@ export interface Behaviour {
   files: Record<string, Uint8Array>;
   /** Answers every question about the model with this status. */
   refuse?: number;
+  /** Answers every request for a weight file with this status. */
+  refuseWeights?: number;
   /** Closes the connection after so many bytes of a weight file, once for each number. */
   breakAfter: number[];
   /** Sends whole files whatever range was asked for. */
@@ -63,6 +65,7 @@ function answer(
   }
   if (url.pathname === `/api/models/owner/name/tree/${commit}`) return list(behaviour, url, json);
   const path = /^\/owner\/name\/resolve\/([0-9a-f]{40})\/(.*)$/.exec(url.pathname)?.[2];
+  if (path && isLarge(path) && behaviour.refuseWeights) return json(behaviour.refuseWeights, {});
   if (path && isLarge(path)) {
     // As the real one does with large files.
     response.writeHead(302, { location: `/storage/${path}` });
