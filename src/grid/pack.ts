@@ -79,13 +79,14 @@ function forSlabs(
 ): Promise<void> {
   const rowBytes = (tensor.cols / format.blockSize) * format.blockBytes;
   return kernels.scope((arena) => {
-    const file = arena.u8(Math.min(slabHeight(rowBytes), tensor.stride) * rowBytes);
+    const valueBytes = tensor.cols * 4;
+    const file = arena.u8(Math.min(slabHeight(valueBytes), tensor.stride) * rowBytes);
     const planeRoom = format.blockBytes * tileRows + spareBytes;
     const planes = arena.u8(kernels.threads * planeRoom);
     const fields = placeFields(arena, layout, format, kernel);
     const rename = layout.rename && place(arena, layout.rename[kernel === 'packBlocks' ? 'stored' : 'code']);
     const job = arena.i32(jobFields);
-    for (const { from, to } of slabs(tensor.rows, rowBytes)) {
+    for (const { from, to } of slabs(tensor.rows, valueBytes)) {
       const slab = file.subarray(0, (to - from) * rowBytes);
       before?.(slab, from * rowBytes);
       // The fields of Job in assembly/pack.ts, in order.

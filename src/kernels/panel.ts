@@ -5,7 +5,10 @@ import type { Arena, Kernels } from './kernels.js';
 /** Rows of a panel are padded to a multiple of this, so that a SIMD vector holds rows of one column only. */
 const rowPadding = 4;
 
-/** Bytes that pass between JavaScript's memory and the kernels' at a time: they stay in the second-level cache. */
+/**
+ * Bytes of f32 that pass between JavaScript's memory and the kernels' at a time: few enough for the last cache,
+ * enough to give the columns of a panel, which lie pages apart, runs of rows worth going there.
+ */
 const slabBytes = 1 << 22;
 
 /** Rows per slab start at multiples of 16, the unit in which kernels share out rows. */
@@ -39,7 +42,7 @@ export async function toPanel(kernels: Kernels, arena: Arena, matrix: Matrix): P
   if (inKernelMemory(data)) kernels.parallel('rowsToPanel', rows, cols, panel.stride, data, panel.data);
   else
     await kernels.scope((inner) => {
-      const slab = inner.f32(slabHeight(cols * 4) * cols);
+      const slab = inner.f32(Math.min(slabHeight(cols * 4), strideOf(rows)) * cols);
       for (const { from, to } of slabs(rows, cols * 4)) {
         slab.set(data.subarray(from * cols, to * cols));
         kernels.parallel('rowsToPanel', to - from, cols, panel.stride, slab, panel.data.subarray(from));
@@ -58,7 +61,7 @@ export async function fromPanel(
   if (inKernelMemory(into)) kernels.parallel('panelToRows', rows, cols, stride, data, into);
   else
     await kernels.scope((inner) => {
-      const slab = inner.f32(slabHeight(cols * 4) * cols);
+      const slab = inner.f32(Math.min(slabHeight(cols * 4), strideOf(rows)) * cols);
       for (const { from, to } of slabs(rows, cols * 4)) {
         kernels.parallel('panelToRows', to - from, cols, stride, data.subarray(from), slab);
         into.set(slab.subarray(0, (to - from) * cols), from * cols);
