@@ -14,7 +14,7 @@ import {
   significant,
   wrap,
 } from './format.js';
-import { tensorTable } from './tensors.js';
+import { collapseNames, tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
 
 interface Flags {
@@ -102,6 +102,11 @@ async function run(model: string, flags: Flags, terminal: Terminal): Promise<voi
       remedy: 'add -o FILE.gguf, or --dry-run to only plan',
     });
   }
+  if (output && !output.endsWith('.gguf')) {
+    throw new TersorError(`cannot tell the format of ${output}`, {
+      remedy: 'give a file name that ends in .gguf',
+    });
+  }
   const options: CompressOptions = {
     model,
     output: output ?? 'model.gguf',
@@ -126,7 +131,7 @@ export function describePlan(planned: Plan, all = false): string {
   const rows = tensors.map(({ name, type, requestedType, bytes: size, reason }) => ({
     name,
     type: unsolved.has(name) ? '—' : type,
-    bytes: size,
+    ...(unsolved.has(name) ? {} : { bytes: size }),
     ...(reason
       ? { note: unsolved.has(name) ? `${requestedType} impossible` : `${requestedType} wanted` }
       : {}),
@@ -135,7 +140,9 @@ export function describePlan(planned: Plan, all = false): string {
   for (const { name, reason } of tensors) {
     if (reason) reasons.set(reason, [...(reasons.get(reason) ?? []), name]);
   }
-  const explained = [...reasons].map(([reason, names]) => wrap(`${reason}: ${names.join(', ')}`, 80, '  '));
+  const explained = [...reasons].map(([reason, names]) =>
+    wrap(`${reason}: ${collapseNames(names).join(', ')}`, undefined, '  '),
+  );
   const size = fields([
     ['model', `${planned.model} (${planned.architecture})`],
     ['original', formatBytes(originalBytes)],

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,7 +38,7 @@ export function demoCommand(program: Command, session: Session): void {
 
 /** One way of compressing, and what came of it. */
 interface Attempt {
-  readonly solver: string;
+  readonly name: 'rounding' | 'tersor';
   readonly result: CompressResult;
   readonly evaluation: Evaluation;
   readonly story: string;
@@ -46,52 +46,54 @@ interface Attempt {
 
 async function demo(flags: Flags, terminal: Terminal): Promise<void> {
   const started = performance.now();
-  const folder = await mkdtemp(join(tmpdir(), 'tersor-demo-'));
+  const folder = flags.keep ?? (await mkdtemp(join(tmpdir(), 'tersor-demo-')));
   try {
     terminal.print(
       terminal.style.bold(`${relative(process.cwd(), model) || model}: linear layers to ${type}, twice`),
     );
-    const rounding = await attempt('rtn', folder, flags, terminal);
-    const ours = await attempt('gptq', folder, flags, terminal);
+    const rounding = await attempt('rounding', { solver: 'rtn' }, folder, flags, terminal);
+    const ours = await attempt('tersor', {}, folder, flags, terminal);
     const seconds = (performance.now() - started) / 1000;
     terminal.json({ model, type, prompt, seconds, attempts: [rounding, ours] });
     terminal.print(describeDemo(rounding, ours, terminal.style));
     terminal.print(
       `\nin ${formatDuration(seconds)}; try your own: tersor compress MODEL -o model.gguf --type ${type}`,
     );
-    if (flags.keep) {
-      for (const { result } of [rounding, ours]) {
-        await copyFile(result.output, join(flags.keep, relative(folder, result.output)));
-      }
-    }
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    if (!flags.keep) await rm(folder, { recursive: true, force: true });
   }
 }
 
+/** Compresses, measures and tells a story. */
 async function attempt(
-  solver: string,
+  name: Attempt['name'],
+  method: { readonly solver?: string },
   folder: string,
   { threads }: Flags,
   { hooks }: Terminal,
 ): Promise<Attempt> {
-  const output = join(folder, `tales.${type}.${solver}.gguf`);
+  const output = join(folder, `tales.${type}.${name}.gguf`);
   const shared = threads ? { threads } : {};
+  const { signal } = hooks;
   const named = {
     ...hooks,
     progress: (stage: string, done: number, total: number) =>
-      hooks.progress?.(`${solver} ${stage}`, done, total),
+      hooks.progress?.(`${name}: ${stage}`, done, total),
   };
   const calibration = join(model, 'calibration.txt');
-  const result = await compress({ model, output, type, solver, calibration, ...shared }, named);
+  const result = await compress({ model, output, type, ...method, calibration, ...shared }, named);
   const evaluation = await evaluate(
     { model: output, against: model, text: join(model, 'evaluation.txt'), ...shared },
     named,
   );
   const runtime = await openLlama(output, { context: 256, ...shared });
   try {
-    const story = await runtime.generate(prompt, { temperature: 0, maxTokens: storyTokens });
-    return { solver, result, evaluation, story };
+    const story = await runtime.generate(prompt, {
+      temperature: 0,
+      maxTokens: storyTokens,
+      ...(signal ? { signal } : {}),
+    });
+    return { name, result, evaluation, story };
   } finally {
     await runtime.close();
   }
@@ -126,18 +128,15 @@ export function describeDemo(rounding: Attempt, ours: Attempt, style: Terminal['
       ),
     ],
   );
-  const [before, after] = [rounding, ours].map(({ evaluation }) => evaluation.divergence?.mean ?? 0) as [
-    number,
-    number,
-  ];
-  const verdict = `At the same size tersor's file loses ${formatPercent(1 - after / before)} less than plain rounding (divergence ${number(before)} → ${number(after)}).`;
+  const [before = 0, after = 0] = [rounding, ours].map(({ evaluation }) => evaluation.divergence?.mean);
+  const verdict = `At the same size tersor's file is ${formatPercent(Math.abs(1 - after / before))} ${after < before ? 'closer to' : 'farther from'} the original than plain rounding's (divergence ${number(before)} → ${number(after)}).`;
   return [
     '',
     figures,
     '',
     style.bold(wrap(verdict)),
     '',
-    sideBySide(['by rounding', `${prompt}${rounding.story}…`], ['by tersor', `${prompt}${ours.story}…`]),
+    sideBySide(['by rounding', told(rounding)], ['by tersor', told(ours)]),
   ].join('\n');
 }
 
@@ -145,6 +144,11 @@ export function describeDemo(rounding: Attempt, ours: Attempt, style: Terminal['
 function layerError({ tensors }: CompressResult): number {
   const layers = tensors.filter((tensor) => tensor.type === type);
   return layers.reduce((sum, { relativeError }) => sum + relativeError, 0) / layers.length;
+}
+
+/** The story, with a sign where the model had more to tell. */
+function told({ story }: Attempt): string {
+  return `${prompt}${story}${/[.!?"]$/.test(story) ? '' : '…'}`;
 }
 
 function sideBySide(...columns: readonly (readonly [title: string, text: string])[]): string {

@@ -76,4 +76,7 @@ test('aligns the values of fields', () => {
       ['long', '2'],
     ]),
   ).toBe('a     1\nlong  2');
+  expect(fields([['name', `${'x'.repeat(70)} ${'y'.repeat(90)}`]])).toBe(
+    `name  ${'x'.repeat(70)}\n      ${'y'.repeat(90)}`,
+  );
 });

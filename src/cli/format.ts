@@ -108,6 +108,9 @@ function shorten(text: string, width: number): string {
 export function fields(entries: readonly (readonly [name: string, value: string])[]): string {
   const width = Math.max(...entries.map(([name]) => name.length)) + 2;
   return entries
-    .map(([name, value]) => wrap(`${name.padEnd(width)}${value}`, screenWidth, ' '.repeat(width)))
+    .map(
+      ([name, value]) =>
+        name.padEnd(width) + wrap(value, screenWidth - width).replaceAll('\n', `\n${' '.repeat(width)}`),
+    )
     .join('\n');
 }

@@ -32,9 +32,22 @@ export function describeInspection(inspection: Inspection, all = false): string 
     ['size', `${formatCount(bytes)} bytes`],
   ]);
   const sections = [overview, tensorTable(tensors, { all }), typeTable(tensors)];
-  if (provenance) sections.push(`made by tersor\n${list(provenance)}`);
+  if (provenance) sections.push(`made by tersor\n${list(unfold(provenance))}`);
   if (all) sections.push(`metadata\n${list(metadata)}`);
   return sections.join('\n\n');
+}
+
+/** Values that are JSON objects as entries of their own: recipe.type, recipe.solver… */
+function unfold(entries: Readonly<Record<string, string>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(entries).flatMap(([key, value]): [string, unknown][] => {
+      if (!value.startsWith('{')) return [[key, value]];
+      return Object.entries(JSON.parse(value)).map(([inner, item]) => [
+        `${key}.${inner}`,
+        typeof item === 'object' ? JSON.stringify(item) : item,
+      ]);
+    }),
+  );
 }
 
 function list(entries: Readonly<Record<string, unknown>>): string {
@@ -44,6 +57,6 @@ function list(entries: Readonly<Record<string, unknown>>): string {
 const longestValue = 200; // chat templates and settings in one value would fill the screen
 
 function short(value: unknown): string {
-  const text = (typeof value === 'string' ? value : JSON.stringify(value)).replace(/\s+/g, ' ');
+  const text = String(value).replace(/\s+/g, ' ');
   return text.length > longestValue ? `${text.slice(0, longestValue - 1)}…` : text;
 }

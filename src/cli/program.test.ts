@@ -25,6 +25,7 @@ describe('wrong command lines end with code 1 and one line', () => {
     [['compres', 'x'], 'unknown command'],
     [['compress'], "missing required argument 'model'"],
     [['compress', 'x'], '--dry-run'],
+    [['compress', 'x', '-o', 'y.onnx'], '.gguf'],
     [['compress', 'x', '-o', 'y.gguf', '--bogus'], "unknown option '--bogus'"],
     [['compress', 'x', '-o', 'y.gguf', '--tokens', 'many'], 'whole number above 0'],
     [['compress', 'x', '-o', 'y.gguf', '--seed', '-1'], 'whole number from 0'],

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type TensorRow, tensorTable, typeTable } from './tensors.js';
+import { collapseNames, type TensorRow, tensorTable, typeTable } from './tensors.js';
 
 const rows: TensorRow[] = [
   { name: 'token_embd.weight', type: 'q6_k', bytes: 860_160, relativeError: 0.0002 },
@@ -66,4 +66,13 @@ test('sums bytes by type, largest first', () => {
       'f32         1  1.02 kB',
     ].join('\n'),
   );
+});
+
+test('names every tensor in few words', () => {
+  const names = [0, 1, 2, 5, 10, 11].map((block) => `blk.${block}.attn_q.weight`);
+  expect(collapseNames(['output.weight', ...names, 'blk.3.ffn_up.weight'])).toEqual([
+    'output.weight',
+    'blk.0-2,5,10-11.attn_q.weight',
+    'blk.3.ffn_up.weight',
+  ]);
 });

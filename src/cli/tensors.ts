@@ -4,7 +4,8 @@ import { type Column, formatBytes, formatCount, formatPercent, table } from './f
 export interface TensorRow {
   readonly name: string;
   readonly type: string;
-  readonly bytes: number;
+  /** Absent where nothing can be stored yet. */
+  readonly bytes?: number;
   readonly relativeError?: number;
   /** What became of a wish that could not be met. */
   readonly note?: string;
@@ -43,7 +44,7 @@ export function tensorTable(rows: readonly TensorRow[], options: { readonly all?
       name,
       ...(several ? [String(count)] : []),
       type,
-      formatCount(bytes),
+      bytes > 0 ? formatCount(bytes) : '',
       ...(measured ? [formatError(mean(errors))] : []),
       ...(measured && several ? [count > 1 ? formatError(Math.max(...errors)) : ''] : []),
       ...(noted ? [note ?? ''] : []),
@@ -51,10 +52,32 @@ export function tensorTable(rows: readonly TensorRow[], options: { readonly all?
   );
 }
 
+/** Names of tensors, those that differ only in the number of their block as one: `blk.0-3,5.attn_q.weight`. */
+export function collapseNames(names: readonly string[]): string[] {
+  const blocks = new Map<string, number[]>();
+  for (const name of names) {
+    const number = /(?<=\.)\d+(?=\.)/.exec(name)?.[0];
+    const pattern = number === undefined ? name : name.replace(`.${number}.`, '.*.');
+    blocks.set(pattern, [...(blocks.get(pattern) ?? []), Number(number)]);
+  }
+  return [...blocks].map(([pattern, numbers]) => pattern.replace('*', ranges(numbers)));
+}
+
+/** 0-3,5 */
+function ranges(numbers: readonly number[]): string {
+  const runs: [first: number, last: number][] = [];
+  for (const number of numbers.toSorted((a, b) => a - b)) {
+    const run = runs.at(-1);
+    if (run && number === run[1] + 1) run[1] = number;
+    else runs.push([number, number]);
+  }
+  return runs.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(',');
+}
+
 /** How many bytes each type takes, largest first. */
 export function typeTable(rows: readonly TensorRow[]): string {
   const totals = new Map<string, { count: number; bytes: number }>();
-  for (const { type, bytes } of rows) {
+  for (const { type, bytes = 0 } of rows) {
     const total = totals.get(type) ?? { count: 0, bytes: 0 };
     totals.set(type, { count: total.count + 1, bytes: total.bytes + bytes });
   }
@@ -68,7 +91,7 @@ export function typeTable(rows: readonly TensorRow[]): string {
 
 function group(rows: readonly TensorRow[], all: boolean): Group[] {
   const groups = new Map<string, Group>();
-  for (const { name, type, bytes, relativeError, note } of rows) {
+  for (const { name, type, bytes = 0, relativeError, note } of rows) {
     const shown = all ? name : name.replace(/\.\d+(?=\.)/g, '.*');
     const key = `${shown} ${type} ${note}`;
     const found = groups.get(key) ?? { name: shown, type, count: 0, bytes: 0, errors: [], note };

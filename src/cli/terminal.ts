@@ -1,5 +1,5 @@
-import type { Hooks } from '../pipeline/hooks.js';
-import { formatDuration } from './format.js';
+import { checkAborted, type Hooks } from '../pipeline/hooks.js';
+import { formatDuration, wrap } from './format.js';
 
 /** The part of a stream that the terminal needs. */
 export interface Output {
@@ -29,6 +29,7 @@ export interface Terminal {
 
 const redrawInterval = 80; // milliseconds; faster flickers and costs time over slow connections
 const barWidth = 24;
+const worthALine = 1; // seconds; shorter stages leave no trace on a terminal
 
 /**
  * Progress on standard error when it is a terminal: one line with a bar and the time left. Otherwise one plain
@@ -59,6 +60,8 @@ export function createTerminal(
   };
 
   const progress = (stage: string, done: number, total: number) => {
+    // Every long job reports its progress, so that this is where all of them can be stopped.
+    checkAborted({ signal });
     const time = now();
     // A stage that is first heard of after some work began when the one before fell silent.
     const since = started.get(stage) ?? (done > 0 ? heardAt : time);
@@ -67,7 +70,8 @@ export function createTerminal(
     const seconds = (time - since) / 1000;
     if (total > 0 && done >= total) {
       started.delete(stage);
-      line(`${stage.padEnd(stageWidth)} ${style.dim(formatDuration(seconds))}`);
+      if (interactive && seconds < worthALine) clear();
+      else line(`${stage.padEnd(stageWidth)} ${style.dim(formatDuration(seconds))}`);
       return;
     }
     if (!interactive || (drawn && time - drawnAt < redrawInterval)) return;
@@ -81,7 +85,8 @@ export function createTerminal(
   return {
     hooks: {
       progress,
-      warn: (text) => line(`${style.yellow('note')} ${text}`),
+      warn: (text) =>
+        line(wrap(`note: ${text}`, undefined, '      ').replace('note:', style.yellow('note:'))),
       signal,
     },
     style: createStyle(stdout),
@@ -97,7 +102,7 @@ export function createTerminal(
   };
 }
 
-const stageWidth = 14;
+const stageWidth = 18;
 
 function bar(stage: string, done: number, total: number, seconds: number): string {
   const share = total > 0 ? Math.min(1, done / total) : 0;
