@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { TersorError } from '../errors.js';
+import { type GgufName, ggufFormats } from '../grid/gguf.js';
 import {
   freeNative,
   imatrixEntry,
@@ -12,71 +13,13 @@ import {
   tensorOverride,
   withErrorLog,
 } from './llama-library.js';
-
-/**
- * enum llama_ftype of llama.h (v0.5.0) by the name that its command line uses in lower case, and, for the
- * types that exist only as mixtures, also by the name of the tensor type that carries them.
- */
-const fileTypes = {
-  f32: 0,
-  f16: 1,
-  bf16: 32,
-  q4_0: 2,
-  q4_1: 3,
-  q5_0: 8,
-  q5_1: 9,
-  q8_0: 7,
-  q2_k: 10,
-  q2_k_s: 21,
-  q3_k: 11,
-  q3_k_s: 11,
-  q3_k_m: 12,
-  q3_k_l: 13,
-  q4_k: 14,
-  q4_k_s: 14,
-  q4_k_m: 15,
-  q5_k: 16,
-  q5_k_s: 16,
-  q5_k_m: 17,
-  q6_k: 18,
-  iq4_nl: 25,
-  iq4_xs: 30,
-  tq1_0: 36,
-  tq2_0: 37,
-  mxfp4: 38,
-  q1_0: 40,
-  q2_0: 41,
-} as const;
+import { llamaFileTypes } from './llama-types.js';
 
 /** GGML_TYPE_COUNT: leaves the choice to llama.cpp. */
 const unchangedType = 43;
 
-/** enum ggml_type of ggml.h (v0.5.0). */
-const tensorTypes = {
-  f32: 0,
-  f16: 1,
-  q4_0: 2,
-  q4_1: 3,
-  q5_0: 6,
-  q5_1: 7,
-  q8_0: 8,
-  q2_k: 10,
-  q3_k: 11,
-  q4_k: 12,
-  q5_k: 13,
-  q6_k: 14,
-  iq4_nl: 20,
-  iq4_xs: 23,
-  bf16: 30,
-  tq1_0: 34,
-  tq2_0: 35,
-  mxfp4: 39,
-  q1_0: 41,
-  q2_0: 42,
-} as const;
-
-export type LlamaFileType = keyof typeof fileTypes;
-export type LlamaTensorType = keyof typeof tensorTypes;
+export type LlamaFileType = keyof typeof llamaFileTypes;
+export type LlamaTensorType = GgufName;
 
 export interface LlamaQuantizeOptions {
   /** Mean square of every input column, by the tensor's name in the file. */
@@ -129,15 +72,15 @@ export async function quantizeWithLlama(
     }));
     const overrideList = (overrides ?? []).map((override) => ({
       pattern: text(override.pattern),
-      type: tensorTypes[override.type],
+      type: ggufFormats[override.type].type,
     }));
     const params = {
       ...defaults,
       nthread: threads ?? availableParallelism(),
-      ftype: fileTypes[type],
+      ftype: llamaFileTypes[type],
       pure,
-      token_embedding_type: tokenEmbeddingType ? tensorTypes[tokenEmbeddingType] : unchangedType,
-      output_tensor_type: outputType ? tensorTypes[outputType] : unchangedType,
+      token_embedding_type: tokenEmbeddingType ? ggufFormats[tokenEmbeddingType].type : unchangedType,
+      output_tensor_type: outputType ? ggufFormats[outputType].type : unchangedType,
       imatrix: imatrix
         ? own(nativeStructs(imatrixEntry, [...imatrixList, { name: null, data: null, size: 0 }]))
         : null,
