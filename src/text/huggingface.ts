@@ -218,7 +218,7 @@ function scores(tokens: readonly string[], { pieces, merges }: Content): number[
     const token = left + right;
     if (!ranks.has(token)) ranks.set(token, rank);
   }
-  return tokens.map((token) => -(ranks.get(token) ?? merges.length));
+  return tokens.map((token) => 0 - (ranks.get(token) ?? merges.length));
 }
 
 function isPlain(normalizer: unknown): boolean {

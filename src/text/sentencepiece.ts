@@ -89,6 +89,7 @@ const notSentencePiece = (file: string, cause?: unknown) =>
  */
 export function readLlama2c(bytes: Uint8Array, file: string): Pieces {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const utf8 = new TextDecoder('utf-8', { ignoreBOM: true }); // U+FEFF is a token
   const tokens: string[] = [];
   const scores: number[] = [];
   for (let at = 4; at < bytes.length; ) {
@@ -99,7 +100,7 @@ export function readLlama2c(bytes: Uint8Array, file: string): Pieces {
         remedy: 'get an intact copy of the file',
       });
     scores.push(view.getFloat32(at, true));
-    tokens.push(new TextDecoder().decode(bytes.subarray(at + 8, at + 8 + length)));
+    tokens.push(utf8.decode(bytes.subarray(at + 8, at + 8 + length)));
     at += 8 + length;
   }
   const special = { unk: 0, bos: 1, eos: 2 };

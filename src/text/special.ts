@@ -30,8 +30,9 @@ export interface SpecialSources {
 export function readSpecial(sources: SpecialSources): Pick<Vocabulary, 'special' | 'addBos' | 'addEos'> {
   const { kind, tokens, settings, config, postProcessor, fallback } = sources;
   const ids = new Map(tokens.map((token, id) => [token, id]));
+  const idOf = (token: string | undefined) => (token === undefined ? undefined : ids.get(token));
   const find = (name: keyof Vocabulary['special']) => {
-    const byName = ids.get(text(settings[`${name}_token`]) ?? '');
+    const byName = idOf(text(settings[`${name}_token`]));
     if (byName !== undefined) return byName;
     // Several EOS tokens are listed with the one that ends a text first.
     const byId = [config[`${name}_token_id`]].flat()[0];
@@ -39,7 +40,7 @@ export function readSpecial(sources: SpecialSources): Pick<Vocabulary, 'special'
   };
   const { first, last } = around(postProcessor);
   const special = defined({
-    bos: find('bos') ?? ids.get(first ?? ''),
+    bos: find('bos') ?? idOf(first),
     eos: find('eos'),
     unk: find('unk'),
     sep: find('sep'),
@@ -48,8 +49,8 @@ export function readSpecial(sources: SpecialSources): Pick<Vocabulary, 'special'
   const asks = (key: string, otherwise: boolean) =>
     typeof settings[key] === 'boolean' ? settings[key] : otherwise;
   // Without a post-processor SentencePiece tokenizers add BOS, as their class and llama.cpp do.
-  const template = postProcessor ? ids.get(first ?? '') === special.bos : kind === 'spm';
-  const ends = last !== undefined && ids.get(last) === special.eos;
+  const template = postProcessor ? idOf(first) === special.bos : kind === 'spm';
+  const ends = last !== undefined && idOf(last) === special.eos;
   return {
     special,
     addBos: special.bos !== undefined && asks('add_bos_token', template),

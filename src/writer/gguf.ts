@@ -81,17 +81,20 @@ export async function createGgufWriter(
     }
   };
   process.once('exit', removeTemporary);
-  let open_ = true;
+  let state: 'writing' | 'closed' | 'done' = 'writing';
   const close = async () => {
-    if (!open_) return;
-    open_ = false;
+    if (state === 'writing') await file.close();
+    state = 'closed';
+  };
+  const leave = () => {
     process.off('exit', removeTemporary);
-    await file.close();
+    state = 'done';
   };
   const abort = async () => {
-    if (!open_) return;
+    if (state === 'done') return;
     await close();
     removeTemporary();
+    leave();
   };
   const guard = async (work: () => Promise<void>) => {
     try {
@@ -128,6 +131,7 @@ export async function createGgufWriter(
         await check?.(temporary);
         await close();
         await rename(temporary, path);
+        leave();
         await syncFolder(path);
       });
     },
