@@ -189,8 +189,8 @@ function addSquares(into: usize, x: v128): void {
 }
 
 /**
- * What positions [from, to) of a block should be rounded to now, as columns in ascending order: column
- * `order[to − 1]` first. `sums` as for sweepBlock; `target` (to − from) × stride, written.
+ * What positions [from, to) of a block should be rounded to now. They stand for columns `base` … in any order;
+ * `target`, (to − from) × stride, receives them in the order of columns. `sums` as for sweepBlock.
  */
 export function currentTarget(
   start: i32,
@@ -202,15 +202,17 @@ export function currentTarget(
   width: i32,
   from: i32,
   to: i32,
+  base: i32,
   sums: usize,
   target: usize,
 ): void {
   const pitch = (<usize>stride) << 2;
   for (let j = from; j < to; j++) {
     const inverse = f32x4.splat(1 / load<f32>(upper + ((<usize>j * (width + 1)) << 2)));
-    const w = weight + <usize>load<i32>(order + ((<usize>j) << 2)) * pitch;
+    const column = load<i32>(order + ((<usize>j) << 2));
+    const w = weight + <usize>column * pitch;
     const s = sums + <usize>j * pitch;
-    const t = target + <usize>(to - 1 - j) * pitch;
+    const t = target + <usize>(column - base) * pitch;
     for (let at = (<usize>start) << 2; at < (<usize>end) << 2; at += 16) {
       v128.store(t + at, f32x4.add(v128.load(w + at), f32x4.mul(v128.load(s + at), inverse)));
     }

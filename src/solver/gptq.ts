@@ -15,7 +15,7 @@ export interface GptqOptions {
   readonly damping: number;
   /** Columns from first to last, or from the loudest input to the quietest ("act-order"). */
   readonly order: 'natural' | 'activation';
-  /** Scales fitted once on the weights, or block by block on the corrected weights (natural order only). */
+  /** Scales fitted once on the weights, or block by block on the corrected weights (then blocks stay together). */
   readonly groups: 'static' | 'dynamic';
   /** Columns between matrix products; changes speed, not the result. A multiple of eight. */
   readonly blockSize: number;
@@ -50,7 +50,10 @@ export const gptq: Solver<GptqOptions> = async (bench, weight, moments, grid, op
   const relativeError = await kernels.scope(async (arena) => {
     const importance = importanceOf(arena, cols, moments);
     if (groups === 'static') await grid.fit(kernels, weight, importance, encoded.parameters, 0);
-    const order = ordering === 'natural' ? naturalOrder(arena, cols) : activationOrder(arena, gram);
+    const order =
+      ordering === 'natural'
+        ? naturalOrder(arena, cols)
+        : activationOrder(arena, gram, groups === 'dynamic' ? grid.blockSize : 1);
     const factor = await factorDamped(bench, gram, order, damping, blockSize);
     const work = workspace(arena, weight, grid, order, blockSize);
     const deltas = new Float32Array(cols * stride); // Δ by position
@@ -165,7 +168,7 @@ function sweep({ kernels }: Workbench, encoded: Encoded, weight: Panel, work: Wo
   );
 }
 
-/** Fits the scales of a range of positions, in natural order, to what its columns are to be rounded to now. */
+/** Fits the scales of a range of positions, whole blocks of the grid, to what they are to be rounded to now. */
 async function fitCorrected(
   { kernels }: Workbench,
   { grid, parameters, stride }: Encoded,
@@ -178,9 +181,9 @@ async function fitCorrected(
   await kernels.scope(async (arena) => {
     const target = { ...weight, cols: to - from, data: arena.f32((to - from) * stride) };
     const { upper, sums } = work;
-    const args = [weight.data, stride, positions, upper, width, from, to, sums, target.data];
+    const column = Math.min(...positions.subarray(from, to));
+    const args = [weight.data, stride, positions, upper, width, from, to, column, sums, target.data];
     kernels.parallel('currentTarget', stride, ...args);
-    const column = positions[to - 1] ?? 0;
     await grid.fit(kernels, target, importance.subarray(column, column + to - from), parameters, column);
   });
 }
@@ -188,11 +191,6 @@ async function fitCorrected(
 /** Options with defaults, checked against the grid. */
 function resolve(options: Partial<GptqOptions>, grid: Grid): GptqOptions {
   const { order, groups, damping, blockSize } = { ...gptqDefaults, ...options };
-  if (groups === 'dynamic' && order === 'activation') {
-    throw new TersorError('dynamic groups need columns in natural order', {
-      remedy: 'choose groups static or order natural',
-    });
-  }
   if (groups === 'static' || grid.levels.kind === 'cast')
     return { order, groups: 'static', damping, blockSize };
   if (!Number.isFinite(grid.groupSize)) {

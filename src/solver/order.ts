@@ -10,10 +10,22 @@ export function naturalOrder(arena: Arena, size: number): Int32Array {
   return order;
 }
 
-/** Columns from the largest to the smallest entry of diag H; among equals, first to last. */
-export function activationOrder(arena: Arena, gram: Matrix): Int32Array {
-  const energy = (column: number) => gram.data[column * gram.rows + column] ?? 0;
-  const order = naturalOrder(arena, gram.rows);
-  order.set([...order].sort((a, b) => energy(a) - energy(b)));
+/**
+ * Columns from the largest to the smallest entry of diag H; among equals, first to last. Runs of `together`
+ * columns stay together, the run with the largest sum first.
+ */
+export function activationOrder(arena: Arena, gram: Matrix, together = 1): Int32Array {
+  const energies = Array.from({ length: gram.rows }, (_, i) => gram.data[i * gram.rows + i] ?? 0);
+  const runs = new Float64Array(Math.ceil(gram.rows / together));
+  const runOf = (column: number) => Math.floor(column / together);
+  for (const [column, energy] of energies.entries())
+    runs[runOf(column)] = (runs[runOf(column)] ?? 0) + energy;
+  const rank = (a: number, b: number) =>
+    (runs[runOf(a)] ?? 0) - (runs[runOf(b)] ?? 0) ||
+    runOf(b) - runOf(a) ||
+    (energies[a] ?? 0) - (energies[b] ?? 0) ||
+    b - a;
+  const order = arena.i32(gram.rows);
+  order.set(energies.map((_, column) => column).sort(rank));
   return order;
 }
