@@ -47,7 +47,8 @@ const { Tokenizer } = tokenizers as unknown as {
 
 /** The library's tokenizer for a definition. */
 export function createLibraryTokenizer(definition: Definition): LibraryTokenizer {
-  return new Tokenizer(definition, { clean_up_tokenization_spaces: false });
+  const cuts = allDigits(definition.pre_tokenizer);
+  return new Tokenizer({ ...definition, pre_tokenizer: cuts }, { clean_up_tokenization_spaces: false });
 }
 
 /** Only the cutting of a tokenizer: what tokenizer.json has under `pre_tokenizer`. */
@@ -61,4 +62,14 @@ export function createPreTokenizer(definition: unknown): PreTokenizer {
     model: { type: 'BPE', vocab: {}, merges: [] },
   });
   return pre_tokenizer ?? ((text) => [text]);
+}
+
+/** The library takes only 0 to 9 for digits; in tokenizer.json the word means every numeric character. */
+function allDigits(definition: unknown): unknown {
+  const { type, pretokenizers, individual_digits } = (definition ?? {}) as Readonly<Record<string, unknown>>;
+  if (type === 'Sequence' && Array.isArray(pretokenizers))
+    return { type, pretokenizers: pretokenizers.map(allDigits) };
+  if (type !== 'Digits') return definition;
+  const pattern = { Regex: individual_digits === true ? '\\p{N}' : '\\p{N}+' };
+  return { type: 'Split', pattern, behavior: 'Isolated', invert: false };
 }

@@ -8,6 +8,7 @@ import { openGguf } from '../checkpoint/gguf.js';
 import { TersorError } from '../errors.js';
 import { openLlama } from '../runtime/llama.js';
 import { builtinText } from './builtin.js';
+import { vocabularyFromGguf } from './gguf.js';
 import { loadTokenizer } from './load.js';
 import { tokenType } from './tokenizer.js';
 
@@ -121,7 +122,9 @@ describe('vocabulary', () => {
 
   test.skipIf(!hasShared)('of SentencePiece, the same ids from each of its files', async () => {
     // This tokenizer.json merges two spaces first, tokenizer.model last: they agree on single ones only.
-    const text = readFileSync(join(shared, 'text/stories.evaluation.txt'), 'utf8').slice(0, 100_000).replaceAll(/ +/g, ' ');
+    const text = readFileSync(join(shared, 'text/stories.evaluation.txt'), 'utf8')
+      .slice(0, 100_000)
+      .replaceAll(/ +/g, ' ');
     const full = await loadTokenizer(emptyCheckpoint(stories, config(stories)));
     expect(full.vocabulary).toMatchObject({ kind: 'spm', addBos: true, addEos: false, addSpacePrefix: true });
     expect(full.vocabulary.scores?.slice(0, 3)).toEqual([0, 0, 0]);
@@ -147,6 +150,121 @@ describe('vocabulary', () => {
     const tokenizer = await loadTokenizer(emptyCheckpoint(legacy, config(stories)));
     expect(tokenizer.vocabulary).toEqual(full.vocabulary);
     expect(firstDifference(tokenizer.encode(text), full.encode(text))).toBe(-1);
+  });
+});
+
+describe('what the files around tokenizer.json say', () => {
+  const letters = { a: 0, b: 1, ab: 2 };
+  const special = (id: number, content: string, flag = true) => ({
+    id,
+    content,
+    special: flag,
+    normalized: false,
+  });
+  const tokenizer = {
+    added_tokens: [special(3, '<|begin|>'), special(4, '<|end|>', false), special(5, '<tool>', false)],
+    normalizer: null,
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
+    post_processor: null as object | null,
+    decoder: { type: 'ByteLevel' },
+    model: { type: 'BPE', vocab: letters, merges: [['a', 'b']] },
+  };
+  const begins = {
+    type: 'Sequence',
+    processors: [
+      { type: 'ByteLevel' },
+      {
+        type: 'TemplateProcessing',
+        single: [{ SpecialToken: { id: '<|begin|>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+      },
+    ],
+  };
+  const load = async (files: Record<string, object | string>, metadata = {}) => {
+    const source = await mkdtemp(join(folder, 'files-'));
+    for (const [name, content] of Object.entries({ 'tokenizer.json': tokenizer, ...files }))
+      await writeFile(join(source, name), typeof content === 'string' ? content : JSON.stringify(content));
+    return loadTokenizer(emptyCheckpoint(source, metadata));
+  };
+
+  test('added tokens are control tokens when special or when they look so, else user-defined', async () => {
+    const { vocabulary, encode, decode } = await load({});
+    expect(vocabulary.types.slice(3)).toEqual([tokenType.control, tokenType.control, tokenType.userDefined]);
+    expect(vocabulary).toMatchObject({ special: {}, addBos: false, addEos: false });
+    expect(encode('ab<tool>a')).toEqual([2, 5, 0]);
+    expect(decode([3, 2, 5, 4])).toBe('ab<tool>');
+  });
+
+  test('a template in a sequence of post-processors adds BOS, unless the settings say otherwise', async () => {
+    const asks = { 'tokenizer.json': { ...tokenizer, post_processor: begins } };
+    expect((await load(asks)).vocabulary).toMatchObject({ special: { bos: 3 }, addBos: true });
+    const settings = { bos_token: { content: '<|begin|>' }, eos_token: '<|end|>', add_bos_token: false };
+    expect((await load({ ...asks, 'tokenizer_config.json': settings })).vocabulary).toMatchObject({
+      special: { bos: 3, eos: 4 },
+      addBos: false,
+      addEos: false,
+    });
+  });
+
+  test('special tokens come from the settings, the map of special tokens, config.json, in this order', async () => {
+    const map = { 'special_tokens_map.json': { eos_token: '<|end|>', pad_token: 'b' } };
+    const settings = {
+      'tokenizer_config.json': { pad_token: '<|end|>', unk_token: null, add_eos_token: true },
+    };
+    const config = { bos_token_id: 3, eos_token_id: [5, 4], pad_token_id: 0, unk_token_id: 999 };
+    expect((await load({ ...map, ...settings }, config)).vocabulary).toMatchObject({
+      special: { bos: 3, eos: 4, pad: 4 },
+      addBos: false,
+      addEos: true,
+    });
+    expect((await load({ 'generation_config.json': { eos_token_id: [5, 4] } })).vocabulary.special).toEqual({
+      eos: 5,
+    });
+  });
+
+  test('the chat template is text, one of several, or a file of its own', async () => {
+    const templates = [
+      { name: 'tools', template: 'T' },
+      { name: 'default', template: 'D' },
+    ];
+    const settings = (chat_template: unknown) => ({ 'tokenizer_config.json': { chat_template } });
+    expect((await load(settings('S'))).vocabulary.chatTemplate).toBe('S');
+    expect((await load(settings(templates))).vocabulary.chatTemplate).toBe('D');
+    expect((await load({ 'chat_template.jinja': 'J' })).vocabulary.chatTemplate).toBe('J');
+    expect((await load({})).vocabulary).not.toHaveProperty('chatTemplate');
+  });
+
+  test('cuts or normalisation that llama.cpp does not have are warned about', async () => {
+    const strange = { ...tokenizer, normalizer: { type: 'Lowercase' } };
+    const whitespace = { type: 'Sequence', pretokenizers: [{ type: 'Whitespace' }, tokenizer.pre_tokenizer] };
+    const { vocabulary, warnings } = await load({
+      'tokenizer.json': { ...strange, pre_tokenizer: whitespace },
+    });
+    expect(vocabulary.pre).toBe('default');
+    expect(warnings).toEqual([
+      "the pre-tokenizer is none that llama.cpp knows: the file will name 'default'",
+      'llama.cpp will not normalise text as this tokenizer does',
+    ]);
+  });
+
+  test('a GGUF with cuts of a name that is not known', () => {
+    const metadata = {
+      'tokenizer.ggml.model': 'gpt2',
+      'tokenizer.ggml.pre': 'new',
+      'tokenizer.ggml.tokens': ['a', 'b', 'ab'],
+      'tokenizer.ggml.merges': ['a b'],
+    };
+    const { vocabulary, warnings } = vocabularyFromGguf(metadata, 'x.gguf');
+    expect(vocabulary).toMatchObject({ kind: 'bpe', pre: 'new', special: {}, addBos: false });
+    expect(warnings).toEqual([
+      "the pre-tokenizer new is not known here: text is cut into words as for 'default'",
+    ]);
+    const { 'tokenizer.ggml.merges': _, ...incomplete } = metadata;
+    expect(() => vocabularyFromGguf(incomplete, 'x.gguf')).toThrow(
+      'x.gguf: its tokenizer lacks tokenizer.ggml.merges; convert the model again',
+    );
+    expect(() => vocabularyFromGguf({ 'tokenizer.ggml.model': 'bert' }, 'x.gguf')).toThrow(
+      'of the kind "bert"',
+    );
   });
 });
 
@@ -198,6 +316,9 @@ describe('errors name the file and what to do', () => {
   test('damaged SentencePiece and llama2.c files', async () => {
     expect(await failure({ 'tokenizer.model': 'no protobuf' })).toContain('not a SentencePiece model');
     expect(await failure({ 'tokenizer.model': '' })).toContain('not a SentencePiece model');
+    // One piece `a`, and a trainer whose model type is 1, unigram.
+    const unigram = Uint8Array.of(0x0a, 3, 0x0a, 1, 0x61, 0x12, 2, 0x18, 1);
+    expect(await failure({ 'tokenizer.model': unigram })).toContain('not of type BPE');
     expect(await failure({ 'tokenizer.bin': new Uint8Array(9) })).toContain('token 0 does not fit');
   });
 });
