@@ -14,7 +14,8 @@ export interface Pieces {
 }
 
 // The fields of sentencepiece_model.proto (google/sentencepiece) that matter here, with its defaults.
-const { root } = protobuf.parse(`
+const { root } = protobuf.parse(
+  `
   syntax = "proto2";
   message Piece { optional string piece = 1; optional float score = 2; optional int32 type = 3 [default = 1]; }
   message Trainer {
@@ -26,7 +27,9 @@ const { root } = protobuf.parse(`
   }
   message Normalizer { optional bool add_dummy_prefix = 3 [default = true]; }
   message Model { repeated Piece pieces = 1; optional Trainer trainer_spec = 2; optional Normalizer normalizer_spec = 3; }
-`);
+`,
+  { keepCase: true },
+);
 const modelType = root.lookupType('Model');
 const BPE = 2;
 
