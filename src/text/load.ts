@@ -82,6 +82,7 @@ async function optional(path: string): Promise<Buffer | undefined> {
   });
 }
 
+/** Keeps every key, unlike the reading of configurations: `__proto__` may be a token. */
 function parse(bytes: Buffer | undefined, file: string): Readonly<Record<string, unknown>> | undefined {
   if (!bytes) return undefined;
   try {
