@@ -189,7 +189,7 @@ export function verdict(result: CompressResult): string {
   const cost: string[] = [];
   if (heldOut?.divergence) {
     const { mean, standardError } = heldOut.divergence;
-    cost.push(`divergence ${significant(mean, 3)} ± ${significant(standardError, 1)}`);
+    cost.push(`divergence ${significant(mean, 3)} ± ${significant(standardError, 2)}`);
   }
   if (heldOut?.reference) {
     cost.push(

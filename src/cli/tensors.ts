@@ -34,7 +34,7 @@ export function tensorTable(rows: readonly TensorRow[], options: { readonly all?
     ...(several ? [{ title: '×', align: 'right' as const }] : []),
     { title: 'type' },
     { title: 'bytes', align: 'right' },
-    ...(measured ? [{ title: 'error', align: 'right' as const }] : []),
+    ...(measured ? [{ title: 'relative error', align: 'right' as const }] : []),
     ...(measured && several ? [{ title: 'worst', align: 'right' as const }] : []),
     ...(noted ? [{ title: '' }] : []),
   ];
