@@ -55,7 +55,7 @@ test.each([{ relativeError: 0.123 }, { note: 'q3_k impossible' }])(
     }));
     const lines = [...tensorTable(wide).split('\n'), ...tensorTable(wide, { all: true }).split('\n')];
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
-    expect(lines[1]).toMatch(/^model\.layers\.\S*…\S*weight /);
+    expect(lines[1]).toMatch(/^model\.layer\S*…\S*weight /);
   },
 );
 
