@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { createForward } from '../src/architecture/forward.js';
 import { llama } from '../src/architecture/llama.js';
-import { createObserver } from '../src/calibration/moments.js';
+import { createCalibrator } from '../src/calibration/walk.js';
 import { createGemm } from '../src/runtime/gemm.js';
 
 const threads = Number(process.argv[3] ?? availableParallelism());
@@ -50,14 +50,13 @@ const attentionFlop = 2 * 2 * batch.sequences * heads * batch.length ** 2 * head
 const momentFlop = 2 * tokens * (3 * hidden ** 2 + intermediate ** 2);
 
 const forward = createForward(architecture, { threads });
-const observer = createObserver(architecture, { threads });
+const calibrator = createCalibrator(architecture, { threads });
 const gemm = createGemm({ threads });
 const product = {
   a: { data: states.data, shape: [tokens, hidden] },
   b: { data: weights['ffn_up.weight'] as Float32Array, shape: [intermediate, hidden] },
   into: new Float32Array(tokens * intermediate),
 };
-const all = observer.sites.map((_, index) => index);
 
 const jobs: Record<string, { flop: number; run: () => Promise<unknown> }> = {
   'bare matrix product': {
@@ -65,10 +64,9 @@ const jobs: Record<string, { flop: number; run: () => Promise<unknown> }> = {
     run: () => gemm(product.a, product.b, { transposeB: true, into: product.into }),
   },
   'block, forward': { flop: linearFlop + attentionFlop, run: () => forward.block(states, weights) },
-  'block, moments': {
-    // The last site stops short of the last layer.
-    flop: linearFlop + attentionFlop + momentFlop - 2 * tokens * hidden * intermediate,
-    run: () => observer.observe(all, [states], weights),
+  'block, calibration': {
+    flop: linearFlop + attentionFlop + momentFlop,
+    run: () => calibrator.walk([states], weights, async () => {}),
   },
 };
 
@@ -91,5 +89,5 @@ for (const [name, numbers] of Object.entries(rates)) {
   );
 }
 await forward.release();
-await observer.release();
+await calibrator.release();
 await gemm.release();

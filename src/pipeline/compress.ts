@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { blockTensors } from '../architecture/architecture.js';
 import { batches, createForward, type Hidden } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
-import { createObserver } from '../calibration/moments.js';
+import { createCalibrator } from '../calibration/walk.js';
 import { TersorError } from '../errors.js';
 import type { Summary } from '../evaluation/summary.js';
 import { findSolver } from '../solver/index.js';
@@ -191,7 +191,8 @@ async function compressBlocks(
   const total = assignments.reduce((sum, { elements }) => sum + elements, 0);
   let done = 0;
   /** Compresses and writes one tensor; returns what the runtime will decode. */
-  const store = async (assignment: Assignment, weight: Float32Array, moments?: Moments) => {
+  const store = async (assignment?: Assignment, weight?: Float32Array, moments?: Moments) => {
+    if (!assignment || !weight) throw new Error('the block has a weight that the plan does not know');
     checkAborted(hooks);
     const { decoded, bytes, relativeError } = await compressTensor(shop, assignment, weight, moments, recipe);
     await write(assignment.name, bytes);
@@ -202,54 +203,48 @@ async function compressBlocks(
     return decoded;
   };
   const assigned = (block: number | undefined) =>
-    blockTensors(architecture, block).map((spec) => byName.get(spec.names.gguf) as Assignment);
+    blockTensors(architecture, block).map(({ role, names }) => ({
+      role,
+      assignment: byName.get(names.gguf),
+    }));
 
-  const forward = createForward(architecture, shop);
-  const observer = createObserver(architecture, shop);
-  const original = await model.readBlock(undefined);
-  const outside: Record<string, Float32Array> = {};
-  for (const assignment of assigned(undefined)) {
-    const { role } = assignment.spec;
-    outside[role] = await store(assignment, original[role] as Float32Array);
+  const outside = await model.readBlock(undefined);
+  const compressedPrefix = recipe.prefix === 'compressed';
+  const decoded = { ...outside };
+  for (const { assignment, role } of assigned(undefined)) {
+    decoded[role] = await store(assignment, outside[role]);
   }
   for (const { name, data } of architecture.ggufExtras()) {
     await write(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
 
-  const compressedPrefix = recipe.prefix === 'compressed';
+  const forward = createForward(architecture, shop);
+  const calibrator = createCalibrator(architecture, shop);
   let hidden: Hidden[] = [];
-  for (const batch of batches(calibration.sequences)) {
-    hidden.push(await forward.embed(batch, compressedPrefix ? outside : original));
+  for (const batch of needsCalibration(assignments) ? batches(calibration.sequences) : []) {
+    hidden.push(await forward.embed(batch, compressedPrefix ? decoded : outside));
   }
-  const advance = async (weights: Record<string, Float32Array>) => {
-    const next: Hidden[] = [];
-    for (const states of hidden) next.push(await forward.block(states, weights));
-    return next;
-  };
-
   for (let block = 0; block < architecture.layers; block++) {
     const weights = await model.readBlock(block);
-    const all = observer.sites.map((_, index) => index);
-    const before = compressedPrefix ? undefined : await observer.observe(all, hidden, weights);
-    const after = compressedPrefix ? undefined : await advance(weights);
-    const tensors = new Map(assigned(block).map((assignment) => [assignment.spec.role, assignment]));
-    for (const index of all) {
-      const moments = before?.[index] ?? (await observer.observe([index], hidden, weights))[0];
-      for (const role of observer.sites[index] ?? []) {
-        weights[role] = await store(tensors.get(role) as Assignment, weights[role] as Float32Array, moments);
-        tensors.delete(role);
+    const left = new Map(assigned(block).map(({ assignment, role }) => [role, assignment]));
+    hidden = await calibrator.walk(hidden, weights, async (roles, moments) => {
+      for (const role of roles) {
+        const result = await store(left.get(role), weights[role], moments);
+        if (compressedPrefix) weights[role] = result;
+        left.delete(role);
       }
-    }
-    for (const [role, assignment] of tensors)
-      weights[role] = await store(assignment, weights[role] as Float32Array);
-    const last = block + 1 === architecture.layers;
-    hidden = last ? [] : (after ?? (await advance(weights)));
+    });
+    for (const [role, assignment] of left) await store(assignment, weights[role]);
   }
-  await observer.release();
+  await calibrator.release();
   await forward.release();
   const order = new Map(assignments.map(({ name }, index) => [name, index]));
   return results.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
 }
+
+/** Types that store plain numbers lose so little that there is nothing to calibrate for. */
+const needsCalibration = (assignments: readonly Assignment[]) =>
+  assignments.some(({ spec, grid }) => spec.kind === 'linear' && grid.levels.kind !== 'cast');
 
 /** Text for the two checks; a text too short to hold any of it back is checked on what was calibrated. */
 function texts({ calibration }: Job): { heldOut: readonly Int32Array[]; checks: readonly Int32Array[] } {

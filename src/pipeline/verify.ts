@@ -37,7 +37,7 @@ export async function verify(
 ): Promise<Verification> {
   checkAborted(hooks);
   const some = sequences.slice(0, verifiedSequences);
-  const model = await openModel(await openGguf(path, path, shop.kernels));
+  const model = await openModel(await openGguf(path, shop.kernels));
   try {
     const expected = await predict(model, some, shop);
     const actual = await predictWithLlama(path, some, shop);

@@ -51,11 +51,11 @@ export async function withWorkshop<T>(
         opened.push(result);
         return result;
       },
-      async tokenizer({ checkpoint, architecture }) {
-        const tokenizer = await loadTokenizer(checkpoint, {
-          vocabularySize: architecture.vocabulary,
-          ...(options.tokenizer ? { folder: options.tokenizer } : {}),
-        });
+      async tokenizer({ checkpoint }) {
+        const tokenizer = await loadTokenizer(
+          checkpoint,
+          options.tokenizer ? { folder: options.tokenizer } : {},
+        );
         for (const warning of tokenizer.warnings) hooks.warn?.(warning);
         return tokenizer;
       },

@@ -1,0 +1,104 @@
+import { describe, expect, test } from 'vitest';
+import { normals } from '../../test/reference/random.js';
+import { createForward } from '../architecture/forward.js';
+import { gpt2 } from '../architecture/gpt2.js';
+import { llama } from '../architecture/llama.js';
+import * as g from '../graph/build.js';
+import { compile } from '../graph/program.js';
+import { topological } from '../graph/value.js';
+import { createCalibrator } from './walk.js';
+
+const shared = {
+  layers: 1,
+  hidden: 16,
+  intermediate: 24,
+  heads: 4,
+  vocabulary: 32,
+  context: 32,
+  epsilon: 1e-5,
+};
+const architectures = {
+  llama: llama(
+    { ...shared, modelType: 'llama', kvHeads: 2, rotary: { headDim: 4, theta: 10000 } },
+    () => false,
+  ),
+  gpt2: gpt2(shared, () => false),
+};
+// The second batch is smaller, as the last one of a text often is.
+const sizes = [2, 1].map((sequences) => ({ sequences, length: 8 }));
+
+describe.each(Object.entries(architectures))('the walk through a block of %s', (_, architecture) => {
+  const randomWeights = (seed: number) =>
+    Object.fromEntries(
+      architecture.tensors
+        .filter(({ block }) => block === 0)
+        .map(({ role, shape }, index) => [
+          role,
+          normals(
+            shape.reduce((a, b) => a * b, 1),
+            seed + index,
+          ),
+        ]),
+    );
+  const hidden = sizes.map((batch, index) => ({
+    batch,
+    data: normals(batch.sequences * batch.length * shared.hidden, 100 + index),
+  }));
+
+  test('sees each site as it is when everything before has been replaced', async () => {
+    const calibrator = createCalibrator(architecture);
+    const weights: Record<string, Float32Array> = randomWeights(1);
+    const replaced = randomWeights(50);
+    const seen: string[] = [];
+    const output = await calibrator.walk(hidden, weights, async (roles, { gram, tokens }) => {
+      expect(tokens).toBe(24);
+      const expected = new Float64Array(gram.data.length);
+      for (const { batch, data } of hidden) {
+        const x = await activations(batch, roles[0] ?? '', { ...weights, hidden: data });
+        const width = gram.cols;
+        for (let t = 0; t < x.length / width; t++)
+          for (let i = 0; i < width; i++)
+            for (let j = 0; j < width; j++)
+              expected[i * width + j] =
+                (expected[i * width + j] ?? 0) + ((x[t * width + i] ?? 0) * (x[t * width + j] ?? 0)) / 24;
+      }
+      const scale = Math.max(...expected.map(Math.abs));
+      gram.data.forEach((value, at) =>
+        expect(Math.abs(value - (expected[at] ?? 0)) / scale).toBeLessThan(1e-5),
+      );
+      for (const role of roles) weights[role] = replaced[role] as Float32Array;
+      seen.push(...roles);
+    });
+    expect(seen.sort()).toEqual(
+      architecture.tensors
+        .filter(({ block, kind }) => block === 0 && kind === 'linear')
+        .map(({ role }) => role)
+        .sort(),
+    );
+    const forward = createForward(architecture);
+    for (const [index, states] of hidden.entries()) {
+      expect(output[index]).toEqual(await forward.block(states, weights));
+    }
+    await forward.release();
+    await calibrator.release();
+  });
+
+  /** What feeds a linear layer, computed from the block's input in one piece. */
+  async function activations(
+    batch: (typeof sizes)[number],
+    role: string,
+    inputs: Record<string, Float32Array>,
+  ) {
+    const block = architecture.block(
+      g.input('hidden', [batch.sequences * batch.length, shared.hidden]),
+      batch,
+    );
+    const layer = topological([block]).find(
+      ({ op, inputs: [, weight] }) => op === 'linear' && weight?.name === role,
+    );
+    const program = await compile({ x: layer?.inputs[0] ?? block });
+    const { x } = await program.run(inputs);
+    await program.release();
+    return x ?? new Float32Array();
+  }
+});
