@@ -27,15 +27,11 @@ export let curvatureMixed: v128 = i32x4.splat(0);
 export let curvatureOffset: v128 = i32x4.splat(0);
 
 /** 1/s, large but finite where s is zero or subnormal (the sign does not matter where all values are equal). */
-// @ts-ignore: decorator
-@inline
 export function reciprocal(s: v128): v128 {
   const bound = f32x4.splat(f32.MAX_VALUE);
   return f32x4.pmax(f32x4.neg(bound), f32x4.pmin(bound, f32x4.div(f32x4.splat(1), s)));
 }
 
-// @ts-ignore: decorator
-@inline
 export function roundUniform(u: v128, low: v128, high: v128): v128 {
   return f32x4.pmin(high, f32x4.pmax(low, f32x4.nearest(u)));
 }
@@ -173,8 +169,6 @@ function evaluateTable(levels: Levels, x: usize, step: usize, w: usize, n: i32, 
   curvatureScale = a;
 }
 
-// @ts-ignore: decorator
-@inline
 function sum(total: v128, a: v128, b: v128, c: v128, d: v128): v128 {
   return f32x4.add(total, f32x4.add(f32x4.add(a, b), f32x4.add(c, d)));
 }

@@ -2,7 +2,8 @@
 // the range, each followed by a weighted least-squares step for the codes it gives, then alternating minimisation
 // (codes ↔ parameters), then the storable neighbours of the best. Every lane searches on its own.
 import * as at from './fit-evaluate';
-import { evaluate, Levels } from './fit-evaluate';
+import { evaluate, Levels, thresholds } from './fit-evaluate';
+import { flip, flippedError, flippedOffset, flippedScale, ratio } from './fit-flip';
 import { halfStep, storableHalf, storablePower } from './storable';
 
 /** The group that is being searched: n vectors of weights `step` bytes apart, n of importances. */
@@ -11,15 +12,30 @@ let x: usize = 0;
 let step: usize = 0;
 let w: usize = 0;
 let n: i32 = 0;
+/** Room for n vectors of codes; 0: no local search in them. */
+let codes: usize = 0;
 /** The largest offset allowed: 0 where the format subtracts a non-negative one. */
 let offsetBound: v128 = i32x4.splat(0);
+
+let thorough: bool = false;
+/** What an ideal must be better than earlier ones: among equal ones the first, the most natural, is kept. */
+let slack: v128 = i32x4.splat(0);
+const relativeSlack: f32 = 1e-7;
 
 export let bestScale: v128 = i32x4.splat(0);
 export let bestOffset: v128 = i32x4.splat(0);
 /** Σ w r² of the best, for the codes it was derived from. */
 export let bestError: v128 = i32x4.splat(0);
 
-export function setGroup(group: Levels, columns: usize, stride: usize, importance: usize, count: i32): void {
+export function setGroup(
+  group: Levels,
+  columns: usize,
+  stride: usize,
+  importance: usize,
+  count: i32,
+  room: usize,
+): void {
+  codes = room;
   levels = group;
   x = columns;
   step = stride;
@@ -33,20 +49,11 @@ function clearBest(): void {
   bestError = f32x4.splat(Infinity);
 }
 
-// @ts-ignore: decorator
-@inline
 function keep(s: v128, o: v128, e: v128): void {
-  const better = f32x4.lt(e, bestError);
+  const better = f32x4.lt(f32x4.add(e, slack), bestError);
   bestScale = v128.bitselect(s, bestScale, better);
   bestOffset = v128.bitselect(o, bestOffset, better);
   bestError = v128.bitselect(e, bestError, better);
-}
-
-/** a / b, and 0 where b is not positive. */
-// @ts-ignore: decorator
-@inline
-export function ratio(a: v128, b: v128): v128 {
-  return v128.and(f32x4.div(a, b), f32x4.gt(b, f32x4.splat(0)));
 }
 
 /** Rounds with (s, o) and keeps the least-squares optimum for these codes if it is the best so far. */
@@ -76,7 +83,10 @@ function descend(s: v128, o: v128): void {
   );
   const linear = f32x4.add(f32x4.mul(g1, moveScale), f32x4.mul(g2, moveOffset));
   const quadratic = f32x4.add(
-    f32x4.mul(moveScale, f32x4.add(f32x4.mul(a11, moveScale), f32x4.mul(f32x4.splat(2), f32x4.mul(a12, moveOffset)))),
+    f32x4.mul(
+      moveScale,
+      f32x4.add(f32x4.mul(a11, moveScale), f32x4.mul(f32x4.splat(2), f32x4.mul(a12, moveOffset))),
+    ),
     f32x4.mul(a22, f32x4.mul(moveOffset, moveOffset)),
   );
   const gain = f32x4.sub(f32x4.mul(f32x4.splat(2), linear), quadratic);
@@ -86,99 +96,149 @@ function descend(s: v128, o: v128): void {
 /** Relative determinant of the normal matrix below which single precision cannot tell scale from offset. */
 const singular: f32 = 1e-5;
 
-function alternate(rounds: i32): void {
-  for (let round = 0; round < rounds; round++) descend(bestScale, bestOffset);
+/** Alternating minimisation and local search from the best; where the offset is at its bound it stays there. */
+function sweep(rounds: i32): void {
+  for (let round = 0; round < rounds; round++) {
+    descend(bestScale, bestOffset);
+    if (!codes) continue;
+    flip(levels, x, step, w, n, codes, bestScale, bestOffset, f32x4.lt(bestOffset, offsetBound));
+    keep(
+      flippedScale,
+      f32x4.pmin(flippedOffset, offsetBound),
+      v128.bitselect(flippedError, f32x4.splat(Infinity), f32x4.le(flippedOffset, offsetBound)),
+    );
+  }
+  descend(bestScale, bestOffset);
 }
 
-/** The ideal scale, and offset where the levels are affine. `bound` is the largest offset allowed. */
-export function search(bound: f32): void {
+/**
+ * The ideal scale, and offset where the levels are affine.
+ * @param bound the largest offset allowed
+ * @param careful worth it where the result is stored as it is
+ */
+export function search(bound: f32, careful: bool): void {
   offsetBound = f32x4.splat(bound);
+  thorough = careful;
   clearBest();
   if (levels.affine) searchAffine();
   else searchScale();
 }
 
-// Trial ratios of a scale to the one that just represents the largest weight.
-const coarseStart: f32 = 1.1;
-const coarseFactor: f32 = 0.87;
-const coarseCount: i32 = 12;
-const fineCount: i32 = 4;
-const fineStep: f32 = 0.026;
+// Trial scales, as ratios to the one that just represents the largest weight: a dense ladder around 1, and a coarse
+// one for groups whose largest weights do not matter.
+const ladderStart: f32 = 1.1;
+const ladderFactor: f32 = 0.96;
+const ladderCount: i32 = 9;
+const tailFactor: f32 = 0.8;
+const tailCount: i32 = 6;
+/** Then steps to both sides of the best, finally so short that about one code changes per step. */
+const wideStep: f32 = 0.03;
+const fineStep: f32 = 0.1; // relative to the largest level
 
 function searchScale(): void {
-  let low = f32x4.splat(0);
-  let high = f32x4.splat(0);
-  for (let j = 0, p = x; j < n; j++, p += step) {
-    const v = v128.load(p);
-    low = f32x4.pmin(low, v);
-    high = f32x4.pmax(high, v);
-  }
-  const down = f32x4.neg(low);
-  const isLow = f32x4.gt(down, high);
-  const extreme = v128.bitselect(low, high, isLow);
-  const outer = max(-levels.min, levels.max);
-  const natural: f32 = -levels.min > levels.max ? levels.min : levels.max;
-  const opposite: f32 = natural == levels.min ? levels.max : levels.min;
-  const base = f32x4.div(extreme, f32x4.splat(natural));
-  let factor = coarseStart;
-  for (let i = 0; i < coarseCount; i++, factor *= coarseFactor) descend(f32x4.mul(base, f32x4.splat(factor)), f32x4.splat(0));
-  if (opposite != 0 && opposite != -natural) {
-    const other = f32x4.div(extreme, f32x4.splat(opposite));
-    factor = coarseStart;
-    for (let i = 0; i < coarseCount; i++, factor *= coarseFactor) descend(f32x4.mul(other, f32x4.splat(factor)), f32x4.splat(0));
-  }
-  const centre = bestScale;
-  for (let i = 1; i <= fineCount; i++) {
-    const shift = fineStep * <f32>i;
-    descend(f32x4.mul(centre, f32x4.splat(1 + shift)), f32x4.splat(0));
-    descend(f32x4.mul(centre, f32x4.splat(1 - shift)), f32x4.splat(0));
-  }
-  alternate(2);
+  findRange();
+  const outer = outerLevel();
+  setSlack(f32x4.sub(high, low));
+  const inner = levels.min + levels.max - outer;
+  const extreme = largest();
+  climb(f32x4.div(extreme, f32x4.splat(outer)));
+  if (inner != 0 && inner != -outer) climb(f32x4.div(extreme, f32x4.splat(inner)));
+  const fine: f32 = fineStep / Mathf.abs(outer);
+  if (fine * 6 < wideStep) aroundBest(wideStep, 3);
+  aroundBest(fine, 6);
+  aroundBest(fine * 0.3, 2);
+  for (let round = 0; round < 2; round++) descend(bestScale, f32x4.splat(0));
 }
 
-function searchAffine(): void {
-  let low = v128.load(x);
-  let high = low;
+/** The smallest and largest weights of the group. */
+let low: v128 = i32x4.splat(0);
+let high: v128 = i32x4.splat(0);
+
+function findRange(): void {
+  low = v128.load(x);
+  high = low;
   for (let j = 1, p = x + step; j < n; j++, p += step) {
     const v = v128.load(p);
     low = f32x4.pmin(low, v);
     high = f32x4.pmax(high, v);
   }
-  low = f32x4.pmin(low, offsetBound);
-  const range = f32x4.sub(high, low);
-  // Both ends clipped alike, then each alone.
-  tryEnds(low, range, 0, 0);
-  tryEnds(low, range, -0.04, -0.04);
-  for (let i = 1; i <= 5; i++) {
-    const clip = <f32>0.05 * <f32>i;
-    tryEnds(low, range, clip, clip);
-  }
-  let clip: f32 = 0.1;
-  for (let i = 0; i < 6; i++) {
-    tryEnds(low, range, clip, 0);
-    tryEnds(low, range, 0, clip);
-    clip = 1 - (1 - clip) * 0.75;
-  }
-  const spread = f32x4.splat(levels.max - levels.min);
-  for (let round = 0; round < 2; round++) {
-    const s = bestScale;
-    const start = f32x4.add(bestOffset, f32x4.mul(s, f32x4.splat(levels.min)));
-    const width = f32x4.mul(s, spread);
-    const move: f32 = (round ? 0.3 : 0.6) / (levels.max - levels.min);
-    for (let i = -1; i <= 1; i++) {
-      for (let j = -1; j <= 1; j++) {
-        if (i || j) tryEnds(start, width, move * <f32>i, move * <f32>j);
-      }
-    }
-  }
-  alternate(3);
 }
 
-/** Lets the levels span [low + a·range, low + (1 − b)·range]. */
-function tryEnds(low: v128, range: v128, a: f32, b: f32): void {
+/** Relative to the weights' squares, summed. */
+function setSlack(range: v128): void {
+  let total = f32x4.splat(0);
+  for (let j = 0; j < n; j++) total = f32x4.add(total, v128.load(w + ((<usize>j) << 4)));
+  slack = f32x4.mul(f32x4.mul(f32x4.mul(range, range), total), f32x4.splat(relativeSlack));
+}
+
+/** The weights largest in size. */
+function largest(): v128 {
+  return v128.bitselect(low, high, f32x4.gt(f32x4.neg(low), high));
+}
+
+/** The level largest in size. */
+function outerLevel(): f32 {
+  return -levels.min > levels.max ? levels.min : levels.max;
+}
+
+function aroundBest(distance: f32, count: i32): void {
+  const centre = bestScale;
+  for (let i = -count; i <= count; i++) {
+    if (i) descend(f32x4.mul(centre, f32x4.splat(1 + distance * <f32>i)), f32x4.splat(0));
+  }
+}
+
+function climb(base: v128): void {
+  let factor = ladderStart;
+  for (let i = 0; i < ladderCount + tailCount; i++) {
+    descend(f32x4.mul(base, f32x4.splat(factor)), f32x4.splat(0));
+    factor *= i < ladderCount ? ladderFactor : tailFactor;
+  }
+}
+
+function searchAffine(): void {
+  findRange();
+  const start = f32x4.pmin(low, offsetBound);
+  const range = f32x4.sub(high, start);
+  setSlack(range);
+  for (let i = 0; i < 4; i++) {
+    for (let j = 0; j < 4; j++) tryEnds(start, range, clip(i), clip(j));
+  }
+  // With few levels the error is smooth enough for a coarser search.
+  aroundEnds(levels.max - levels.min < 4 ? 1 : 3, 0.4);
+  aroundEnds(1, 0.2);
+  aroundEnds(1, 0.1);
+  if (thorough) {
+    aroundEnds(2, 1.5);
+    aroundEnds(1, 0.3);
+  }
+  sweep(2);
+}
+
+/** Trial ranges around the best, whose ends differ by up to `reach` times `distance` levels. */
+function aroundEnds(reach: i32, distance: f32): void {
+  const spread = levels.max - levels.min;
+  const s = bestScale;
+  const start = f32x4.add(bestOffset, f32x4.mul(s, f32x4.splat(levels.min)));
+  const range = f32x4.mul(s, f32x4.splat(spread));
+  const move = distance / spread;
+  for (let i = -reach; i <= reach; i++) {
+    for (let j = -reach; j <= reach; j++) {
+      if (i || j) tryEnds(start, range, move * <f32>i, move * <f32>j);
+    }
+  }
+}
+
+/** Shares of the range that are cut off at one end: 0, 8 %, 22 %, 42 %. */
+function clip(i: i32): f32 {
+  return <f32>0.03 * <f32>(i * i) + <f32>0.05 * <f32>i;
+}
+
+/** Lets the levels span [start + a·range, start + (1 − b)·range]. */
+function tryEnds(start: v128, range: v128, a: f32, b: f32): void {
   const s = f32x4.mul(range, f32x4.splat((1 - a - b) / (levels.max - levels.min)));
-  const start = f32x4.add(low, f32x4.mul(range, f32x4.splat(a)));
-  descend(s, f32x4.pmin(offsetBound, f32x4.sub(start, f32x4.mul(s, f32x4.splat(levels.min)))));
+  const first = f32x4.add(start, f32x4.mul(range, f32x4.splat(a)));
+  descend(s, f32x4.pmin(offsetBound, f32x4.sub(first, f32x4.mul(s, f32x4.splat(levels.min)))));
 }
 
 /** Keeps (s, o), which must be storable, if its own error is the best so far. */
@@ -187,13 +247,43 @@ function tryStored(s: v128, o: v128): void {
   keep(s, o, at.error);
 }
 
-/** Replaces the best by the best of the halves around it. */
+/** How many of the outermost levels are tried for the largest weight. */
+const exactLevels: i32 = 8;
+
+/**
+ * Replaces the best by the best of the halves around it. Groups of few different weights can be represented all
+ * but exactly in many ways, which differ in the rounding of the scale: these are tried, too.
+ */
 export function storeHalf(): void {
   const s = bestScale;
   const o = bestOffset;
   const around = halfStep(s);
   clearBest();
-  for (let i = -1; i <= 1; i += 2) storeScale(storableHalf(f32x4.add(s, f32x4.mul(around, f32x4.splat(<f32>i)))), o);
+  slack = f32x4.splat(0);
+  storeScale(storableHalf(f32x4.sub(s, around)), o);
+  storeScale(storableHalf(f32x4.add(s, around)), o);
+  if (levels.affine) {
+    const below = storableHalf(f32x4.sub(low, halfStep(low)));
+    const range = f32x4.sub(high, below);
+    tryStored(storableHalf(f32x4.div(range, f32x4.splat(levels.max))), below);
+    return;
+  }
+  const extreme = largest();
+  const outer = outerLevel();
+  let level = outer;
+  for (let i = 0; i < exactLevels && level * outer > 0; i++) {
+    tryStored(storableHalf(f32x4.div(extreme, f32x4.splat(level))), f32x4.splat(0));
+    level = towardsZero(level, i);
+  }
+}
+
+/** The level after the i-th from the outermost. */
+function towardsZero(level: f32, i: i32): f32 {
+  const upwards = level < 0;
+  if (!levels.count) return upwards ? level + 1 : level - 1;
+  const rise = upwards ? i : levels.count - 2 - i;
+  const step = load<f32>(changetype<usize>(levels) + thresholds + ((<usize>rise) << 5) + 16);
+  return upwards ? level + step : level - step;
 }
 
 function storeScale(s: v128, o: v128): void {
@@ -209,10 +299,17 @@ function storeScale(s: v128, o: v128): void {
   tryStored(s, storableHalf(f32x4.add(target, around)));
 }
 
-/** Replaces the best by the best power of two. */
-export function storePower(): void {
-  const s = storablePower(bestScale);
+/** Powers of two that are tried: a group's largest weight may be clipped to an eighth. */
+const powerCount: i32 = 6;
+
+/** The best power of two as scale; needs no search. */
+export function searchPower(): void {
   clearBest();
-  let factor: f32 = 0.25;
-  for (let i = 0; i < 5; i++, factor *= 2) tryStored(storablePower(f32x4.mul(s, f32x4.splat(factor))), f32x4.splat(0));
+  slack = f32x4.splat(0);
+  findRange();
+  const exact = f32x4.div(f32x4.mul(f32x4.splat(2), largest()), f32x4.splat(outerLevel()));
+  let factor: f32 = 1;
+  for (let i = 0; i < powerCount; i++, factor *= 0.5) {
+    tryStored(storablePower(f32x4.mul(exact, f32x4.splat(factor))), f32x4.splat(0));
+  }
 }

@@ -1,7 +1,7 @@
 import { Levels } from './fit-evaluate';
-import { bestOffset, bestScale, search, setGroup, storeHalf, storePower } from './fit-search';
+import { bestOffset, bestScale, search, searchPower, setGroup, storeHalf } from './fit-search';
 import {
-  idealGroups,
+  fitGroups,
   offsetCode,
   polish,
   project,
@@ -37,7 +37,7 @@ export function spreadImportance(importance: usize, cols: i32, blockSize: i32, i
  * @param importance `cols` vectors made by spreadImportance
  * @param power store scales as powers of two instead of halves
  * @param scale groups × stride; `offset` likewise
- * @param scratch 16 bytes per row and column of a group, if the group is copied, which helps the cache; 0: not
+ * @param scratch 32 bytes per row and column of a group, if the group is copied, which helps the cache; 0: not
  */
 export function fitDirect(
   start: i32,
@@ -54,7 +54,8 @@ export function fitDirect(
   scratch: usize,
 ): void {
   const column = (<usize>stride) << 2;
-  const copy = scratch + <usize>start * <usize>groupSize;
+  const copy = scratch + <usize>start * <usize>(2 * groupSize);
+  const room = copy + ((<usize>groupSize) << 4);
   const group = changetype<Levels>(levels);
   for (let col = 0; col < cols; col += groupSize) {
     const n = min(groupSize, cols - col);
@@ -64,11 +65,13 @@ export function fitDirect(
       const x = weight + <usize>col * column + lane;
       if (scratch) {
         for (let j = 0; j < n; j++) v128.store(copy + ((<usize>j) << 4), v128.load(x + <usize>j * column));
-        setGroup(group, copy, 16, w, n);
-      } else setGroup(group, x, column, w, n);
-      search(Infinity);
-      if (power) storePower();
-      else storeHalf();
+        setGroup(group, copy, 16, w, n, room);
+      } else setGroup(group, x, column, w, n, 0);
+      if (power) searchPower();
+      else {
+        search(Infinity, true);
+        storeHalf();
+      }
       const at = <usize>(col / groupSize) * column + lane;
       v128.store(scale + at, bestScale);
       if (group.affine) v128.store(offset + at, bestOffset);
@@ -111,9 +114,9 @@ export function fitTwoLevel(
       for (let j = 0; j < blockSize; j++)
         v128.store(work + ((<usize>j) << 4), v128.load(x + <usize>j * column));
       setSuperBlock(work, groups, changetype<Levels>(scaleLevels), changetype<Levels>(offsetLevels));
-      idealGroups(group, work, 16, w, groupSize);
+      fitGroups(group, w, groupSize);
       project();
-      polish(group, work, 16, w, groupSize);
+      polish();
       v128.store(superScales + <usize>block * column + lane, superScale);
       if (offsetLevels) v128.store(superOffsets + <usize>block * column + lane, superOffset);
       for (let g = 0; g < groups; g++) {

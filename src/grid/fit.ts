@@ -1,6 +1,7 @@
 import { TersorError } from '../errors.js';
 import type { Arena, Kernels } from '../kernels/kernels.js';
-import type { ScaleStorage } from './gguf.js';
+import { computeEffective } from './dequantize.js';
+import type { GgufFormat, ScaleStorage } from './gguf.js';
 import type { Levels, Panel, Parameters } from './grid.js';
 
 /** The part of a format that fitting is about. */
@@ -28,7 +29,7 @@ const superBlockScratch = 512;
  */
 export async function fitFormat(
   kernels: Kernels,
-  format: FitFormat,
+  format: GgufFormat,
   weight: Panel,
   importance: Float32Array,
   parameters: Parameters,
@@ -71,7 +72,7 @@ export async function fitDirect(
       format.scale.type === 'e8m0' ? 1 : 0,
       scale.subarray(at),
       offset.subarray(at),
-      groupSize > copiedGroupMaximum ? 0 : arena.u8(scratchRows(rows) * groupSize),
+      groupSize > copiedGroupMaximum ? 0 : arena.u8(scratchRows(rows) * 2 * groupSize),
     );
   });
 }
@@ -82,7 +83,7 @@ export async function fitDirect(
  */
 export async function fitTwoLevel(
   kernels: Kernels,
-  format: FitFormat & { readonly scale: Storage<'two-level'> },
+  format: GgufFormat & { readonly scale: Storage<'two-level'> },
   weight: Panel,
   importance: Float32Array,
   parameters: Parameters,
@@ -118,20 +119,7 @@ export async function fitTwoLevel(
       arena.u8(scratchRows(rows) * superBlockScratch),
     );
   });
-  kernels.parallel(
-    'effectiveScales',
-    rows,
-    cols / groupSize,
-    blockSize / groupSize,
-    stride,
-    scale.scaleMin < 0 ? 1 : 0,
-    superScale,
-    superOffset,
-    scaleCode,
-    offsetCode,
-    parameters.scale.subarray(group),
-    parameters.offset.subarray(group),
-  );
+  computeEffective(kernels, format, parameters, stride, from / groupSize, cols / groupSize);
 }
 
 const integers = (min: number, max: number): Levels => ({ kind: 'uniform', min, max });
