@@ -1,9 +1,8 @@
-import { TersorError } from '../errors.js';
 import type { Encoded, Grid, Panel } from '../grid/grid.js';
 import { levelRecord } from '../grid/levels.js';
 import type { Arena } from '../kernels/kernels.js';
 import { type Factor, factorDamped } from './cholesky.js';
-import { importanceOf } from './importance.js';
+import { pivotImportance } from './importance.js';
 import { doubles, layerEnergy, ratio, total } from './layer-error.js';
 import { activationOrder, naturalOrder } from './order.js';
 import { rtn } from './rtn.js';
@@ -15,7 +14,10 @@ export interface GptqOptions {
   readonly damping: number;
   /** Columns from first to last, or from the loudest input to the quietest ("act-order"). */
   readonly order: 'natural' | 'activation';
-  /** Scales fitted once on the weights, or block by block on the corrected weights (then blocks stay together). */
+  /**
+   * Scales fitted once on the weights, or block by block on the corrected weights; blocks then stay together in
+   * the order of columns. Where a scale is for a whole row, it is always the former.
+   */
   readonly groups: 'static' | 'dynamic';
   /** Columns between matrix products; changes speed, not the result. A multiple of eight. */
   readonly blockSize: number;
@@ -24,7 +26,7 @@ export interface GptqOptions {
 export const gptqDefaults: GptqOptions = {
   damping: 0.01,
   order: 'activation',
-  groups: 'static',
+  groups: 'dynamic',
   blockSize: 256,
 };
 
@@ -48,13 +50,13 @@ export const gptq: Solver<GptqOptions> = async (bench, weight, moments, grid, op
   const encoded = allocateEncoded(bench.arena, weight, grid);
 
   const relativeError = await kernels.scope(async (arena) => {
-    const importance = importanceOf(arena, cols, moments);
-    if (groups === 'static') await grid.fit(kernels, weight, importance, encoded.parameters, 0);
     const order =
       ordering === 'natural'
         ? naturalOrder(arena, cols)
         : activationOrder(arena, gram, groups === 'dynamic' ? grid.blockSize : 1);
     const factor = await factorDamped(bench, gram, order, damping, blockSize);
+    const importance = pivotImportance(arena, gram, order, factor);
+    if (groups === 'static') await grid.fit(kernels, weight, importance, encoded.parameters, 0);
     const work = workspace(arena, weight, grid, order, blockSize);
     const deltas = new Float32Array(cols * stride); // Δ by position
 
@@ -188,15 +190,10 @@ async function fitCorrected(
   });
 }
 
-/** Options with defaults, checked against the grid. */
-function resolve(options: Partial<GptqOptions>, grid: Grid): GptqOptions {
-  const { order, groups, damping, blockSize } = { ...gptqDefaults, ...options };
-  if (groups === 'static' || grid.levels.kind === 'cast')
-    return { order, groups: 'static', damping, blockSize };
-  if (!Number.isFinite(grid.groupSize)) {
-    throw new TersorError(`dynamic groups make no sense for ${grid.name}, which has one scale per row`, {
-      remedy: 'choose groups static',
-    });
-  }
-  return { order, groups, damping, blockSize: Math.ceil(blockSize / grid.blockSize) * grid.blockSize };
+/** Options with defaults, made to suit the grid. */
+function resolve(options: Partial<GptqOptions>, { levels, groupSize, blockSize: unit }: Grid): GptqOptions {
+  const resolved = { ...gptqDefaults, ...options };
+  if (levels.kind === 'cast' || !Number.isFinite(groupSize)) return { ...resolved, groups: 'static' };
+  if (resolved.groups === 'static') return resolved;
+  return { ...resolved, blockSize: Math.ceil(resolved.blockSize / unit) * unit };
 }
