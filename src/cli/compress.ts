@@ -44,21 +44,21 @@ export function compressCommand(program: Command, session: Session): void {
     .command('compress')
     .summary('make a smaller model file')
     .description(
-      'Reads a trained model, calibrates it on a text, rounds every linear layer so that its\n' +
+      'Reads a trained model, calibrates it on a text, rounds every linear layer so that its ' +
         'outputs change least, writes a GGUF, opens it in llama.cpp and measures what it cost.',
     )
     .argument('<model>', 'Hugging Face directory or hub id, .gguf, or llama2.c .bin')
     .option('-o, --output <file>', 'file to write (.gguf)')
-    .option('--type <type>', 'type of the linear layers, such as q4_k', typeName)
+    .option('--type <type>', 'type of the linear layers (default: about 4.5 bits)', typeName)
     .option('--embedding-type <type>', 'type of embedding and output head (default: q6_k or q8_0)', typeName)
     .option('--override <regex=type>', 'type of the tensors whose name matches; repeatable', override)
     .option('--fallback <type>', 'type for rows that the block size does not divide', typeName)
-    .option('--solver <name>', 'how codes are chosen; see tersor methods')
+    .option('--solver <name>', 'how codes are chosen (default: gptq); see tersor methods')
     .option('--solver-option <key=value>', 'option of the solver; repeatable', setting)
     .option('--calibration <file>', 'text like the one that the model will see (default: built in)')
     .option('--tokens <n>', 'calibration tokens at most', positiveInteger)
     .option('--context <n>', 'length of calibration sequences', positiveInteger)
-    .option('--prefix <which>', 'calibrate blocks on outputs of the original or compressed ones', prefix)
+    .option('--prefix <which>', 'blocks before: original or compressed (default)', prefix)
     .option('--seed <n>', 'seed of the choice of calibration sequences', wholeNumber)
     .option('--threads <n>', 'threads; they never change the result (default: all)', positiveInteger)
     .option('--tokenizer <folder>', 'where the tokenizer is, if not beside the model')

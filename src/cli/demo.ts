@@ -27,7 +27,7 @@ export function demoCommand(program: Command, session: Session): void {
     .command('demo')
     .summary('the whole way on a small model, offline, in under a minute')
     .description(
-      'Compresses a small story teller to about 3 bits per weight twice, by plain rounding and by\n' +
+      'Compresses a small story teller to about 3 bits per weight twice, by plain rounding and by ' +
         'tersor, and shows what each cost and a story from each.',
     )
     .option('--keep <folder>', 'keep the two files in this folder')

@@ -19,13 +19,13 @@ export function evaluateCommand(program: Command, session: Session): void {
     .command('evaluate')
     .summary('perplexity on a text, and divergence from another model')
     .description(
-      'Measures how well a model predicts a text. With --against, also how far its predictions are\n' +
+      'Measures how well a model predicts a text. With --against, also how far its predictions are ' +
         'from those of the original: KL divergence, in nats per token.',
     )
     .argument('<model>', 'Hugging Face directory or hub id, .gguf, or llama2.c .bin')
     .requiredOption('--text <file>', 'text to predict, not the one used for calibration')
     .option('--against <model>', 'the original model')
-    .option('--context <n>', 'length of the windows (default: 512)', positiveInteger)
+    .option('--context <n>', 'length of the windows (default: at most 512)', positiveInteger)
     .option('--tokens <n>', 'tokens to score at most', positiveInteger)
     .addOption(
       program
