@@ -70,6 +70,14 @@ export interface LlamaModel {
   close(): Promise<void>;
 }
 
+/**
+ * Loads the library, for jobs that need it only at their end.
+ * @throws TersorError when llama.cpp is not installed for this platform
+ */
+export function requireLlama(): void {
+  llama();
+}
+
 /** Tokens per call of llama_decode: llama.cpp's own physical batch, and logits of this many fit in memory. */
 const batchSize = 512;
 const ggmlType = { f32: 0, f16: 1 } as const;
