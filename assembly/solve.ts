@@ -83,7 +83,7 @@ export function sweepBlock(
           addSquares(norms + ((lane + at) << 1), difference);
         }
       }
-      pushDeltas(own, localDelta, upper, width, low, high);
+      pushDeltas(own, localDelta, upper, width, 0, low, high);
       high = low;
     }
     copyStrip(sums + lane, pitch, own, stripBytes, from, vectors);
@@ -121,12 +121,12 @@ function addDeltas(sums: usize, delta: usize, upper: usize, width: i32, j: i32, 
   v128.store(own, s3, 48);
 }
 
-/** sums[j] += Σ delta[k] · L[k, j] for k in [low, high), for all j below low: two columns at a time. */
-function pushDeltas(sums: usize, delta: usize, upper: usize, width: i32, low: i32, high: i32): void {
+/** sums[j] += Σ delta[k] · L[k, j] for k in [low, high), for j in [from, low): two columns at a time. */
+function pushDeltas(sums: usize, delta: usize, upper: usize, width: i32, from: i32, low: i32, high: i32): void {
   const rowPitch = (<usize>width) << 2;
   const first = delta + <usize>low * stripBytes;
   const end = delta + <usize>high * stripBytes;
-  let j = 0;
+  let j = from;
   for (; j + 2 <= low; j += 2) {
     const a = sums + <usize>j * stripBytes;
     let a0 = v128.load(a);
@@ -189,8 +189,9 @@ function addSquares(into: usize, x: v128): void {
 }
 
 /**
- * What positions [from, to) of a block should be rounded to now. They stand for columns `base` … in any order;
- * `target`, (to − from) × stride, receives them in the order of columns. `sums` as for sweepBlock.
+ * Where the errors made so far would take positions [from, to) of a block if nothing more were rounded: as in
+ * sweepBlock with ŵ = t. They stand for columns `base` … in any order; `target`, (to − from) × stride, receives
+ * them in the order of columns. The other arguments are as for sweepBlock.
  */
 export function currentTarget(
   start: i32,
@@ -205,16 +206,33 @@ export function currentTarget(
   base: i32,
   sums: usize,
   target: usize,
+  scratch: usize,
 ): void {
   const pitch = (<usize>stride) << 2;
-  for (let j = from; j < to; j++) {
-    const inverse = f32x4.splat(1 / load<f32>(upper + ((<usize>j * (width + 1)) << 2)));
-    const column = load<i32>(order + ((<usize>j) << 2));
-    const w = weight + <usize>column * pitch;
-    const s = sums + <usize>j * pitch;
-    const t = target + <usize>(column - base) * pitch;
-    for (let at = (<usize>start) << 2; at < (<usize>end) << 2; at += 16) {
-      v128.store(t + at, f32x4.add(v128.load(w + at), f32x4.mul(v128.load(s + at), inverse)));
+  const own = scratch + ((<usize>start * width) << 3);
+  const localDelta = own + <usize>width * stripBytes;
+  const skip = <usize>from * stripBytes;
+  for (let row = start; row < end; row += 4 * stripVectors) {
+    const vectors = min(stripVectors, (end - row) >> 2);
+    const lane = (<usize>row) << 2;
+    copyStrip(own + skip, stripBytes, sums + <usize>from * pitch + lane, pitch, to - from, vectors);
+    for (let high = to; high > from; ) {
+      const low = max(from, high - stepColumns);
+      for (let j = high - 1; j >= low; j--) {
+        addDeltas(own, localDelta, upper, width, j, high);
+        const column = load<i32>(order + ((<usize>j) << 2));
+        const w = weight + <usize>column * pitch + lane;
+        const t = target + <usize>(column - base) * pitch + lane;
+        const inverse = f32x4.splat(1 / load<f32>(upper + ((<usize>j * (width + 1)) << 2)));
+        for (let at: usize = 0; at < <usize>vectors << 4; at += 16) {
+          const local = <usize>j * stripBytes + at;
+          const shift = f32x4.mul(v128.load(own + local), inverse);
+          v128.store(t + at, f32x4.add(v128.load(w + at), shift));
+          v128.store(localDelta + local, f32x4.neg(shift));
+        }
+      }
+      pushDeltas(own, localDelta, upper, width, from, low, high);
+      high = low;
     }
   }
 }

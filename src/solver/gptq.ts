@@ -182,10 +182,10 @@ async function fitCorrected(
   const positions = work.order.subarray(first);
   await kernels.scope(async (arena) => {
     const target = { ...weight, cols: to - from, data: arena.f32((to - from) * stride) };
-    const { upper, sums } = work;
+    const { upper, sums, scratch } = work;
     const column = Math.min(...positions.subarray(from, to));
-    const args = [weight.data, stride, positions, upper, width, from, to, column, sums, target.data];
-    kernels.parallel('currentTarget', stride, ...args);
+    const block = [positions, upper, width, from, to, column, sums, target.data, scratch];
+    kernels.parallel('currentTarget', stride, weight.data, stride, ...block);
     await grid.fit(kernels, target, importance.subarray(column, column + to - from), parameters, column);
   });
 }

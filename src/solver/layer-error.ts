@@ -27,8 +27,8 @@ export async function layerError(
   });
 }
 
-/** A loss in units of the layer's energy. */
-export const ratio = (loss: number, energy: number): number => (loss > 0 ? loss / energy : 0);
+/** A loss in units of the layer's energy; a layer that only ever gives zero loses nothing. */
+export const ratio = (loss: number, energy: number): number => (energy > 0 ? Math.max(0, loss) / energy : 0);
 
 /** tr(X H Xᵀ), from one triangle of the symmetric H. */
 export async function layerEnergy({ kernels, gemm }: Workbench, gram: Matrix, x: Panel): Promise<number> {
