@@ -106,20 +106,25 @@ function evaluateAffine(levels: Levels, x: usize, step: usize, w: usize, n: i32,
   curvatureOffset = a22;
 }
 
-/** Four columns at a time, because the thresholds have to be loaded for each. n is a multiple of four. */
+/** Four columns at a time, because the thresholds have to be loaded for each. */
 function evaluateTable(levels: Levels, x: usize, step: usize, w: usize, n: i32, s: v128): void {
   const low = f32x4.splat(levels.min);
   const first = changetype<usize>(levels) + thresholds;
   const last = first + ((<usize>levels.count - 1) << 5);
   const inverse = reciprocal(s);
-  let e = f32x4.splat(0);
-  let g = f32x4.splat(0);
-  let a = f32x4.splat(0);
-  const end = w + ((<usize>n) << 4);
-  while (w < end) {
-    const x1 = x + step;
-    const x2 = x1 + step;
-    const x3 = x2 + step;
+  const none = f32x4.splat(0);
+  let e = none;
+  let g = none;
+  let a = none;
+  for (let left = n; left > 0; left -= 4) {
+    // Behind the last column: the same once more, without importance.
+    const x1 = left > 1 ? x + step : x;
+    const x2 = left > 2 ? x1 + step : x;
+    const x3 = left > 3 ? x2 + step : x;
+    const w0 = v128.load(w);
+    const w1 = left > 1 ? v128.load(w, 16) : none;
+    const w2 = left > 2 ? v128.load(w, 32) : none;
+    const w3 = left > 3 ? v128.load(w, 48) : none;
     const v0 = v128.load(x);
     const v1 = v128.load(x1);
     const v2 = v128.load(x2);
@@ -140,10 +145,6 @@ function evaluateTable(levels: Levels, x: usize, step: usize, w: usize, n: i32, 
       l2 = f32x4.add(l2, v128.and(rise, f32x4.gt(u2, threshold)));
       l3 = f32x4.add(l3, v128.and(rise, f32x4.gt(u3, threshold)));
     }
-    const w0 = v128.load(w);
-    const w1 = v128.load(w, 16);
-    const w2 = v128.load(w, 32);
-    const w3 = v128.load(w, 48);
     const r0 = f32x4.sub(v0, f32x4.mul(s, l0));
     const r1 = f32x4.sub(v1, f32x4.mul(s, l1));
     const r2 = f32x4.sub(v2, f32x4.mul(s, l2));

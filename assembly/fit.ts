@@ -37,7 +37,7 @@ export function spreadImportance(importance: usize, cols: i32, blockSize: i32, i
  * @param importance `cols` vectors made by spreadImportance
  * @param power store scales as powers of two instead of halves
  * @param scale groups × stride; `offset` likewise
- * @param scratch 32 bytes per row and column of a group, if the group is copied, which helps the cache; 0: not
+ * @param scratch 16 bytes per row and column of a group; twice as much if `local`: search in the codes, too
  */
 export function fitDirect(
   start: i32,
@@ -52,10 +52,11 @@ export function fitDirect(
   scale: usize,
   offset: usize,
   scratch: usize,
+  local: i32,
 ): void {
   const column = (<usize>stride) << 2;
-  const copy = scratch + <usize>start * <usize>(2 * groupSize);
-  const room = copy + ((<usize>groupSize) << 4);
+  const copy = scratch + <usize>start * <usize>(local ? 2 * groupSize : groupSize);
+  const room = local ? copy + ((<usize>groupSize) << 4) : 0;
   const group = changetype<Levels>(levels);
   for (let col = 0; col < cols; col += groupSize) {
     const n = min(groupSize, cols - col);
@@ -63,10 +64,8 @@ export function fitDirect(
     for (let row = start; row < end; row += 4) {
       const lane = (<usize>row) << 2;
       const x = weight + <usize>col * column + lane;
-      if (scratch) {
-        for (let j = 0; j < n; j++) v128.store(copy + ((<usize>j) << 4), v128.load(x + <usize>j * column));
-        setGroup(group, copy, 16, w, n, room);
-      } else setGroup(group, x, column, w, n, 0);
+      for (let j = 0; j < n; j++) v128.store(copy + ((<usize>j) << 4), v128.load(x + <usize>j * column));
+      setGroup(group, copy, 16, w, n, room);
       if (power) searchPower();
       else {
         search(Infinity, true);

@@ -2,6 +2,7 @@
 export * from './convert';
 export * from './cholesky';
 export * from './fit';
+export * from './integer';
 export * from './cast';
 export * from './dequantize';
 export { packBlocks, unpackBlocks } from './pack';

@@ -1,4 +1,3 @@
-import { TersorError } from '../errors.js';
 import type { Arena, Kernels } from '../kernels/kernels.js';
 import { computeEffective } from './dequantize.js';
 import type { GgufFormat, ScaleStorage } from './gguf.js';
@@ -6,18 +5,18 @@ import type { Levels, Panel, Parameters } from './grid.js';
 
 /** The part of a format that fitting is about. */
 export interface FitFormat {
-  readonly name: string;
-  readonly levels: Levels;
+  readonly levels: CodedLevels;
   readonly blockSize: number;
   /** `Infinity`: one group per row. */
   readonly groupSize: number;
   readonly scale: ScaleStorage;
 }
 
+export type CodedLevels = Exclude<Levels, { kind: 'cast' }>;
 type Storage<Kind extends ScaleStorage['kind']> = Extract<ScaleStorage, { kind: Kind }>;
 
-/** Beyond this, copying a group into scratch costs more memory than the cache misses it saves. */
-const copiedGroupMaximum = 256;
+/** In longer groups the error is a smooth function of the scale, and a local search in the codes wins nothing. */
+const localSearchMaximum = 256;
 /** Rows that may share a thread's scratch; src/kernels hands out rows in multiples of it. */
 const rowQuantum = 16;
 /** Scratch of kernel fitTwoLevel per row: a sixteenth of one thread's. */
@@ -35,11 +34,11 @@ export async function fitFormat(
   parameters: Parameters,
   from: number,
 ): Promise<void> {
-  const { scale } = format;
+  const { scale, levels } = format;
+  if (levels.kind === 'cast' || scale.kind === 'none') return;
   if (scale.kind === 'direct')
-    await fitDirect(kernels, { ...format, scale }, weight, importance, parameters, from);
-  if (scale.kind === 'two-level')
-    await fitTwoLevel(kernels, { ...format, scale }, weight, importance, parameters, from);
+    await fitDirect(kernels, { ...format, scale, levels }, weight, importance, parameters, from);
+  else await fitTwoLevel(kernels, { ...format, scale, levels }, weight, importance, parameters, from);
 }
 
 /**
@@ -58,6 +57,7 @@ export async function fitDirect(
 ): Promise<void> {
   const { rows, stride, cols, data } = weight;
   const groupSize = Math.min(format.groupSize, cols);
+  const local = groupSize <= localSearchMaximum;
   const at = Number.isFinite(format.groupSize) ? (from / groupSize) * stride : 0;
   await kernels.scope((arena) => {
     kernels.parallel(
@@ -66,13 +66,14 @@ export async function fitDirect(
       data,
       stride,
       cols,
-      spread(kernels, arena, importance, cols, Math.min(format.blockSize, cols)),
-      describeLevels(arena, format.name, format.levels, format.scale.offset),
+      spreadImportance(kernels, arena, importance, cols, Math.min(format.blockSize, cols)),
+      describeLevels(arena, format.levels, format.scale.offset),
       groupSize,
       format.scale.type === 'e8m0' ? 1 : 0,
       scale.subarray(at),
       offset.subarray(at),
-      groupSize > copiedGroupMaximum ? 0 : arena.u8(scratchRows(rows) * 2 * groupSize),
+      arena.u8(scratchRows(rows) * groupSize * (local ? 2 : 1)),
+      local ? 1 : 0,
     );
   });
 }
@@ -83,7 +84,7 @@ export async function fitDirect(
  */
 export async function fitTwoLevel(
   kernels: Kernels,
-  format: GgufFormat & { readonly scale: Storage<'two-level'> },
+  format: GgufFormat & { readonly scale: Storage<'two-level'>; readonly levels: CodedLevels },
   weight: Panel,
   importance: Float32Array,
   parameters: Parameters,
@@ -104,14 +105,12 @@ export async function fitTwoLevel(
       data,
       stride,
       cols,
-      spread(kernels, arena, importance, cols, blockSize),
-      describeLevels(arena, format.name, format.levels, scale.offset !== undefined),
+      spreadImportance(kernels, arena, importance, cols, blockSize),
+      describeLevels(arena, format.levels, scale.offset !== undefined),
       groupSize,
       blockSize,
-      describeLevels(arena, format.name, integers(scale.scaleMin, scale.scaleMax), false),
-      scale.offset
-        ? describeLevels(arena, format.name, integers(scale.offset.min, scale.offset.max), false)
-        : 0,
+      describeLevels(arena, integers(scale.scaleMin, scale.scaleMax), false),
+      scale.offset ? describeLevels(arena, integers(scale.offset.min, scale.offset.max), false) : 0,
       superScale,
       superOffset,
       scaleCode,
@@ -122,7 +121,7 @@ export async function fitTwoLevel(
   computeEffective(kernels, format, parameters, stride, from / groupSize, cols / groupSize);
 }
 
-const integers = (min: number, max: number): Levels => ({ kind: 'uniform', min, max });
+const integers = (min: number, max: number): CodedLevels => ({ kind: 'uniform', min, max });
 const scratchRows = (rows: number) => Math.ceil(rows / rowQuantum) * rowQuantum;
 
 function storedArray(parameters: Parameters, name: string): Float32Array | Uint8Array | Uint16Array {
@@ -131,8 +130,11 @@ function storedArray(parameters: Parameters, name: string): Float32Array | Uint8
   return array;
 }
 
-/** Importances as kernels read them: one vector of four equal lanes per column. */
-function spread(
+/**
+ * Importances as kernels read them: one vector of four equal lanes per column, relative to the mean of their
+ * block; a block without any importance counts as uniform.
+ */
+export function spreadImportance(
   kernels: Kernels,
   arena: Arena,
   importance: Float32Array,
@@ -145,8 +147,7 @@ function spread(
 }
 
 /** Class Levels of assembly/fit-evaluate.ts: min, max, count, affine, then thresholds and steps in four lanes. */
-function describeLevels(arena: Arena, name: string, levels: Levels, affine: boolean): Float32Array {
-  if (levels.kind === 'cast') throw new TersorError(`${name} has no scales to fit`);
+export function describeLevels(arena: Arena, levels: CodedLevels, affine: boolean): Float32Array {
   if (levels.kind === 'uniform') {
     const description = arena.f32(4);
     description.set([levels.min, levels.max]);

@@ -1,0 +1,162 @@
+// Bit packing of tersor's own integer grids (layout: src/grid/integer.ts), and the sums that one scale for a whole
+// tensor is fitted from.
+import * as at from './fit-evaluate';
+import { evaluate, Levels } from './fit-evaluate';
+import { fromHalf, toHalf } from './half';
+import { halfStep, storableHalf } from './storable';
+
+// Eight codes fill whole bytes, whatever their width.
+const chunk: i32 = 8;
+// Rows that advance together, so that the bytes of each stay in the cache until their line is complete.
+const tile: i32 = 16;
+
+/**
+ * Packs rows [start, end) of codes (cols × stride) into rows of `rowBytes`, block after block: the codes of
+ * `blockCols` columns, the first in the lowest bits, then as halves the scale and, unless `offsets` is 0, the offset.
+ * `scales` 0: no parameters are stored.
+ */
+export function packIntegers(
+  start: i32,
+  end: i32,
+  codes: usize,
+  stride: i32,
+  cols: i32,
+  blockCols: i32,
+  bits: i32,
+  scales: usize,
+  offsets: usize,
+  rowBytes: i32,
+  into: usize,
+): void {
+  const codeBytes = (blockCols * bits + 7) >> 3;
+  const blockBytes = codeBytes + parameterBytes(scales, offsets);
+  for (let top = start; top < end; top += tile) {
+    const bottom = min(top + tile, end);
+    for (let block = 0; block < cols / blockCols; block++) {
+      const first = codes + <usize>(block * blockCols) * <usize>stride;
+      for (let col = 0; col < blockCols; col += chunk) {
+        const width = min(chunk, blockCols - col);
+        const bytes = (width * bits + 7) >> 3;
+        for (let row = top; row < bottom; row++) {
+          let word: u64 = 0;
+          let code = first + <usize>col * <usize>stride + <usize>row;
+          for (let i = 0; i < width; i++, code += stride) word |= (<u64>load<u8>(code)) << (i * bits);
+          const to = into + <usize>row * rowBytes + <usize>(block * blockBytes + ((col * bits) >> 3));
+          for (let i = 0; i < bytes; i++) store<u8>(to + i, <u8>(word >> (i << 3)));
+        }
+      }
+      if (!scales) continue;
+      for (let row = top; row < bottom; row++) {
+        const parameter = (<usize>block * <usize>stride + <usize>row) << 2;
+        const to = into + <usize>row * rowBytes + <usize>(block * blockBytes + codeBytes);
+        storeHalf(to, scales + parameter);
+        if (offsets) storeHalf(to + 2, offsets + parameter);
+      }
+    }
+  }
+}
+
+/** The inverse of packIntegers. */
+export function unpackIntegers(
+  start: i32,
+  end: i32,
+  codes: usize,
+  stride: i32,
+  cols: i32,
+  blockCols: i32,
+  bits: i32,
+  scales: usize,
+  offsets: usize,
+  rowBytes: i32,
+  from: usize,
+): void {
+  const codeBytes = (blockCols * bits + 7) >> 3;
+  const blockBytes = codeBytes + parameterBytes(scales, offsets);
+  const mask = (1 << bits) - 1;
+  for (let top = start; top < end; top += tile) {
+    const bottom = min(top + tile, end);
+    for (let block = 0; block < cols / blockCols; block++) {
+      const first = codes + <usize>(block * blockCols) * <usize>stride;
+      for (let col = 0; col < blockCols; col += chunk) {
+        const width = min(chunk, blockCols - col);
+        const bytes = (width * bits + 7) >> 3;
+        for (let row = top; row < bottom; row++) {
+          let word: u64 = 0;
+          const source = from + <usize>row * rowBytes + <usize>(block * blockBytes + ((col * bits) >> 3));
+          for (let i = 0; i < bytes; i++) word |= (<u64>load<u8>(source + i)) << (i << 3);
+          let code = first + <usize>col * <usize>stride + <usize>row;
+          for (let i = 0; i < width; i++, code += stride) store<u8>(code, <u8>((word >> (i * bits)) & mask));
+        }
+      }
+      if (!scales) continue;
+      for (let row = top; row < bottom; row++) {
+        const parameter = (<usize>block * <usize>stride + <usize>row) << 2;
+        const source = from + <usize>row * rowBytes + <usize>(block * blockBytes + codeBytes);
+        loadHalf(source, scales + parameter);
+        if (offsets) loadHalf(source + 2, offsets + parameter);
+      }
+    }
+  }
+}
+
+function parameterBytes(scales: usize, offsets: usize): i32 {
+  return (scales ? 2 : 0) + (offsets ? 2 : 0);
+}
+
+function storeHalf(to: usize, value: usize): void {
+  store<u16>(to, <u16>i32x4.extract_lane(toHalf(v128.load32_splat(value)), 0));
+}
+
+function loadHalf(half: usize, into: usize): void {
+  store<f32>(into, f32x4.extract_lane(fromHalf(i32x4.splat(load<u16>(half))), 0));
+}
+
+/**
+ * Per row, over all columns: into sums[i · stride + row] the error, both gradients and the three curvatures of
+ * assembly/fit-evaluate.ts for one scale and offset (i = 0 … 5), the smallest and the largest weight (6, 7).
+ * @param importance vectors made by spreadImportance
+ */
+export function tensorSums(
+  start: i32,
+  end: i32,
+  weight: usize,
+  stride: i32,
+  cols: i32,
+  importance: usize,
+  levels: usize,
+  scale: f32,
+  offset: f32,
+  sums: usize,
+): void {
+  const column = (<usize>stride) << 2;
+  const group = changetype<Levels>(levels);
+  for (let row = start; row < end; row += 4) {
+    const lane = (<usize>row) << 2;
+    evaluate(group, weight + lane, column, importance, cols, f32x4.splat(scale), f32x4.splat(offset));
+    let low = v128.load(weight + lane);
+    let high = low;
+    for (let col = 1; col < cols; col++) {
+      const v = v128.load(weight + lane + <usize>col * column);
+      low = f32x4.pmin(low, v);
+      high = f32x4.pmax(high, v);
+    }
+    const into = sums + lane;
+    v128.store(into, at.error);
+    v128.store(into + column, at.gradientScale);
+    v128.store(into + 2 * column, at.gradientOffset);
+    v128.store(into + 3 * column, at.curvatureScale);
+    v128.store(into + 4 * column, at.curvatureMixed);
+    v128.store(into + 5 * column, at.curvatureOffset);
+    v128.store(into + 6 * column, low);
+    v128.store(into + 7 * column, high);
+  }
+}
+
+/** The half next to x: above it or at it if `side` is 1, below if −1; the nearest if 0. */
+export function halfBeside(x: f32, side: f32): f32 {
+  const vector = f32x4.splat(x);
+  return f32x4.extract_lane(
+    storableHalf(f32x4.add(vector, f32x4.mul(f32x4.splat(side), halfStep(vector)))),
+    0,
+  );
+}
