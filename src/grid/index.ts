@@ -4,6 +4,7 @@ import { allocateParameters } from './dequantize.js';
 import { fitFormat } from './fit.js';
 import { type GgufFormat, type GgufName, ggufFormats } from './gguf.js';
 import type { Grid } from './grid.js';
+import { findIntegerGrid, integerGridNames } from './integer.js';
 import { type BlockLayout, blockLayouts } from './layout.js';
 import { packBlocks, unpackBlocks } from './pack.js';
 
@@ -12,14 +13,19 @@ export const ggufGrids = Object.fromEntries(
   Object.values(ggufFormats).map((format) => [format.name, ggufGrid(format)]),
 ) as { readonly [Name in GgufName]: Grid };
 
-/** Names that `findGrid` knows. */
+/** Names of GGUF's types; the integer grids follow a pattern (`integerGridNames`). */
 export const gridNames: readonly string[] = Object.keys(ggufGrids);
 
-/** The grid of this name (lower case). Throws a TersorError that lists the names if there is none. */
+/**
+ * The grid of this name (lower case): one of GGUF's types or of the integer grids.
+ * @throws TersorError that lists the names if there is none
+ */
 export function findGrid(name: string): Grid {
-  const grid = Object.hasOwn(ggufGrids, name) ? ggufGrids[name as GgufName] : undefined;
+  const grid = Object.hasOwn(ggufGrids, name) ? ggufGrids[name as GgufName] : findIntegerGrid(name);
   if (!grid)
-    throw new TersorError(`there is no type ${name}`, { remedy: `choose one of ${gridNames.join(', ')}` });
+    throw new TersorError(`there is no type ${name}`, {
+      remedy: `choose one of ${gridNames.join(', ')}; ${integerGridNames}`,
+    });
   return grid;
 }
 

@@ -196,6 +196,7 @@ test('sizes are those of the file; rows of broken blocks and unknown names are r
   );
   expect(findGrid('iq4_xs')).toBe(ggufGrids.iq4_xs);
   expect(gridNames).toContain('q6_k');
+  expect(findGrid('int3-g64')).toMatchObject({ name: 'int3-g64', groupSize: 64 });
   for (const name of ['q4_z', 'toString']) expect(() => findGrid(name)).toThrow(/there is no type .*q8_0/);
   const [kernels] = teams;
   await expect(
