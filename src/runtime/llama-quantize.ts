@@ -1,18 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { TersorError } from '../errors.js';
 import { type GgufName, ggufFormats } from '../grid/gguf.js';
-import {
-  freeNative,
-  imatrixEntry,
-  inBackground,
-  llama,
-  type NativeArray,
-  nativeBytes,
-  nativeFloats,
-  nativeStructs,
-  tensorOverride,
-  withErrorLog,
-} from './llama-library.js';
+import { struct } from './llama-abi.js';
+import { inBackground, llama, withErrorLog } from './llama-library.js';
+import { freeNative, type NativeArray, nativeBytes, nativeFloats, nativeStructs } from './llama-memory.js';
 import { llamaFileTypes } from './llama-types.js';
 
 /** GGML_TYPE_COUNT: leaves the choice to llama.cpp. */
@@ -82,10 +73,10 @@ export async function quantizeWithLlama(
       token_embedding_type: tokenEmbeddingType ? ggufFormats[tokenEmbeddingType].type : unchangedType,
       output_tensor_type: outputType ? ggufFormats[outputType].type : unchangedType,
       imatrix: imatrix
-        ? own(nativeStructs(imatrixEntry, [...imatrixList, { name: null, data: null, size: 0 }]))
+        ? own(nativeStructs(struct.imatrix, [...imatrixList, { name: null, data: null, size: 0 }]))
         : null,
       tt_overrides: overrides
-        ? own(nativeStructs(tensorOverride, [...overrideList, { pattern: null, type: unchangedType }]))
+        ? own(nativeStructs(struct.tensorOverride, [...overrideList, { pattern: null, type: unchangedType }]))
         : null,
     };
     await withErrorLog(async (lastError) => {

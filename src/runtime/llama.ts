@@ -1,17 +1,9 @@
 import { access } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { TersorError } from '../errors.js';
-import {
-  copyFloats,
-  freeNative,
-  inBackground,
-  type Llama,
-  llama,
-  nativeBytes,
-  nativeInt32,
-  type Pointer,
-  withErrorLog,
-} from './llama-library.js';
+import type { Llama, Pointer } from './llama-abi.js';
+import { inBackground, llama, withErrorLog } from './llama-library.js';
+import { copyFloats, freeNative, nativeBytes, nativeInt32 } from './llama-memory.js';
 
 export interface LlamaOptions {
   /** Positions that fit into the KV cache; 512 by default. */
