@@ -8,6 +8,7 @@ export * from './dequantize';
 export { packBlocks, unpackBlocks } from './pack';
 export * from './panel';
 export * from './probe';
+export * from './round';
 export * from './solve';
 
 /** The first byte that constant data does not use; src/kernels allocates from there. */

@@ -51,7 +51,7 @@ function search(levels: usize, count: i32, u: f32): i32 {
   let above = count - 1;
   while (below < above) {
     const middle = (below + above) >> 1;
-    if (u > load<f32>(levels + midpoints + (<usize>middle << 2))) below = middle + 1;
+    if (u > load<f32>(levels + midpoints + ((<usize>middle) << 2))) below = middle + 1;
     else above = middle;
   }
   return below;
@@ -64,10 +64,10 @@ export function levelOf(levels: usize, code: v128): v128 {
   }
   const table = levels + values;
   return f32x4(
-    load<f32>(table + (<usize>i32x4.extract_lane(code, 0) << 2)),
-    load<f32>(table + (<usize>i32x4.extract_lane(code, 1) << 2)),
-    load<f32>(table + (<usize>i32x4.extract_lane(code, 2) << 2)),
-    load<f32>(table + (<usize>i32x4.extract_lane(code, 3) << 2)),
+    load<f32>(table + ((<usize>i32x4.extract_lane(code, 0)) << 2)),
+    load<f32>(table + ((<usize>i32x4.extract_lane(code, 1)) << 2)),
+    load<f32>(table + ((<usize>i32x4.extract_lane(code, 2)) << 2)),
+    load<f32>(table + ((<usize>i32x4.extract_lane(code, 3)) << 2)),
   );
 }
 
@@ -84,8 +84,23 @@ function saturate(t: v128, bound: f32): v128 {
   return f32x4.pmin(limit, f32x4.pmax(f32x4.neg(limit), t));
 }
 
-/** Stores four codes as bytes. */
-export function storeCodes(at: usize, code: v128): void {
-  const words = i16x8.narrow_i32x4_u(code, code);
-  v128.store_lane<u32>(at, i8x16.narrow_i16x8_u(words, words), 0);
+/**
+ * Rounds t to the nearest value. Float types have no codes; for the others `scale`, `offset` and `code` are
+ * addresses, and the codes are stored as bytes.
+ */
+export function nearestValue(
+  levels: usize,
+  coded: bool,
+  t: v128,
+  scale: usize,
+  offset: usize,
+  code: usize,
+): v128 {
+  if (!coded) return nearestFloat(levels, t);
+  const s = v128.load(scale);
+  const o = v128.load(offset);
+  const nearest = nearestCode(levels, f32x4.div(f32x4.sub(t, o), s));
+  const words = i16x8.narrow_i32x4_u(nearest, nearest);
+  v128.store_lane<u32>(code, i8x16.narrow_i16x8_u(words, words), 0);
+  return f32x4.add(f32x4.mul(s, levelOf(levels, nearest)), o);
 }

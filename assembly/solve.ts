@@ -1,6 +1,6 @@
 // The inner loops of the solvers (src/solver). Panels are column-major over rows; a strip of sixteen rows, one
 // cache line of every column, is solved at a time from a compact copy.
-import { hasCodes, levelOf, nearestCode, nearestFloat, storeCodes } from './levels';
+import { hasCodes, nearestValue } from './levels';
 
 const stripVectors: i32 = 4;
 const stripBytes: usize = 64;
@@ -63,17 +63,12 @@ export function sweepBlock(
         const loss = f32x4.splat(diagonal);
         for (let v = 0; v < vectors; v++) {
           const at = (<usize>v) << 4;
-          const local = (<usize>j) * stripBytes + at;
+          const local = <usize>j * stripBytes + at;
           const w = v128.load(weight + target + at);
           const t = f32x4.add(w, f32x4.mul(v128.load(own + local), inverse));
-          let value: v128;
-          if (coded) {
-            const s = v128.load(scale + group + at);
-            const o = v128.load(offset + group + at);
-            const code = nearestCode(levels, f32x4.div(f32x4.sub(t, o), s));
-            value = f32x4.add(f32x4.mul(s, levelOf(levels, code)), o);
-            storeCodes(codes + ((target + at) >> 2), code);
-          } else value = nearestFloat(levels, t);
+          const parameters = group + at;
+          const code = codes + ((target + at) >> 2);
+          const value = nearestValue(levels, coded, t, scale + parameters, offset + parameters, code);
           v128.store(values + target + at, value);
           const difference = f32x4.sub(w, value);
           v128.store(localDelta + local, difference);
@@ -90,7 +85,14 @@ export function sweepBlock(
   }
 }
 
-function copyStrip(to: usize, toPitch: usize, from: usize, fromPitch: usize, columns: i32, vectors: i32): void {
+function copyStrip(
+  to: usize,
+  toPitch: usize,
+  from: usize,
+  fromPitch: usize,
+  columns: i32,
+  vectors: i32,
+): void {
   for (let j: usize = 0; j < <usize>columns; j++) {
     for (let v = 0; v < vectors; v++) {
       v128.store(to + j * toPitch + ((<usize>v) << 4), v128.load(from + j * fromPitch + ((<usize>v) << 4)));
@@ -122,7 +124,15 @@ function addDeltas(sums: usize, delta: usize, upper: usize, width: i32, j: i32, 
 }
 
 /** sums[j] += Σ delta[k] · L[k, j] for k in [low, high), for j in [from, low): two columns at a time. */
-function pushDeltas(sums: usize, delta: usize, upper: usize, width: i32, from: i32, low: i32, high: i32): void {
+function pushDeltas(
+  sums: usize,
+  delta: usize,
+  upper: usize,
+  width: i32,
+  from: i32,
+  low: i32,
+  high: i32,
+): void {
   const rowPitch = (<usize>width) << 2;
   const first = delta + <usize>low * stripBytes;
   const end = delta + <usize>high * stripBytes;
@@ -183,7 +193,9 @@ function addRange(sums: usize, delta: usize, upper: usize, width: i32, j: i32, l
 /** Adds the squares of four floats to four doubles. */
 function addSquares(into: usize, x: v128): void {
   const low = f64x2.promote_low_f32x4(x);
-  const high = f64x2.promote_low_f32x4(i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15));
+  const high = f64x2.promote_low_f32x4(
+    i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15),
+  );
   v128.store(into, f64x2.add(v128.load(into), f64x2.mul(low, low)));
   v128.store(into, f64x2.add(v128.load(into, 16), f64x2.mul(high, high)), 16);
 }
@@ -224,7 +236,7 @@ export function currentTarget(
         const w = weight + <usize>column * pitch + lane;
         const t = target + <usize>(column - base) * pitch + lane;
         const inverse = f32x4.splat(1 / load<f32>(upper + ((<usize>j * (width + 1)) << 2)));
-        for (let at: usize = 0; at < <usize>vectors << 4; at += 16) {
+        for (let at: usize = 0; at < (<usize>vectors) << 4; at += 16) {
           const local = <usize>j * stripBytes + at;
           const shift = f32x4.mul(v128.load(own + local), inverse);
           v128.store(t + at, f32x4.add(v128.load(w + at), shift));
@@ -238,7 +250,15 @@ export function currentTarget(
 }
 
 /** difference = x − y for rows [start, end) of `cols` columns. */
-export function subtractPanels(start: i32, end: i32, cols: i32, stride: i32, x: usize, y: usize, difference: usize): void {
+export function subtractPanels(
+  start: i32,
+  end: i32,
+  cols: i32,
+  stride: i32,
+  x: usize,
+  y: usize,
+  difference: usize,
+): void {
   const pitch = (<usize>stride) << 2;
   for (let col: usize = 0; col < <usize>cols; col++) {
     for (let at = col * pitch + ((<usize>start) << 2); at < col * pitch + ((<usize>end) << 2); at += 16) {
@@ -248,7 +268,15 @@ export function subtractPanels(start: i32, end: i32, cols: i32, stride: i32, x: 
 }
 
 /** sums[row] += Σ over columns of x · y, in double precision, for rows [start, end) of `cols` columns. */
-export function addRowProducts(start: i32, end: i32, cols: i32, stride: i32, x: usize, y: usize, sums: usize): void {
+export function addRowProducts(
+  start: i32,
+  end: i32,
+  cols: i32,
+  stride: i32,
+  x: usize,
+  y: usize,
+  sums: usize,
+): void {
   const pitch = (<usize>stride) << 2;
   for (let col: usize = 0; col < <usize>cols; col++) {
     for (let row: usize = start; row < <usize>end; row += 2) {
@@ -259,40 +287,6 @@ export function addRowProducts(start: i32, end: i32, cols: i32, stride: i32, x: 
         f64x2.promote_low_f32x4(v128.load64_zero(y + at)),
       );
       v128.store(into, f64x2.add(v128.load(into), product));
-    }
-  }
-}
-
-/** Rounds columns [0, cols) of a panel to the nearest values, rows [start, end); arguments as for sweepBlock. */
-export function roundColumns(
-  start: i32,
-  end: i32,
-  weight: usize,
-  stride: i32,
-  cols: i32,
-  groupSize: i32,
-  scale: usize,
-  offset: usize,
-  levels: usize,
-  codes: usize,
-  values: usize,
-): void {
-  const pitch = (<usize>stride) << 2;
-  const coded = hasCodes(levels);
-  for (let column = 0; column < cols; column++) {
-    const group = <usize>(column / groupSize) * pitch;
-    for (let lane = (<usize>start) << 2; lane < (<usize>end) << 2; lane += 16) {
-      const at = <usize>column * pitch + lane;
-      const t = v128.load(weight + at);
-      let value: v128;
-      if (coded) {
-        const s = v128.load(scale + group + lane);
-        const o = v128.load(offset + group + lane);
-        const code = nearestCode(levels, f32x4.div(f32x4.sub(t, o), s));
-        value = f32x4.add(f32x4.mul(s, levelOf(levels, code)), o);
-        storeCodes(codes + (at >> 2), code);
-      } else value = nearestFloat(levels, t);
-      v128.store(values + at, value);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { levelRecord } from '../grid/levels.js';
+import { roundPanel } from '../grid/round.js';
 import { importanceOf } from './importance.js';
 import { layerError } from './layer-error.js';
 import { allocateEncoded } from './solution.js';
@@ -9,17 +9,12 @@ import type { Solver } from './solver.js';
  */
 export const rtn: Solver<object> = async (bench, weight, moments, grid) => {
   const { kernels } = bench;
-  const { cols, stride } = weight;
   const encoded = allocateEncoded(bench.arena, weight, grid);
-  const { parameters, codes, values } = encoded;
+  const { parameters, values } = encoded;
   await kernels.scope(async (arena) => {
-    await grid.fit(kernels, weight, importanceOf(arena, cols, moments), parameters, 0);
-    const levels = levelRecord(arena, grid.levels);
-    const groupSize = Math.min(grid.groupSize, cols);
-    const { scale, offset } = parameters;
-    const args = [weight.data, stride, cols, groupSize, scale, offset, levels, codes ?? 0, values];
-    kernels.parallel('roundColumns', stride, ...args);
+    await grid.fit(kernels, weight, importanceOf(arena, weight.cols, moments), parameters, 0);
+    await roundPanel(kernels, weight, grid, parameters, encoded);
   });
   const relativeError = await layerError(bench, moments?.gram, weight, values);
-  return { encoded, relativeError, bytes: grid.bytes(weight.rows, cols) };
+  return { encoded, relativeError, bytes: grid.bytes(weight.rows, weight.cols) };
 };
