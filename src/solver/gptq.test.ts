@@ -145,28 +145,39 @@ const maximumGrid: Grid = {
   unpack: () => Promise.reject(),
 };
 
+/** A codebook per tensor, of so many levels that kernels bisect it. */
+const codebookGrid: Grid = {
+  ...maximumGrid,
+  name: 'codebook',
+  levels: { kind: 'table', values: normals(200, 3).sort() },
+  fit: async (_, _weight, _importance, { scale }) => void scale.fill(1),
+};
+
 const maximumScale = (values: number[]) => Math.fround(Math.max(...values.map(Math.abs)) / 8);
 
 const grids = [
   ...['q8_0', 'q4_0', 'q4_1', 'q5_1', 'iq4_nl', 'mxfp4', 'q2_0', 'q1_0'],
   ...['q2_k', 'q3_k', 'q4_k', 'iq4_xs', 'tq2_0'],
+  ...['int3-g64-asym', 'int4-channel', 'int2-tensor'],
 ];
 
 describe('gptq', () => {
-  test.each(grids)('has the error of the textbook form in double precision on %s', async (name) => {
-    const grid = findGrid(name);
-    const problem = await layer(13, grid.blockSize > 64 ? 512 : 320, 11, { rank: 200, outliers: 0.02 });
-    for (const order of ['natural', 'activation'] as const) {
-      const outcome = await solve('gptq', problem, grid, { order, groups: 'static', blockSize: 64 });
-      const round = rounding(grid, outcome);
-      const steps = processingOrder(problem, order);
-      const reference = gptqReference(double(problem.weight), 13, double(problem.gram), steps, 0.01, round);
-      close(outcome.relativeError, errorOf(problem, reference), 0.02);
-      close(outcome.relativeError, errorOf(problem, Float64Array.from(outcome.values)), 1e-3);
-      // Nearly all values are the very same; the others were within rounding of a midpoint.
-      expect(share(outcome.values, reference)).toBeGreaterThan(0.98);
-    }
-  });
+  test.each([...grids.map(findGrid), codebookGrid])(
+    'has the error of the textbook form on $name',
+    async (grid) => {
+      const problem = await layer(13, grid.blockSize > 64 ? 512 : 320, 11, { rank: 200, outliers: 0.02 });
+      for (const order of ['natural', 'activation'] as const) {
+        const outcome = await solve('gptq', problem, grid, { order, groups: 'static', blockSize: 64 });
+        const round = rounding(grid, outcome);
+        const steps = processingOrder(problem, order);
+        const reference = gptqReference(double(problem.weight), 13, double(problem.gram), steps, 0.01, round);
+        close(outcome.relativeError, errorOf(problem, reference), 0.02);
+        close(outcome.relativeError, errorOf(problem, Float64Array.from(outcome.values)), 1e-3);
+        // Nearly all values are the very same; the others were within rounding of a midpoint.
+        expect(share(outcome.values, reference)).toBeGreaterThan(0.98);
+      }
+    },
+  );
 
   test.each(['natural', 'activation'] as const)(
     'fits scales on the way as the textbook form does, %s order',

@@ -46,7 +46,7 @@ export const gptq: Solver<GptqOptions> = async (bench, weight, moments, grid, op
   const { gram } = moments;
   const { damping, order: ordering, groups, blockSize } = resolve(options, grid);
   const { kernels, gemm } = bench;
-  const { cols, stride } = weight;
+  const { rows, cols, stride } = weight;
   const encoded = allocateEncoded(bench.arena, weight, grid);
 
   const relativeError = await kernels.scope(async (arena) => {
@@ -78,10 +78,10 @@ export const gptq: Solver<GptqOptions> = async (bench, weight, moments, grid, op
       deltas.set(work.deltas.subarray(0, width * stride), first * stride);
     }
     // Σ L_jj² (t_j − ŵ_j)² is the loss under the damped H.
-    const loss = total(work.losses) - factor.damping * total(work.norms);
+    const loss = total(work.losses, rows) - factor.damping * total(work.norms, rows);
     return ratio(loss * factor.scale, await layerEnergy(bench, gram, weight));
   });
-  return { encoded, relativeError, bytes: grid.bytes(weight.rows, cols) };
+  return { encoded, relativeError, bytes: grid.bytes(rows, cols) };
 };
 
 /** Positions [from, to) of the block of `width` positions that starts at `first`. */

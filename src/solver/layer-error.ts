@@ -32,7 +32,7 @@ export const ratio = (loss: number, energy: number): number => (energy > 0 ? Mat
 
 /** tr(X H Xᵀ), from one triangle of the symmetric H. */
 export async function layerEnergy({ kernels, gemm }: Workbench, gram: Matrix, x: Panel): Promise<number> {
-  const { cols: size, stride } = x;
+  const { rows, cols: size, stride } = x;
   const mirror = x.data.slice(0, size * stride);
   const scale = meanDiagonal(gram);
   return kernels.scope(async (arena) => {
@@ -58,15 +58,15 @@ export async function layerEnergy({ kernels, gemm }: Workbench, gram: Matrix, x:
       const own = x.data.subarray(from * stride);
       kernels.parallel('addRowProducts', stride, width, stride, own, products, sums);
     }
-    return total(sums) * scale;
+    return total(sums, rows) * scale;
   });
 }
 
-function squaredNorm(kernels: Kernels, { cols, stride, data }: Panel): Promise<number> {
+function squaredNorm(kernels: Kernels, { rows, cols, stride, data }: Panel): Promise<number> {
   return kernels.scope((arena) => {
     const sums = doubles(arena, stride);
     kernels.parallel('addRowProducts', stride, cols, stride, data, data, sums);
-    return total(sums);
+    return total(sums, rows);
   });
 }
 
@@ -76,4 +76,6 @@ export function doubles(arena: Arena, length: number): Float64Array {
   return new Float64Array(buffer, byteOffset, length);
 }
 
-export const total = (sums: Float64Array): number => sums.reduce((sum, value) => sum + value, 0);
+/** Sums over rows, without the padding, which may have been rounded to something else than zero. */
+export const total = (sums: Float64Array, rows: number): number =>
+  sums.subarray(0, rows).reduce((sum, value) => sum + value, 0);
