@@ -21,6 +21,8 @@ let thorough: bool = false;
 /** What an ideal must be better than earlier ones: among equal ones the first, the most natural, is kept. */
 let slack: v128 = i32x4.splat(0);
 const relativeSlack: f32 = 1e-7;
+/** Of sums of some hundred terms in single precision. */
+const relativeNoise: f32 = 4e-6;
 
 export let bestScale: v128 = i32x4.splat(0);
 export let bestOffset: v128 = i32x4.splat(0);
@@ -59,11 +61,13 @@ function keep(s: v128, o: v128, e: v128): void {
 /** Rounds with (s, o) and keeps the least-squares optimum for these codes if it is the best so far. */
 function descend(s: v128, o: v128): void {
   evaluate(levels, x, step, w, n, s, o);
+  // What is left is a difference; where it is small against its terms, their rounding must not look like progress.
+  const error = f32x4.mul(at.error, f32x4.splat(1 + relativeNoise));
   const g1 = at.gradientScale;
   const a11 = at.curvatureScale;
   if (!levels.affine) {
     const move = ratio(g1, a11);
-    keep(f32x4.add(s, move), o, f32x4.sub(at.error, f32x4.mul(move, g1)));
+    keep(f32x4.add(s, move), o, f32x4.sub(error, f32x4.mul(move, g1)));
     return;
   }
   const g2 = at.gradientOffset;
@@ -90,7 +94,7 @@ function descend(s: v128, o: v128): void {
     f32x4.mul(a22, f32x4.mul(moveOffset, moveOffset)),
   );
   const gain = f32x4.sub(f32x4.mul(f32x4.splat(2), linear), quadratic);
-  keep(f32x4.add(s, moveScale), f32x4.add(o, moveOffset), f32x4.sub(at.error, gain));
+  keep(f32x4.add(s, moveScale), f32x4.add(o, moveOffset), f32x4.sub(error, gain));
 }
 
 /** Relative determinant of the normal matrix below which single precision cannot tell scale from offset. */
@@ -138,9 +142,9 @@ const fineStep: f32 = 0.1; // relative to the largest level
 function searchScale(): void {
   findRange();
   const outer = outerLevel();
-  setSlack(f32x4.sub(high, low));
   const inner = levels.min + levels.max - outer;
   const extreme = largest();
+  setSlack(extreme);
   climb(f32x4.div(extreme, f32x4.splat(outer)));
   if (inner != 0 && inner != -outer) climb(f32x4.div(extreme, f32x4.splat(inner)));
   const fine: f32 = fineStep / Mathf.abs(outer);
@@ -164,11 +168,11 @@ function findRange(): void {
   }
 }
 
-/** Relative to the weights' squares, summed. */
-function setSlack(range: v128): void {
+/** Relative to the squares of weights of this size, summed. */
+function setSlack(size: v128): void {
   let total = f32x4.splat(0);
   for (let j = 0; j < n; j++) total = f32x4.add(total, v128.load(w + ((<usize>j) << 4)));
-  slack = f32x4.mul(f32x4.mul(f32x4.mul(range, range), total), f32x4.splat(relativeSlack));
+  slack = f32x4.mul(f32x4.mul(f32x4.mul(size, size), total), f32x4.splat(relativeSlack));
 }
 
 /** The weights largest in size. */
