@@ -1,0 +1,122 @@
+/**
+ * The solvers on synthetic layers beside onnxruntime's bare matrix product in the same run. The ratio is the time
+ * over what that product takes for as many floating-point operations: n³/3 to factor H, n² · rows each for the
+ * feedback and for the layer's energy, without which there is no relative error.
+ *
+ *   node bench/run.mjs solver [rows×columns,…] [types,…] [threads]
+ */
+import { availableParallelism } from 'node:os';
+import type { Grid } from '../src/grid/grid.js';
+import { findGrid } from '../src/grid/index.js';
+import { createKernels, type Kernels } from '../src/kernels/kernels.js';
+import { toPanel } from '../src/kernels/panel.js';
+import { createGemm, type Gemm } from '../src/runtime/gemm.js';
+import { solvers } from '../src/solver/index.js';
+import { syntheticGram } from '../test/reference/gram.js';
+import { normals } from '../test/reference/random.js';
+
+const [, , , sizes = '1024x1024,4096x1024,1024x4096,4096x4096', types = 'q4_0,iq4_nl,q4_k', count] =
+  process.argv;
+const threads = Number(count ?? availableParallelism());
+const kernels = await createKernels({ threads });
+const gemm = createGemm({ threads });
+
+/** Milliseconds by stage; fits and products count what runs inside them. */
+interface Clock {
+  readonly stages: Record<string, number>;
+  readonly kernels: Kernels;
+  readonly gemm: Gemm;
+  grid(grid: Grid): Grid;
+}
+
+function clock(): Clock {
+  const stages: Record<string, number> = { fit: 0, product: 0 };
+  let fitting = false;
+  const add = (stage: string, start: number) => {
+    stages[stage] = (stages[stage] ?? 0) + performance.now() - start;
+  };
+  const timed = async <T>(stage: string, work: () => Promise<T>) => {
+    const start = performance.now();
+    const result = await work();
+    add(stage, start);
+    return result;
+  };
+  return {
+    stages,
+    kernels: {
+      ...kernels,
+      parallel(name, ...rest) {
+        const start = performance.now();
+        kernels.parallel(name, ...rest);
+        if (!fitting) add(name, start);
+      },
+      call(name, ...rest) {
+        const start = performance.now();
+        const result = kernels.call(name, ...rest);
+        if (!fitting) add(name, start);
+        return result;
+      },
+    },
+    gemm: Object.assign((...args: Parameters<Gemm>) => timed('product', () => gemm(...args)), {
+      release: gemm.release,
+    }),
+    grid: (grid) => ({
+      ...grid,
+      async fit(...args) {
+        fitting = true;
+        await timed('fit', () => grid.fit(...args));
+        fitting = false;
+      },
+    }),
+  };
+}
+
+const squareSize = 4096;
+const square = { data: normals(squareSize ** 2, 1), shape: [squareSize, squareSize] };
+const into = new Float32Array(squareSize ** 2);
+
+/** Floating-point operations per millisecond of a square product. */
+async function productSpeed(): Promise<number> {
+  const start = performance.now();
+  await gemm(square, square, { into });
+  return (2 * squareSize ** 3) / (performance.now() - start);
+}
+await productSpeed();
+
+console.log(`threads ${threads}`);
+for (const size of sizes.split(',')) {
+  const [rows = 0, cols = 0] = size.split(/[x×]/).map(Number);
+  const gram = await syntheticGram(gemm, cols, 1);
+  const weight = { rows, cols, data: normals(rows * cols, 2) };
+  for (const type of types.split(',')) {
+    for (const { name, solve } of solvers) {
+      const before = await productSpeed();
+      const { stages, grid, ...bench } = clock();
+      const { milliseconds, relativeError } = await kernels.scope(async (arena) => {
+        const panel = await toPanel(kernels, arena, weight);
+        const start = performance.now();
+        const solution = await solve({ ...bench, arena }, panel, { gram, tokens: 1 }, grid(findGrid(type)));
+        return { ...solution, milliseconds: performance.now() - start };
+      });
+      const speed = (before + (await productSpeed())) / 2;
+      const product = 2 * cols ** 2 * rows; // two halves of a symmetric H: of Δ and of W, or feedback and of W
+      const operations = product + (name === 'rtn' ? 0 : cols ** 3 / 3);
+      const parts = Object.entries(stages)
+        .sort(([, a], [, b]) => b - a)
+        .filter(([, time]) => time > 0.01 * milliseconds)
+        .map(([stage, time]) => `${stage} ${time.toFixed(0)}`);
+      console.log(
+        [
+          `${rows}×${cols}`.padEnd(10),
+          type.padEnd(7),
+          name.padEnd(5),
+          `${milliseconds.toFixed(0).padStart(6)} ms`,
+          `${((milliseconds * speed) / operations).toFixed(2).padStart(5)} × product at ${(speed / 1e6).toFixed(0)} GFLOP/s`,
+          `error ${relativeError.toExponential(3)}`,
+          parts.join(', '),
+        ].join('  '),
+      );
+    }
+  }
+}
+kernels.close();
