@@ -1,13 +1,12 @@
-import type { Encoded, Grid, Panel } from '../grid/grid.js';
-import { levelRecord } from '../grid/levels.js';
-import type { Arena } from '../kernels/kernels.js';
-import { type Factor, factorDamped } from './cholesky.js';
+import type { Grid } from '../grid/grid.js';
+import { factorDamped } from './cholesky.js';
+import { blocksFromTheEnd, fitCorrected, sweep, workspace } from './feedback.js';
 import { pivotImportance } from './importance.js';
-import { doubles, layerEnergy, ratio, total } from './layer-error.js';
+import { layerEnergy, ratio, total } from './layer-error.js';
 import { activationOrder, naturalOrder } from './order.js';
 import { rtn } from './rtn.js';
 import { allocateEncoded } from './solution.js';
-import type { Solver, Workbench } from './solver.js';
+import type { Solver } from './solver.js';
 
 export interface GptqOptions {
   /** Added to the diagonal of H in units of its mean; grows by itself where that is not enough. */
@@ -83,112 +82,6 @@ export const gptq: Solver<GptqOptions> = async (bench, weight, moments, grid, op
   });
   return { encoded, relativeError, bytes: grid.bytes(rows, cols) };
 };
-
-/** Positions [from, to) of the block of `width` positions that starts at `first`. */
-interface Range {
-  readonly first: number;
-  readonly width: number;
-  readonly from: number;
-  readonly to: number;
-}
-
-/** What the kernels work on, one block of positions at a time. */
-interface Workspace {
-  readonly order: Int32Array;
-  readonly levels: Float32Array;
-  /** L of the block and its transpose. */
-  readonly square: Float32Array;
-  readonly upper: Float32Array;
-  /** Σ_{k>j} Δ_k L_kj and Δ_j, width × stride. */
-  readonly sums: Float32Array;
-  readonly deltas: Float32Array;
-  readonly scratch: Float32Array;
-  /** Per row: Σ L_jj² (t_j − ŵ_j)² and Σ Δ_j². */
-  readonly losses: Float64Array;
-  readonly norms: Float64Array;
-  /** Receives a matrix product outside the kernels' memory. */
-  product(width: number): Float32Array;
-}
-
-function workspace(
-  arena: Arena,
-  { stride }: Panel,
-  grid: Grid,
-  order: Int32Array,
-  blockSize: number,
-): Workspace {
-  const product = new Float32Array(blockSize * stride);
-  return {
-    order,
-    levels: levelRecord(arena, grid.levels),
-    square: arena.f32(blockSize ** 2),
-    upper: arena.f32(blockSize ** 2),
-    sums: arena.f32(blockSize * stride),
-    deltas: arena.f32(blockSize * stride),
-    scratch: arena.f32(2 * blockSize * (stride + 16)),
-    losses: doubles(arena, stride),
-    norms: doubles(arena, stride),
-    product: (width) => product.subarray(0, width * stride),
-  };
-}
-
-/** First position, width and L's block column of every block, the last block first. */
-function* blocksFromTheEnd({
-  size,
-  blockSize,
-  columns,
-}: Factor): Generator<readonly [number, number, Float32Array]> {
-  for (const [b, column] of [...columns.entries()].reverse()) {
-    yield [b * blockSize, Math.min(blockSize, size - b * blockSize), column];
-  }
-}
-
-/** Rounds a range of positions, the last first, and adds what that changes to the sums of the block's others. */
-function sweep({ kernels }: Workbench, encoded: Encoded, weight: Panel, work: Workspace, range: Range): void {
-  const { grid, parameters, codes, values, stride, cols } = encoded;
-  kernels.parallel(
-    'sweepBlock',
-    stride,
-    weight.data,
-    stride,
-    work.order.subarray(range.first),
-    Math.min(grid.groupSize, cols),
-    parameters.scale,
-    parameters.offset,
-    work.levels,
-    work.upper,
-    range.width,
-    range.from,
-    range.to,
-    work.sums,
-    work.deltas,
-    codes ?? 0,
-    values,
-    work.losses,
-    work.norms,
-    work.scratch,
-  );
-}
-
-/** Fits the scales of a range of positions, whole blocks of the grid, to what they are to be rounded to now. */
-async function fitCorrected(
-  { kernels }: Workbench,
-  { grid, parameters, stride }: Encoded,
-  weight: Panel,
-  importance: Float32Array,
-  work: Workspace,
-  { first, width, from, to }: Range,
-): Promise<void> {
-  const positions = work.order.subarray(first);
-  await kernels.scope(async (arena) => {
-    const target = { ...weight, cols: to - from, data: arena.f32((to - from) * stride) };
-    const { upper, sums, scratch } = work;
-    const column = Math.min(...positions.subarray(from, to));
-    const block = [positions, upper, width, from, to, column, sums, target.data, scratch];
-    kernels.parallel('currentTarget', stride, weight.data, stride, ...block);
-    await grid.fit(kernels, target, importance.subarray(column, column + to - from), parameters, column);
-  });
-}
 
 /** Options with defaults, made to suit the grid. */
 function resolve(options: Partial<GptqOptions>, { levels, groupSize, blockSize: unit }: Grid): GptqOptions {
