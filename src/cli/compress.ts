@@ -102,11 +102,6 @@ async function run(model: string, flags: Flags, terminal: Terminal): Promise<voi
       remedy: 'add -o FILE.gguf, or --dry-run to only plan',
     });
   }
-  if (output && !output.endsWith('.gguf')) {
-    throw new TersorError(`cannot tell the format of ${output}`, {
-      remedy: 'give a file name that ends in .gguf',
-    });
-  }
   const options: CompressOptions = {
     model,
     output: output ?? 'model.gguf',

@@ -5,10 +5,12 @@ import type { Model } from '../architecture/model.js';
 import { createCalibrator } from '../calibration/walk.js';
 import { TersorError } from '../errors.js';
 import type { Summary } from '../evaluation/summary.js';
-import { findSolver } from '../solver/index.js';
+import { requireLlama } from '../runtime/llama.js';
+import { checkSolver } from '../solver/index.js';
 import type { Moments } from '../types.js';
 import { createGgufWriter, ggufSize } from '../writer/gguf.js';
 import type { Metadata } from '../writer/metadata.js';
+import { checkOutput } from '../writer/output.js';
 import { type CalibrationText, calibrationText } from './calibration-text.js';
 import { checkAborted, type Hooks } from './hooks.js';
 import type { CompressOptions } from './options.js';
@@ -54,6 +56,8 @@ export function plan(options: CompressOptions, hooks: Hooks = {}): Promise<Plan>
 export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<CompressResult> {
   const started = performance.now();
   return withWorkshop(options, hooks, async (shop) => {
+    requireLlama();
+    await checkTarget(options.output);
     const job = await prepare(shop, options, hooks);
     refuseProblems(job);
     const writer = await createGgufWriter(options.output, job.header);
@@ -83,6 +87,16 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
   });
 }
 
+async function checkTarget(output: string): Promise<void> {
+  if (!output.endsWith('.gguf')) {
+    throw new TersorError('tersor writes GGUF files only', {
+      file: output,
+      remedy: 'give a name that ends in .gguf',
+    });
+  }
+  await checkOutput(output);
+}
+
 /** A job with every decision taken. */
 interface Job {
   readonly model: Model;
@@ -101,14 +115,14 @@ interface TensorHeader {
 }
 
 async function prepare(shop: Workshop, options: CompressOptions, hooks: Hooks): Promise<Job> {
+  const { solver = 'gptq', prefix = 'compressed', overrides = [], fallback, solverOptions, seed } = options;
+  checkSolver(solver, solverOptions);
   const model = await shop.open(options.model);
   const { architecture, checkpoint } = model;
   const tokenizer = await shop.tokenizer(model);
   const types = requestedTypes(model, options, hooks.warn);
   const assignments = assign(model, types, options);
   const calibration = await calibrationText(options, model, tokenizer, hooks);
-  const { solver = 'gptq', prefix = 'compressed', overrides = [], fallback, solverOptions, seed } = options;
-  findSolver(solver);
   const recipe: Recipe = {
     type: types.linear ?? 'f32',
     embedding: types.embedding ?? 'f32',

@@ -1,4 +1,5 @@
 import type { Architecture } from '../architecture/architecture.js';
+import { llamaFileTypes } from '../runtime/llama-types.js';
 import type { Vocabulary } from '../text/tokenizer.js';
 import { packageVersion } from '../version.js';
 import type { Metadata, MetadataValue } from '../writer/metadata.js';
@@ -19,29 +20,6 @@ export interface Recipe {
   readonly seed?: number;
 }
 
-// llama.h, enum llama_ftype: what tools show as the file's type
-const fileTypes: Readonly<Record<string, number>> = {
-  f32: 0,
-  f16: 1,
-  q4_0: 2,
-  q4_1: 3,
-  q8_0: 7,
-  q5_0: 8,
-  q5_1: 9,
-  q2_k: 10,
-  q3_k: 11,
-  q4_k: 14,
-  q5_k: 16,
-  q6_k: 18,
-  iq4_nl: 25,
-  iq4_xs: 30,
-  bf16: 32,
-  tq1_0: 36,
-  tq2_0: 37,
-  mxfp4: 38,
-  q1_0: 40,
-  q2_0: 41,
-};
 // ggml.h, GGML_QNT_VERSION
 const quantizationVersion = 2;
 
@@ -56,7 +34,7 @@ export function ggufMetadata(
   recipe: Recipe,
   calibration: CalibrationText | undefined,
 ): Metadata {
-  const fileType = fileTypes[recipe.type];
+  const fileType = (llamaFileTypes as Readonly<Record<string, number>>)[recipe.type];
   return {
     'general.architecture': text(architecture.gguf),
     'general.name': text(name),

@@ -27,16 +27,17 @@ export async function compressTensor(
 ): Promise<Compressed> {
   const [rows = 1, cols = rows] = spec.shape.length === 1 ? [1, spec.shape[0]] : spec.shape;
   const { solve } = findSolver(moments ? recipe.solver : 'rtn');
+  const options = moments ? recipe.options : {};
   const slab = moments ? rows : Math.max(1, Math.floor(slabElements / cols));
   const decoded = new Float32Array(rows * cols);
   const bytes = new Uint8Array(grid.bytes(rows, cols));
-  let [error, energy] = [0, 0];
+  let error = 0;
   for (let from = 0; from < rows; from += slab) {
     const count = Math.min(slab, rows - from);
     const data = weight.subarray(from * cols, (from + count) * cols);
     await shop.kernels.scope(async (arena) => {
       const panel = await toPanel(shop.kernels, arena, { rows: count, cols, data });
-      const solution = await solve({ ...shop, arena }, panel, moments, grid, recipe.options ?? {});
+      const solution = await solve({ ...shop, arena }, panel, moments, grid, options);
       const { encoded } = solution;
       await fromPanel(
         shop.kernels,
@@ -44,13 +45,12 @@ export async function compressTensor(
         decoded.subarray(from * cols, (from + count) * cols),
       );
       bytes.set(await grid.pack(shop.kernels, encoded), grid.bytes(from, cols));
-      error += solution.relativeError * count;
-      energy += count;
+      error += (solution.relativeError * count) / rows;
     });
   }
   return {
     decoded,
     bytes: spec.interleavedHead ? permuteRows(bytes, spec, 'to-pairs') : bytes,
-    relativeError: error / energy,
+    relativeError: error,
   };
 }

@@ -81,6 +81,11 @@ export function findSolver(name: string): SolverMethod {
   });
 }
 
+/** @throws TersorError when there is no such solver or it does not take these options */
+export function checkSolver(name: string, options: Readonly<Record<string, unknown>> = {}): void {
+  parse(name, findSolver(name).options, options);
+}
+
 function parse<T>(solver: string, schema: z.ZodType<T>, options: Readonly<Record<string, unknown>>): T {
   const result = schema.safeParse(options);
   if (result.success) return result.data;
