@@ -2,7 +2,7 @@
 // the level on the other side of its weight if that lowers the error that is left after re-solving least squares
 // for scale and offset. The sums are updated, not recomputed, so that a sweep costs as much as a few evaluations.
 // Alternating minimisation alone stops where no code changes under its own parameters, which is far weaker.
-import { Levels, reciprocal, roundUniform } from './fit-evaluate';
+import { Levels, reciprocal, roundUniform } from './fit-sums';
 
 export let flippedScale: v128 = i32x4.splat(0);
 export let flippedOffset: v128 = i32x4.splat(0);

@@ -1,9 +1,11 @@
 // The search for the scale (and offset) of one group, four rows at a time: trial values around those derived from
 // the range, each followed by a weighted least-squares step for the codes it gives, then alternating minimisation
 // (codes ↔ parameters), then the storable neighbours of the best. Every lane searches on its own.
-import * as at from './fit-evaluate';
-import { evaluate, Levels, thresholds } from './fit-evaluate';
+
+import { evaluate } from './fit-evaluate';
 import { flip, flippedError, flippedOffset, flippedScale, ratio } from './fit-flip';
+import * as at from './fit-sums';
+import { Levels, thresholds } from './fit-sums';
 import { halfStep, storableHalf, storablePower } from './storable';
 
 /** The group that is being searched: n vectors of weights `step` bytes apart, n of importances. */

@@ -2,10 +2,12 @@
 // time. A super-block is first fitted group by group as if its scales were free (`fitGroups`); `project` then finds
 // the super-block's scale and the integers from the curvature of each group alone; and `polish` alternates between
 // the integers, judged by their true error after rounding again, and a least-squares step for the super-block.
-import * as at from './fit-evaluate';
-import { evaluate, Levels, reciprocal, roundUniform } from './fit-evaluate';
+
+import { evaluate } from './fit-evaluate';
 import { ratio } from './fit-flip';
 import { bestOffset, bestScale, search, setGroup, storeHalf } from './fit-search';
+import * as at from './fit-sums';
+import { Levels, reciprocal, roundUniform } from './fit-sums';
 import { storableHalf } from './storable';
 
 // Working memory of one thread: up to 256 columns, then per quantity an array of up to 16 groups, all vectors.

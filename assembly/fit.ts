@@ -1,5 +1,5 @@
-import { Levels } from './fit-evaluate';
 import { bestOffset, bestScale, search, searchPower, setGroup, storeHalf } from './fit-search';
+import { Levels } from './fit-sums';
 import {
   fitGroups,
   offsetCode,

@@ -1,7 +1,9 @@
 // Bit packing of tersor's own integer grids (layout: src/grid/integer.ts), and the sums that one scale for a whole
 // tensor is fitted from.
-import * as at from './fit-evaluate';
-import { evaluate, Levels } from './fit-evaluate';
+
+import { evaluate } from './fit-evaluate';
+import * as at from './fit-sums';
+import { Levels } from './fit-sums';
 import { fromHalf, toHalf } from './half';
 import { halfStep, storableHalf } from './storable';
 

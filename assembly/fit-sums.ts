@@ -1,0 +1,54 @@
+// What evaluations of trial scales share: the levels, and the sums that a least-squares step needs.
+
+/** Consecutive integers min … max, or `count` ascending values. Written by describeLevels in src/grid/fit.ts. */
+// @ts-ignore: decorator
+@unmanaged
+export class Levels {
+  min: f32 = 0;
+  max: f32 = 0;
+  /** 0: consecutive integers. */
+  count: i32 = 0;
+  /** Does the value have an offset? */
+  affine: i32 = 0;
+  /** Address of what assembly/fit-table.ts needs for at most 16 values that are small integers; else 0. */
+  bytes: usize = 0;
+  /** How many of their thresholds are not integers, how many are; both filled up to multiples of three. */
+  halves: i32 = 0;
+  wholes: i32 = 0;
+  spare: i32 = 0;
+  // Then, for a table: (count − 1) × (threshold, step to the next level), each in all four lanes.
+}
+export const thresholds: usize = 32;
+
+// Of the last evaluation, over the columns of the group, with r = x − value:
+/** Σ w r² */
+export let error: v128 = i32x4.splat(0);
+/** Σ w l r and Σ w r: minus half the gradient with respect to scale and offset. */
+export let gradientScale: v128 = i32x4.splat(0);
+export let gradientOffset: v128 = i32x4.splat(0);
+/** Σ w l², Σ w l and Σ w: half the second derivatives for fixed codes. */
+export let curvatureScale: v128 = i32x4.splat(0);
+export let curvatureMixed: v128 = i32x4.splat(0);
+export let curvatureOffset: v128 = i32x4.splat(0);
+
+export function setScaleSums(e: v128, g: v128, a: v128): void {
+  error = e;
+  gradientScale = g;
+  curvatureScale = a;
+}
+
+export function setOffsetSums(g: v128, mixed: v128, a: v128): void {
+  gradientOffset = g;
+  curvatureMixed = mixed;
+  curvatureOffset = a;
+}
+
+/** 1/s, large but finite where s is zero or subnormal (the sign does not matter where all values are equal). */
+export function reciprocal(s: v128): v128 {
+  const bound = f32x4.splat(f32.MAX_VALUE);
+  return f32x4.pmax(f32x4.neg(bound), f32x4.pmin(bound, f32x4.div(f32x4.splat(1), s)));
+}
+
+export function roundUniform(u: v128, low: v128, high: v128): v128 {
+  return f32x4.pmin(high, f32x4.pmax(low, f32x4.nearest(u)));
+}
