@@ -46,7 +46,6 @@ function evaluateAffine(levels: Levels, x: usize, step: usize, w: usize, n: i32,
   let g2 = f32x4.splat(0);
   let a11 = f32x4.splat(0);
   let a12 = f32x4.splat(0);
-  let a22 = f32x4.splat(0);
   const end = w + ((<usize>n) << 4);
   while (w < end) {
     const v = f32x4.sub(v128.load(x), o);
@@ -57,7 +56,6 @@ function evaluateAffine(levels: Levels, x: usize, step: usize, w: usize, n: i32,
     const wr = f32x4.mul(weight, r);
     a11 = f32x4.add(a11, f32x4.mul(wl, l));
     a12 = f32x4.add(a12, wl);
-    a22 = f32x4.add(a22, weight);
     g1 = f32x4.add(g1, f32x4.mul(wl, r));
     g2 = f32x4.add(g2, wr);
     e = f32x4.add(e, f32x4.mul(wr, r));
@@ -65,5 +63,5 @@ function evaluateAffine(levels: Levels, x: usize, step: usize, w: usize, n: i32,
     w += 16;
   }
   setScaleSums(e, g1, a11);
-  setOffsetSums(g2, a12, a22);
+  setOffsetSums(g2, a12);
 }

@@ -5,7 +5,7 @@
 import { evaluate } from './fit-evaluate';
 import { flip, flippedError, flippedOffset, flippedScale, ratio } from './fit-flip';
 import * as at from './fit-sums';
-import { Levels, thresholds } from './fit-sums';
+import { Levels, sumVectors, thresholds } from './fit-sums';
 import { halfStep, storableHalf, storablePower } from './storable';
 
 /** The group that is being searched: n vectors of weights `step` bytes apart, n of importances. */
@@ -14,6 +14,8 @@ let x: usize = 0;
 let step: usize = 0;
 let w: usize = 0;
 let n: i32 = 0;
+/** Σ w */
+export let total: v128 = i32x4.splat(0);
 /** Room for n vectors of codes; 0: no local search in them. */
 let codes: usize = 0;
 /** The largest offset allowed: 0 where the format subtracts a non-negative one. */
@@ -45,6 +47,7 @@ export function setGroup(
   step = stride;
   w = importance;
   n = count;
+  total = sumVectors(w, n);
 }
 
 function clearBest(): void {
@@ -74,7 +77,7 @@ function descend(s: v128, o: v128): void {
   }
   const g2 = at.gradientOffset;
   const a12 = at.curvatureMixed;
-  const a22 = at.curvatureOffset;
+  const a22 = total;
   const full = f32x4.mul(a11, a22);
   const mixed = f32x4.mul(a12, a12);
   // Where all codes are the same the scale is undetermined and stays.
@@ -172,8 +175,6 @@ function findRange(): void {
 
 /** Relative to the squares of weights of this size, summed. */
 function setSlack(size: v128): void {
-  let total = f32x4.splat(0);
-  for (let j = 0; j < n; j++) total = f32x4.add(total, v128.load(w + ((<usize>j) << 4)));
   slack = f32x4.mul(f32x4.mul(f32x4.mul(size, size), total), f32x4.splat(relativeSlack));
 }
 
@@ -298,7 +299,7 @@ function storeScale(s: v128, o: v128): void {
     return;
   }
   evaluate(levels, x, step, w, n, s, storableHalf(o));
-  const target = f32x4.add(storableHalf(o), ratio(at.gradientOffset, at.curvatureOffset));
+  const target = f32x4.add(storableHalf(o), ratio(at.gradientOffset, total));
   const around = halfStep(target);
   keep(s, storableHalf(o), at.error);
   tryStored(s, storableHalf(f32x4.sub(target, around)));

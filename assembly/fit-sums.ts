@@ -26,10 +26,9 @@ export let error: v128 = i32x4.splat(0);
 /** Σ w l r and Σ w r: minus half the gradient with respect to scale and offset. */
 export let gradientScale: v128 = i32x4.splat(0);
 export let gradientOffset: v128 = i32x4.splat(0);
-/** Σ w l², Σ w l and Σ w: half the second derivatives for fixed codes. */
+/** Σ w l² and Σ w l: half the second derivatives for fixed codes; that of the offset is Σ w. */
 export let curvatureScale: v128 = i32x4.splat(0);
 export let curvatureMixed: v128 = i32x4.splat(0);
-export let curvatureOffset: v128 = i32x4.splat(0);
 
 export function setScaleSums(e: v128, g: v128, a: v128): void {
   error = e;
@@ -37,10 +36,16 @@ export function setScaleSums(e: v128, g: v128, a: v128): void {
   curvatureScale = a;
 }
 
-export function setOffsetSums(g: v128, mixed: v128, a: v128): void {
+export function setOffsetSums(g: v128, mixed: v128): void {
   gradientOffset = g;
   curvatureMixed = mixed;
-  curvatureOffset = a;
+}
+
+/** Σ w of n vectors: half the second derivative with respect to the offset, the same for all codes. */
+export function sumVectors(w: usize, n: i32): v128 {
+  let total = f32x4.splat(0);
+  for (let j = 0; j < n; j++) total = f32x4.add(total, v128.load(w + ((<usize>j) << 4)));
+  return total;
 }
 
 /** 1/s, large but finite where s is zero or subnormal (the sign does not matter where all values are equal). */

@@ -5,7 +5,7 @@
 
 import { evaluate } from './fit-evaluate';
 import { ratio } from './fit-flip';
-import { bestOffset, bestScale, search, setGroup, storeHalf } from './fit-search';
+import { bestOffset, bestScale, search, setGroup, storeHalf, total } from './fit-search';
 import * as at from './fit-sums';
 import { Levels, reciprocal, roundUniform } from './fit-sums';
 import { storableHalf } from './storable';
@@ -64,7 +64,7 @@ export function fitGroups(grid: Levels, w: usize, columns: i32): void {
     v128.store(p, bestOffset, idealOffset);
     v128.store(p, at.curvatureScale, curvature11);
     v128.store(p, at.curvatureMixed, curvature12);
-    v128.store(p, at.curvatureOffset, curvature22);
+    v128.store(p, total, curvature22);
   }
 }
 
@@ -114,7 +114,7 @@ function assign(integers: Levels, unit: v128, values: usize, into: usize): void 
   }
 }
 
-const rounds: i32 = 3;
+const rounds: i32 = 2;
 
 /** Alternates between integers and super-block scales and leaves the best under the true error. */
 export function polish(): void {
@@ -149,7 +149,7 @@ let stepOffset: v128 = i32x4.splat(0);
 
 /** Moves each group's integers to the best near by, then finds the step of the super-block. Returns the error. */
 function improveIntegers(s: v128, m: v128): v128 {
-  let total = f32x4.splat(0);
+  let error = f32x4.splat(0);
   let gs = f32x4.splat(0);
   let gm = f32x4.splat(0);
   let ss = f32x4.splat(0);
@@ -165,13 +165,13 @@ function improveIntegers(s: v128, m: v128): v128 {
     v128.store(p, sc, trialScaleCode);
     v128.store(p, oc, trialOffsetCode);
     tryIntegers(sc, oc);
-    total = f32x4.add(total, at.error);
+    error = f32x4.add(error, at.error);
     gs = f32x4.add(gs, f32x4.mul(sc, at.gradientScale));
     ss = f32x4.add(ss, f32x4.mul(f32x4.mul(sc, sc), at.curvatureScale));
     if (affine) {
       gm = f32x4.sub(gm, f32x4.mul(oc, at.gradientOffset));
       sm = f32x4.sub(sm, f32x4.mul(f32x4.mul(sc, oc), at.curvatureMixed));
-      mm = f32x4.add(mm, f32x4.mul(f32x4.mul(oc, oc), at.curvatureOffset));
+      mm = f32x4.add(mm, f32x4.mul(f32x4.mul(oc, oc), groupTotal));
     }
   }
   const full = f32x4.mul(ss, mm);
@@ -180,7 +180,7 @@ function improveIntegers(s: v128, m: v128): v128 {
   const both = ratio(f32x4.sub(f32x4.mul(gs, mm), f32x4.mul(gm, sm)), determinant);
   stepScale = v128.bitselect(both, ratio(gs, ss), joint);
   stepOffset = v128.and(ratio(f32x4.sub(f32x4.mul(ss, gm), f32x4.mul(sm, gs)), determinant), joint);
-  return total;
+  return error;
 }
 
 /** Relative determinant below which single precision cannot tell scale from offset. */
@@ -188,6 +188,7 @@ const singular: f32 = 1e-5;
 
 // The group at hand, its super-block's trial scales, and its best integers so far.
 let first: usize = 0;
+let groupTotal: v128 = i32x4.splat(0);
 let trialScale: v128 = i32x4.splat(0);
 let trialOffset: v128 = i32x4.splat(0);
 let groupScaleCode: v128 = i32x4.splat(0);
@@ -196,6 +197,7 @@ let groupError: v128 = i32x4.splat(0);
 
 function setTrials(group: i32, s: v128, m: v128): void {
   first = (<usize>(group * n)) << 4;
+  groupTotal = v128.load(work + ((<usize>group) << 4), curvature22);
   trialScale = s;
   trialOffset = m;
   groupError = f32x4.splat(Infinity);
@@ -220,13 +222,13 @@ function improveScale(sc: v128): void {
 function improveAffine(sc: v128, oc: v128): void {
   const inverse = reciprocal(trialOffset);
   tryIntegers(sc, oc);
-  const meanLevel = ratio(at.curvatureMixed, at.curvatureOffset);
+  const meanLevel = ratio(at.curvatureMixed, groupTotal);
   const slope = f32x4.mul(f32x4.mul(trialScale, inverse), meanLevel);
   for (let i = -affineReach; i <= affineReach; i++) {
     const code = roundTo(scaleLevels, f32x4.add(sc, f32x4.splat(<f32>i)));
     const guess = roundTo(offsetLevels, f32x4.add(oc, f32x4.mul(slope, f32x4.splat(<f32>i))));
     tryIntegers(code, guess);
-    const centre = f32x4.sub(guess, f32x4.mul(inverse, ratio(at.gradientOffset, at.curvatureOffset)));
+    const centre = f32x4.sub(guess, f32x4.mul(inverse, ratio(at.gradientOffset, groupTotal)));
     for (let j = -affineReach; j <= affineReach; j++) {
       tryIntegers(code, roundTo(offsetLevels, f32x4.add(centre, f32x4.splat(<f32>j))));
     }

@@ -1,15 +1,5 @@
 import { bestOffset, bestScale, search, searchPower, setGroup, storeHalf } from './fit-search';
 import { Levels } from './fit-sums';
-import {
-  fitGroups,
-  offsetCode,
-  polish,
-  project,
-  scaleCode,
-  setSuperBlock,
-  superOffset,
-  superScale,
-} from './fit-super';
 
 /** Columns without importance count this much of the mean, so that they still get sensible values. */
 const importanceFloor: f32 = 1e-6;
@@ -76,63 +66,4 @@ export function fitDirect(
       if (group.affine) v128.store(offset + at, bestOffset);
     }
   }
-}
-
-/**
- * Fits super-block scales (and offsets) in halves and integer ones per group, for rows [start, end).
- * @param scratch 512 bytes per row, at least for 16 rows
- * @param scaleLevels the integers a scale may be; `offsetLevels` likewise, 0 without offsets
- */
-export function fitTwoLevel(
-  start: i32,
-  end: i32,
-  weight: usize,
-  stride: i32,
-  cols: i32,
-  importance: usize,
-  levels: usize,
-  groupSize: i32,
-  blockSize: i32,
-  scaleLevels: usize,
-  offsetLevels: usize,
-  superScales: usize,
-  superOffsets: usize,
-  scaleCodes: usize,
-  offsetCodes: usize,
-  scratch: usize,
-): void {
-  const column = (<usize>stride) << 2;
-  const work = scratch + ((<usize>start) << 9);
-  const groups = blockSize / groupSize;
-  const group = changetype<Levels>(levels);
-  for (let block = 0; block < cols / blockSize; block++) {
-    const w = importance + ((<usize>(block * blockSize)) << 4);
-    for (let row = start; row < end; row += 4) {
-      const lane = (<usize>row) << 2;
-      const x = weight + <usize>(block * blockSize) * column + lane;
-      for (let j = 0; j < blockSize; j++)
-        v128.store(work + ((<usize>j) << 4), v128.load(x + <usize>j * column));
-      setSuperBlock(work, groups, changetype<Levels>(scaleLevels), changetype<Levels>(offsetLevels));
-      fitGroups(group, w, groupSize);
-      project();
-      polish();
-      v128.store(superScales + <usize>block * column + lane, superScale);
-      if (offsetLevels) v128.store(superOffsets + <usize>block * column + lane, superOffset);
-      for (let g = 0; g < groups; g++) {
-        const at = <usize>(block * groups + g) * <usize>stride + <usize>row;
-        const codes = work + ((<usize>g) << 4);
-        storeBytes(scaleCodes + at, v128.load(codes, scaleCode));
-        if (offsetLevels) storeBytes(offsetCodes + at, v128.load(codes, offsetCode));
-      }
-    }
-  }
-}
-
-/** Stores four whole numbers as bytes, negative ones as two's complement. */
-function storeBytes(into: usize, values: v128): void {
-  const bytes = i8x16.swizzle(
-    i32x4.trunc_sat_f32x4_s(values),
-    i8x16(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
-  );
-  v128.store32_lane(into, bytes, 0);
 }

@@ -2,6 +2,7 @@
 export * from './convert';
 export * from './cholesky';
 export * from './fit';
+export * from './fit-two-level';
 export * from './integer';
 export * from './cast';
 export * from './dequantize';

@@ -3,7 +3,7 @@
 
 import { evaluate } from './fit-evaluate';
 import * as at from './fit-sums';
-import { Levels } from './fit-sums';
+import { Levels, sumVectors } from './fit-sums';
 import { fromHalf, toHalf } from './half';
 import { halfStep, storableHalf } from './storable';
 
@@ -132,6 +132,7 @@ export function tensorSums(
 ): void {
   const column = (<usize>stride) << 2;
   const group = changetype<Levels>(levels);
+  const total = sumVectors(importance, cols);
   for (let row = start; row < end; row += 4) {
     const lane = (<usize>row) << 2;
     evaluate(group, weight + lane, column, importance, cols, f32x4.splat(scale), f32x4.splat(offset));
@@ -148,7 +149,7 @@ export function tensorSums(
     v128.store(into + 2 * column, at.gradientOffset);
     v128.store(into + 3 * column, at.curvatureScale);
     v128.store(into + 4 * column, at.curvatureMixed);
-    v128.store(into + 5 * column, at.curvatureOffset);
+    v128.store(into + 5 * column, total);
     v128.store(into + 6 * column, low);
     v128.store(into + 7 * column, high);
   }

@@ -1,5 +1,5 @@
 import type { Kernels } from '../kernels/kernels.js';
-import { type CodedLevels, describeLevels, spreadImportance } from './fit.js';
+import { type CodedLevels, describeLevels, spreadImportance } from './fit-arguments.js';
 import type { Panel, Parameters } from './grid.js';
 
 /** Σ over the tensor: what least squares needs, as in assembly/fit-evaluate.ts, and the range of the weights. */

@@ -2,7 +2,8 @@ import { TersorError } from '../errors.js';
 import type { Arena, Kernels } from '../kernels/kernels.js';
 import { slabHeight, slabs, strideOf } from '../kernels/panel.js';
 import { dequantize } from './dequantize.js';
-import { type CodedLevels, fitDirect } from './fit.js';
+import { fitDirect } from './fit.js';
+import type { CodedLevels } from './fit-arguments.js';
 import { fitTensor } from './fit-tensor.js';
 import type { Encoded, Grid, Parameters } from './grid.js';
 
