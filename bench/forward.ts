@@ -66,7 +66,7 @@ const jobs: Record<string, { flop: number; run: () => Promise<unknown> }> = {
   'block, forward': { flop: linearFlop + attentionFlop, run: () => forward.block(states, weights) },
   'block, calibration': {
     flop: linearFlop + attentionFlop + momentFlop,
-    run: () => calibrator.walk([states], weights, async () => {}),
+    run: () => calibrator.walk({ hidden: [states], weights }, async () => {}),
   },
 };
 

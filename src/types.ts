@@ -9,7 +9,12 @@ export interface Matrix {
 export interface Moments {
   /** H = Σ x xᵀ / tokens, in × in. */
   readonly gram: Matrix;
-  /** Number of token positions that went into the sum. */
+  /**
+   * C = Σ x x̃ᵀ / tokens, in × in: x is what the layer gets in the original model, x̃ what it gets behind compressed
+   * layers, to which `gram` then belongs.
+   */
+  readonly cross?: Matrix;
+  /** Number of token positions that went into the sums. */
   readonly tokens: number;
 }
 

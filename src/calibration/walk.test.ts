@@ -50,7 +50,7 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
     const weights: Record<string, Float32Array> = randomWeights(1);
     const replaced = randomWeights(50);
     const seen: string[] = [];
-    const output = await calibrator.walk(hidden, weights, async (roles, { gram, tokens }) => {
+    const { output } = await calibrator.walk({ hidden, weights }, async (roles, { gram, tokens }) => {
       expect(tokens).toBe(24);
       const expected = new Float64Array(gram.data.length);
       for (const { batch, data } of hidden) {

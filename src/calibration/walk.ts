@@ -5,7 +5,13 @@ import type { Arrays } from '../graph/program.js';
 import { frontier, substitute } from '../graph/rewrite.js';
 import { topological, type Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import type { Moments } from '../types.js';
+import type { Matrix, Moments } from '../types.js';
+
+/** Hidden states on their way through one block, and the weights they meet there. */
+export interface Passage {
+  readonly hidden: readonly Hidden[];
+  readonly weights: Arrays;
+}
 
 /**
  * Called where the activations are known that feed the weights of these roles. What it changes in the weights
@@ -14,8 +20,16 @@ import type { Moments } from '../types.js';
 export type Visit = (roles: readonly string[], moments: Moments) => Promise<void>;
 
 export interface Calibrator {
-  /** Takes hidden states through one block, stopping at each site for a visit; returns the block's outputs. */
-  walk(hidden: readonly Hidden[], weights: Arrays, visit: Visit): Promise<Hidden[]>;
+  /**
+   * Takes hidden states through one block, stopping at each site for a visit.
+   * @param original the same text on its way through the original model: moments then include `cross`
+   * @returns what comes out of the block
+   */
+  walk(
+    passage: Passage,
+    visit: Visit,
+    original?: Passage,
+  ): Promise<{ readonly output: Hidden[]; readonly original?: Hidden[] }>;
   release(): Promise<void>;
 }
 
@@ -26,78 +40,126 @@ export interface Calibrator {
  */
 export function createCalibrator(architecture: Architecture, options: RuntimeOptions = {}): Calibrator {
   const cache = programCache(options);
+
+  /** Runs one part of the block for one batch; what later parts need replaces `state.arrays`. */
+  const step = async (stage: Stage, index: number, state: State, weights: Arrays, sums: Arrays) => {
+    const extra = Object.keys(sums);
+    const program = await cache.get(`${index} ${state.batch.sequences} ${state.batch.length} ${extra}`, () =>
+      outputsOf(stages(architecture, state.batch)[index], extra),
+    );
+    const results = await program.run({ ...weights, ...state.arrays, ...sums });
+    state.arrays = Object.fromEntries(
+      stage.carried.map((name) => [name, (results[name] ?? state.arrays[name]) as Float32Array]),
+    );
+    return results;
+  };
+
   return {
-    async walk(hidden, weights, visit) {
-      let states: Record<string, Float32Array>[] = hidden.map(({ data }) => ({ [entrance]: data }));
+    async walk({ hidden, weights }, visit, original) {
+      const states = hidden.map(enter);
+      const originals = (original?.hidden ?? []).map(enter);
       const [first] = hidden;
-      if (!first) return [];
-      for (const [index, { roles, width, carried }] of stages(architecture, first.batch).entries()) {
-        let sum: Float32Array = new Float32Array(width * width);
+      for (const [index, stage] of first ? stages(architecture, first.batch).entries() : []) {
+        const { roles, width } = stage;
+        const empty = (): Float32Array | undefined =>
+          roles.length > 0 ? new Float32Array(width * width) : undefined;
+        let [gram, cross] = [empty(), original && empty()];
         let tokens = 0;
-        const next: typeof states = [];
-        for (const [at, { batch }] of hidden.entries()) {
-          const key = `${index} ${batch.sequences} ${batch.length}`;
-          const program = await cache.get(key, () => stages(architecture, batch)[index]?.outputs ?? {});
-          const { [total]: result, ...kept } = await program.run({
-            ...weights,
-            ...states[at],
-            [previous]: sum,
+        for (const [at, state] of states.entries()) {
+          const twin = originals[at];
+          const seen = twin && original && (await step(stage, index, twin, original.weights, observed));
+          const results = await step(stage, index, state, weights, {
+            ...(gram && { [previousGram]: gram }),
+            ...(cross && { [previousCross]: cross, [originalSite]: seen?.[site] as Float32Array }),
           });
-          next.push(select({ ...states[at], ...kept }, carried));
-          if (result) sum = result;
-          tokens += batch.sequences * batch.length;
+          [gram, cross] = [results[totalGram], results[totalCross]];
+          tokens += state.batch.sequences * state.batch.length;
         }
-        states = next;
-        if (roles.length > 0) await visit(roles, mean(sum, width, tokens));
+        if (gram) {
+          const moments = { gram: mean(gram, width, tokens), tokens };
+          await visit(roles, cross ? { ...moments, cross: mean(cross, width, tokens) } : moments);
+        }
       }
-      return hidden.map(({ batch }, at) => ({ batch, data: states[at]?.[exit] as Float32Array }));
+      return { output: states.map(leave), ...(original ? { original: originals.map(leave) } : {}) };
     },
     release: cache.release,
   };
 }
 
-const [entrance, exit, total, previous] = ['hidden', 'exit', 'total', 'previous'] as const;
+/** Names of arrays that enter and leave the programs. */
+const [entrance, exit, site, originalSite] = ['hidden', 'exit', 'site', 'originalSite'] as const;
+const [previousGram, totalGram] = ['previousGram', 'totalGram'] as const;
+const [previousCross, totalCross] = ['previousCross', 'totalCross'] as const;
+/** Stands for the wish to see a site's activations; no program takes it in. */
+const observed: Arrays = { [site]: new Float32Array(0) };
+
+/** One batch between two parts of a block. */
+interface State {
+  readonly batch: Batch;
+  arrays: Record<string, Float32Array>;
+}
+
+const enter = ({ batch, data }: Hidden): State => ({ batch, arrays: { [entrance]: data } });
+const leave = ({ batch, arrays }: State): Hidden => ({ batch, data: arrays[exit] as Float32Array });
 
 /** A part of a block: from one site (or the block's input) to the next (or the block's output). */
 interface Stage {
   /** Weights that take in the site's activations; none at the block's output. */
   readonly roles: readonly string[];
-  /** Of the site's activations. */
+  /** The site's activations, tokens × width. */
+  readonly site: Value;
   readonly width: number;
-  readonly outputs: Readonly<Record<string, Value>>;
-  /** Names of the arrays that later parts need. */
+  /** Values that this part computes for later parts. */
+  readonly fresh: Readonly<Record<string, Value>>;
+  /** Names of all arrays that later parts need. */
   readonly carried: readonly string[];
+}
+
+/** What a part's program computes, by what it is given or asked for besides weights and states. */
+function outputsOf(stage: Stage | undefined, extra: readonly string[]): Record<string, Value> {
+  if (!stage) throw new Error('the block has fewer parts for one batch than for another');
+  const { site: x, width, fresh } = stage;
+  const sum = (name: string) => g.input(name, [width, width]);
+  return {
+    ...fresh,
+    ...(extra.includes(site) && { [site]: x }),
+    ...(extra.includes(previousGram) && { [totalGram]: g.moment(x, x, sum(previousGram)) }),
+    ...(extra.includes(previousCross) && {
+      [totalCross]: g.moment(g.input(originalSite, x.shape), x, sum(previousCross)),
+    }),
+  };
 }
 
 function stages(architecture: Architecture, batch: Batch): Stage[] {
   const hidden = g.input(entrance, [batch.sequences * batch.length, architecture.hidden]);
   const output = architecture.block(hidden, batch);
-  const sites = findSites(output);
   const names = new Map<Value, string>([
     [hidden, entrance],
     [output, exit],
   ]);
-  const known = new Map<Value, Value>();
-  const result: Stage[] = [];
+  /** Values of earlier parts, as inputs of later ones. */
+  const known = new Map([[hidden, hidden]]);
   const reached: Value[] = [];
-  for (const [site, roles] of [...sites, [output, []] as const]) {
-    reached.push(site);
-    const outputs: Record<string, Value> = {};
-    const width = site.shape[1] ?? 0;
-    const fresh = substitute(site, known);
-    if (roles.length > 0) outputs[total] = g.moment(fresh, fresh, g.input(previous, [width, width]));
-    const kept = frontier(output, reached, new Set([hidden]));
-    for (const value of kept) {
-      if (!names.has(value)) names.set(value, `kept:${names.size}`);
-      const name = names.get(value) ?? '';
-      if (value === hidden || known.has(value)) continue;
-      outputs[name] = substitute(value, known);
+  return [...findSites(output), [output, []] as const].map(([value, roles]) => {
+    reached.push(value);
+    const current = substitute(value, known);
+    const kept = frontier(output, reached, hidden);
+    const fresh: Record<string, Value> = {};
+    for (const each of kept.filter((candidate) => !known.has(candidate))) {
+      const name = names.get(each) ?? `kept:${names.size}`;
+      names.set(each, name);
+      fresh[name] = substitute(each, known);
     }
-    for (const value of kept)
-      if (value !== hidden) known.set(value, g.input(names.get(value) ?? '', value.shape));
-    result.push({ roles, width, outputs, carried: kept.map((value) => names.get(value) ?? '') });
-  }
-  return result;
+    for (const each of kept)
+      if (!known.has(each)) known.set(each, g.input(names.get(each) ?? '', each.shape));
+    return {
+      roles,
+      site: current,
+      width: value.shape[1] ?? 0,
+      fresh,
+      carried: kept.map((each) => names.get(each) ?? ''),
+    };
+  });
 }
 
 /** Values that feed linear layers, in the order in which the block reaches them, with the weights' names. */
@@ -111,10 +173,7 @@ function findSites(output: Value): [Value, string[]][] {
   return [...sites];
 }
 
-function mean(sum: Float32Array, size: number, tokens: number): Moments {
+function mean(sum: Float32Array, size: number, tokens: number): Matrix {
   for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] ?? 0) / tokens;
-  return { gram: { rows: size, cols: size, data: sum }, tokens };
+  return { rows: size, cols: size, data: sum };
 }
-
-const select = (arrays: Record<string, Float32Array>, names: readonly string[]) =>
-  Object.fromEntries(names.map((name) => [name, arrays[name] as Float32Array]));

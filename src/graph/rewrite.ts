@@ -14,16 +14,14 @@ export function substitute(output: Value, replacements: ReadonlyMap<Value, Value
 
 /**
  * Where a computation of `whole` can pause once `reached` is known: the values that are computed by then and
- * needed afterwards. Inputs other than `carried` and constants are at hand anyway and do not count.
+ * needed afterwards, `entrance` among them if need be. Other inputs and constants are at hand at any time.
  */
-export function frontier(whole: Value, reached: readonly Value[], carried: ReadonlySet<Value>): Value[] {
+export function frontier(whole: Value, reached: readonly Value[], entrance: Value): Value[] {
   const known = new Set(topological(reached));
-  const needed = new Set<Value>();
+  const needed = new Set<Value>(known.has(whole) ? [whole] : []);
   for (const value of topological([whole])) {
-    if (!known.has(value)) for (const input of value.inputs) if (known.has(input)) needed.add(input);
+    if (known.has(value)) continue;
+    for (const input of value.inputs) if (known.has(input)) needed.add(input);
   }
-  if (known.has(whole)) needed.add(whole);
-  return [...needed]
-    .filter(({ op }) => op !== 'input' && op !== 'constant')
-    .concat([...needed].filter((value) => carried.has(value)));
+  return [...needed].filter((value) => value === entrance || !['input', 'constant'].includes(value.op));
 }

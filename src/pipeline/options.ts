@@ -28,6 +28,8 @@ export interface CompressOptions extends WorkshopOptions {
   readonly context?: number;
   /** Whether a block is calibrated on what the compressed blocks before it put out, or the original ones. */
   readonly prefix?: 'compressed' | 'original';
+  /** Behind compressed blocks: reproduce the layer's own outputs there, or those it has in the original model. */
+  readonly target?: 'symmetric' | 'asymmetric';
   /** Chooses the calibration sequences when there are more than are used. */
   readonly seed?: number;
 }

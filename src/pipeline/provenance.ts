@@ -15,6 +15,7 @@ export interface Recipe {
   readonly solver: string;
   readonly options?: Readonly<Record<string, unknown>>;
   readonly prefix?: string;
+  readonly target?: string;
   readonly context?: number;
   readonly tokens?: number;
   readonly seed?: number;

@@ -1,0 +1,75 @@
+import { programCache } from '../architecture/forward.js';
+import * as g from '../graph/build.js';
+import type { RuntimeOptions } from '../runtime/session.js';
+import type { Matrix, Moments } from '../types.js';
+
+// The remainder after this many steps lies in directions that the inputs hardly excite, where the moments of a
+// finite text are noise: stopping early is the regularisation.
+const steps = 16;
+// Added to H̃ in units of its diagonal's mean: pulls the target towards W where there are no inputs.
+const damping = 0.01;
+
+/** Makes targets for layers behind compressed ones; programs are shared by layers of a shape. */
+export interface Targets {
+  /**
+   * The weight whose outputs from the compressed prefix's inputs are nearest to those of `weight` from the
+   * original's: argmin E‖W x − V x̃‖² = W C H̃⁻¹, so that a solver for the symmetric loss finds the codes for
+   * the asymmetric one.
+   * @param moments of x̃ (`gram` is H̃) with `cross` C = E[x x̃ᵀ]
+   */
+  of(weight: Matrix, moments: Moments): Promise<Matrix>;
+  release(): Promise<void>;
+}
+
+/**
+ * Conjugate gradients (Hestenes and Stiefel, 1952) on all rows at once, preconditioned by the diagonal and
+ * started from W: each step is one matrix product and lowers the loss of every row.
+ */
+export function createTargets(options: RuntimeOptions = {}): Targets {
+  const cache = programCache(options);
+  return {
+    async of({ rows, cols, data }, { gram, cross }) {
+      if (!cross) throw new Error('an asymmetric target needs cross moments');
+      const inverse = new Float32Array(cols);
+      let meanDiagonal = 0;
+      for (let i = 0; i < cols; i++) meanDiagonal += (gram.data[i * cols + i] ?? 0) / cols;
+      const ridge = damping * (meanDiagonal || 1);
+      for (let i = 0; i < cols; i++) inverse[i] = 1 / ((gram.data[i * cols + i] ?? 0) + ridge);
+
+      const start = await cache.get(`start ${rows} ${cols}`, () => begin(rows, cols));
+      const step = await cache.get(`step ${rows} ${cols}`, () => advance(rows, cols));
+      const system = { h: gram.data, inverse, ridge: Float32Array.of(ridge) };
+      let state = await start.run({ ...system, c: cross.data, x: data });
+      for (let at = 0; at < steps; at++) state = await step.run({ ...system, ...state });
+      return { rows, cols, data: state.x ?? data };
+    },
+    release: cache.release,
+  };
+}
+
+// A row whose residual is zero has arrived: with this, its next step is zero instead of 0 / 0.
+const tiny = g.scalar(1e-30);
+
+/** x = W, residual r = W (C − H̃), first direction p. */
+function begin(rows: number, cols: number) {
+  const [x, h, c] = [g.input('x', [rows, cols]), g.input('h', [cols, cols]), g.input('c', [cols, cols])];
+  const r = g.matmul(x, g.sub(c, h));
+  const p = g.mul(r, g.input('inverse', [cols]));
+  return { x, r, p, rz: g.sum(g.mul(r, p), -1) };
+}
+
+function advance(rows: number, cols: number) {
+  const matrix = (name: string) => g.input(name, [rows, cols]);
+  const [x, r, p, rz] = [matrix('x'), matrix('r'), matrix('p'), g.input('rz', [rows, 1])];
+  const product = g.add(g.matmul(p, g.input('h', [cols, cols])), g.mul(p, g.input('ridge', [1])));
+  const length = g.div(rz, g.add(g.sum(g.mul(p, product), -1), tiny));
+  const residual = g.sub(r, g.mul(product, length));
+  const z = g.mul(residual, g.input('inverse', [cols]));
+  const next = g.sum(g.mul(residual, z), -1);
+  return {
+    x: g.add(x, g.mul(p, length)),
+    r: residual,
+    p: g.add(z, g.mul(p, g.div(next, g.add(rz, tiny)))),
+    rz: next,
+  };
+}

@@ -1,0 +1,108 @@
+import { blockTensors } from '../architecture/architecture.js';
+import { batches, createForward, type Hidden } from '../architecture/forward.js';
+import { createTargets } from '../calibration/target.js';
+import { createCalibrator, type Visit } from '../calibration/walk.js';
+import type { Moments } from '../types.js';
+import { checkAborted, type Hooks } from './hooks.js';
+import type { Job } from './job.js';
+import type { Assignment } from './plan.js';
+import { compressTensor } from './tensor.js';
+import type { Workshop } from './workshop.js';
+
+export interface CompressedTensor {
+  readonly name: string;
+  readonly type: string;
+  readonly bytes: number;
+  /** ε = tr(Δ H Δᵀ) / tr(W H Wᵀ); without moments (embedding, head) H = I. */
+  readonly relativeError: number;
+}
+
+/**
+ * Block after block: moments at each site of the block (by default with everything before the site already
+ * compressed), then its weights, until the block is done and its outputs feed the next.
+ */
+export async function compressBlocks(
+  shop: Workshop,
+  { model, assignments, recipe, calibration }: Job,
+  write: (name: string, bytes: Uint8Array) => Promise<void>,
+  hooks: Hooks,
+): Promise<CompressedTensor[]> {
+  const { architecture } = model;
+  const results: CompressedTensor[] = [];
+  const byName = new Map(assignments.map((assignment) => [assignment.name, assignment]));
+  const total = assignments.reduce((sum, { elements }) => sum + elements, 0);
+  let done = 0;
+  const forward = createForward(architecture, shop);
+  const calibrator = createCalibrator(architecture, shop);
+  const targets = createTargets(shop);
+
+  /** Compresses and writes one tensor; returns what the runtime will decode. */
+  const store = async (assignment?: Assignment, weight?: Float32Array, moments?: Moments) => {
+    if (!assignment || !weight) throw new Error('the block has a weight that the plan does not know');
+    checkAborted(hooks);
+    const { decoded, bytes, relativeError } = await compressTensor(
+      shop,
+      assignment,
+      moments?.cross ? await target(assignment, weight, moments) : weight,
+      moments,
+      recipe,
+    );
+    await write(assignment.name, bytes);
+    const { name, type } = assignment;
+    results.push({ name, type, bytes: bytes.length, relativeError });
+    done += assignment.elements;
+    hooks.progress?.('compress', done, total);
+    return decoded;
+  };
+  const target = async ({ spec }: Assignment, data: Float32Array, moments: Moments) => {
+    const [rows = 0, cols = 0] = spec.shape;
+    return (await targets.of({ rows, cols, data }, moments)).data;
+  };
+  const assigned = (block: number | undefined) =>
+    blockTensors(architecture, block).map(({ role, names }) => ({
+      role,
+      assignment: byName.get(names.gguf),
+    }));
+
+  const outside = await model.readBlock(undefined);
+  const decoded = { ...outside };
+  for (const { assignment, role } of assigned(undefined)) {
+    decoded[role] = await store(assignment, outside[role]);
+  }
+  for (const { name, data } of architecture.ggufExtras()) {
+    await write(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+
+  const embed = async (table: Record<string, Float32Array>) => {
+    const hidden: Hidden[] = [];
+    for (const batch of batches(calibration.sequences)) hidden.push(await forward.embed(batch, table));
+    return hidden;
+  };
+  const compressedPrefix = recipe.prefix === 'compressed';
+  const calibrated = needsCalibration(assignments);
+  let hidden = calibrated ? await embed(compressedPrefix ? decoded : outside) : [];
+  let original = calibrated && recipe.target === 'asymmetric' ? await embed(outside) : undefined;
+
+  for (let block = 0; block < architecture.layers; block++) {
+    const weights = await model.readBlock(block);
+    const twin = original && { hidden: original, weights: { ...weights } };
+    const left = new Map(assigned(block).map(({ assignment, role }) => [role, assignment]));
+    const visit: Visit = async (roles, moments) => {
+      for (const role of roles) {
+        const result = await store(left.get(role), weights[role], moments);
+        if (compressedPrefix) weights[role] = result;
+        left.delete(role);
+      }
+    };
+    const passed = await calibrator.walk({ hidden, weights }, visit, twin);
+    [hidden, original] = [passed.output, passed.original];
+    for (const [role, assignment] of left) await store(assignment, weights[role]);
+  }
+  await Promise.all([calibrator.release(), forward.release(), targets.release()]);
+  const order = new Map(assignments.map(({ name }, index) => [name, index]));
+  return results.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
+}
+
+/** Types that store plain numbers lose so little that there is nothing to calibrate for. */
+const needsCalibration = (assignments: readonly Assignment[]) =>
+  assignments.some(({ spec, grid }) => spec.kind === 'linear' && grid.levels.kind !== 'cast');
