@@ -2,16 +2,11 @@
 // the level on the other side of its weight if that lowers the error that is left after re-solving least squares
 // for scale and offset. The sums are updated, not recomputed, so that a sweep costs as much as a few evaluations.
 // Alternating minimisation alone stops where no code changes under its own parameters, which is far weaker.
-import { Levels, reciprocal, roundUniform } from './fit-sums';
+import { Levels, ratio, reciprocal, roundUniform } from './fit-sums';
 
 export let flippedScale: v128 = i32x4.splat(0);
 export let flippedOffset: v128 = i32x4.splat(0);
 export let flippedError: v128 = i32x4.splat(0);
-
-/** a / b, and 0 where b is not positive. */
-export function ratio(a: v128, b: v128): v128 {
-  return v128.and(f32x4.div(a, b), f32x4.gt(b, f32x4.splat(0)));
-}
 
 /**
  * @param x n vectors of weights, `step` bytes apart; w importances and `codes` room for n vectors each

@@ -57,3 +57,8 @@ export function reciprocal(s: v128): v128 {
 export function roundUniform(u: v128, low: v128, high: v128): v128 {
   return f32x4.pmin(high, f32x4.pmax(low, f32x4.nearest(u)));
 }
+
+/** a / b, and 0 where b is not positive. */
+export function ratio(a: v128, b: v128): v128 {
+  return v128.and(f32x4.div(a, b), f32x4.gt(b, f32x4.splat(0)));
+}

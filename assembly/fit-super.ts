@@ -4,10 +4,11 @@
 // the integers, judged by their true error after rounding again, and a least-squares step for the super-block.
 
 import { evaluate } from './fit-evaluate';
-import { ratio } from './fit-flip';
-import { bestOffset, bestScale, search, setGroup, storeHalf, total } from './fit-search';
+import { bestOffset, bestScale, setGroup, total } from './fit-group';
+import { search } from './fit-search';
+import { storeHalf } from './fit-store';
 import * as at from './fit-sums';
-import { Levels, reciprocal, roundUniform } from './fit-sums';
+import { Levels, ratio, reciprocal, roundUniform } from './fit-sums';
 import { storableHalf } from './storable';
 
 // Working memory of one thread: up to 256 columns, then per quantity an array of up to 16 groups, all vectors.

@@ -1,4 +1,6 @@
-import { bestOffset, bestScale, search, searchPower, setGroup, storeHalf } from './fit-search';
+import { bestOffset, bestScale, setGroup } from './fit-group';
+import { search } from './fit-search';
+import { searchPower, storeHalf } from './fit-store';
 import { Levels } from './fit-sums';
 
 /** Columns without importance count this much of the mean, so that they still get sensible values. */
