@@ -1,4 +1,5 @@
 import { TersorError } from '../errors.js';
+import type { Grid, Panel } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { fromPanel, slabHeight, slabs } from '../kernels/panel.js';
@@ -10,6 +11,8 @@ export interface StoredTensor extends TensorInfo {
   readonly file: RangedFile;
   /** Where its first byte lies. */
   readonly offset: number;
+  /** Rows are stored as columns: the shape is turned around. */
+  readonly transposed?: true;
 }
 
 /** Storage types of one value each: bytes, and the kernel that makes f32 of them. */
@@ -45,6 +48,7 @@ export async function decodeRows(
   from: number,
   to: number,
 ): Promise<Float32Array> {
+  if (tensor.transposed) return decodeColumns(kernels, tensor, from, to);
   if (scalars.has(tensor.type)) return decodeScalars(kernels, tensor, from, to);
   // Blocks lie along the innermost dimension; those of a vector do not end where a range does.
   if (tensor.shape.length < 2) {
@@ -88,28 +92,60 @@ async function decodeBlocks(
   const grid = findGrid(tensor.type);
   const cols = tensor.shape.at(-1) ?? 1;
   const matrixRows = product(tensor.shape.slice(1, -1));
-  const first = fromRow * matrixRows;
-  const rows = (toRow - fromRow) * matrixRows;
-  const rowBytes = grid.bytes(1, cols);
+  const [first, rows] = [fromRow * matrixRows, (toRow - fromRow) * matrixRows];
   const values = new Float32Array(rows * cols);
+  if (grid.whole) {
+    await unpackRows(kernels, tensor, grid, [0, (tensor.shape[0] ?? 1) * matrixRows], (panel) =>
+      fromPanel(kernels, { ...panel, rows, data: panel.data.subarray(first) }, values),
+    );
+    return values;
+  }
   for (const { from, to } of slabs(rows, cols * 4)) {
-    const bytes = new Uint8Array((to - from) * rowBytes);
-    await tensor.file.read(tensor.offset + (first + from) * rowBytes, bytes, tensor.name);
-    await kernels.scope(async (arena) => {
-      const { stride, values: data } = await grid.unpack(kernels, arena, bytes, to - from, cols);
-      const bad = kernels.call('firstNotFinite', data, data.length);
-      if (bad >= 0) {
-        const [row, col] = [first + from + (bad % stride), Math.floor(bad / stride)];
-        throw notFinite(tensor, row * cols + col, data[bad]);
-      }
-      await fromPanel(
-        kernels,
-        { rows: to - from, stride, cols, data },
-        values.subarray(from * cols, to * cols),
-      );
-    });
+    await unpackRows(kernels, tensor, grid, [first + from, first + to], (panel) =>
+      fromPanel(kernels, panel, values.subarray(from * cols, to * cols)),
+    );
   }
   return values;
+}
+
+/** Reads and decodes rows [from, to) of the matrix that a tensor is on its grid. */
+async function unpackRows<T>(
+  kernels: Kernels,
+  tensor: StoredTensor,
+  grid: Grid,
+  [from, to]: readonly [number, number],
+  use: (panel: Panel) => Promise<T> | T,
+): Promise<T> {
+  const cols = (tensor.transposed ? tensor.shape[0] : tensor.shape.at(-1)) ?? 1;
+  const start = from === 0 ? 0 : grid.bytes(from, cols);
+  const bytes = new Uint8Array(grid.bytes(to - from, cols));
+  await tensor.file.read(tensor.offset + start, bytes, tensor.name);
+  return kernels.scope(async (arena) => {
+    const { stride, values: data } = await grid.unpack(kernels, arena, bytes, to - from, cols);
+    const bad = kernels.call('firstNotFinite', data, data.length);
+    if (bad >= 0) {
+      const [row, col] = [from + (bad % stride), Math.floor(bad / stride)];
+      const index = tensor.transposed ? col * (to - from) + row : row * cols + col;
+      throw notFinite(tensor, index, data[bad]);
+    }
+    return use({ rows: to - from, stride, cols, data });
+  });
+}
+
+/** Rows [from, to) of a tensor that is stored transposed: columns of the panel that it decodes to. */
+function decodeColumns(
+  kernels: Kernels,
+  tensor: StoredTensor,
+  from: number,
+  to: number,
+): Promise<Float32Array> {
+  const rows = tensor.shape[1] ?? 1;
+  return unpackRows(kernels, tensor, findGrid(tensor.type), [0, rows], ({ stride, data }) => {
+    const values = new Float32Array((to - from) * rows);
+    for (let col = from; col < to; col++)
+      values.set(data.subarray(col * stride, col * stride + rows), (col - from) * rows);
+    return values;
+  });
 }
 
 /** @param index of the value in row-major order */

@@ -4,6 +4,12 @@ import { TersorError } from '../errors.js';
 /** The remedy for every kind of damage. */
 export const getIntact = 'get an intact copy of the file';
 
+const companions =
+  /^((generation_)?config|special_tokens_map|added_tokens|vocab)\.json$|^tokenizer[\w.-]*$|^merges\.txt$|^chat_template\.jinja$/;
+
+/** Is this the name of a file that a Hugging Face folder has besides weights: configuration or tokenizer? */
+export const isCompanion = (name: string): boolean => companions.test(name);
+
 /** A file read piece by piece. */
 export interface RangedFile {
   readonly path: string;

@@ -5,6 +5,7 @@ import { HubApiError, type ListFileEntry, listFiles, modelInfo } from '@huggingf
 import { TersorError } from '../errors.js';
 import type { Progress } from '../types.js';
 import { type HubFile, reasonOf, resumeDownload } from './download.js';
+import { isCompanion } from './file.js';
 import { configName, indexName, readIndex, weightsName } from './safetensors.js';
 
 export interface HubId {
@@ -27,9 +28,6 @@ export interface DownloadOptions {
 
 const defaultHub = 'https://huggingface.co';
 const commitPattern = /^[0-9a-f]{40}$/;
-/** What a checkpoint needs besides weights. */
-const companions =
-  /^((generation_)?config|special_tokens_map|added_tokens|vocab)\.json$|^tokenizer[\w.-]*$|^merges\.txt$|^chat_template\.jinja$/;
 
 /** The parts of `owner/name` or `owner/name@revision`; undefined for anything else, file names included. */
 export function parseHubId(model: string): HubId | undefined {
@@ -68,7 +66,7 @@ export async function downloadModel(id: HubId, options: DownloadOptions = {}): P
   const find = (name: string): HubFile => ({ ...source, ...findFile(entries, name, `${hubUrl}/${id.name}`) });
   const sharded = !entries.has(weightsName) && entries.has(indexName);
   const names = [configName, sharded ? indexName : weightsName];
-  names.push(...[...entries.keys()].filter((name) => companions.test(name) && name !== configName));
+  names.push(...[...entries.keys()].filter((name) => isCompanion(name) && name !== configName));
   const wanted = names.map(find);
 
   const partial = `${folder}.partial`;

@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import { TersorError } from '../errors.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { Checkpoint } from './checkpoint.js';
+import { presentCompressed } from './compressed.js';
 import { product, type StoredTensor, scalarBytes } from './decode.js';
 import { getIntact, isObject, parseJsonObject, type RangedFile, readJsonObject, withFiles } from './file.js';
 import { storedCheckpoint } from './stored.js';
@@ -59,7 +60,20 @@ interface Contents {
 }
 
 async function readSingle(file: RangedFile): Promise<Contents> {
-  return { files: [file], tensors: await readHeader(file) };
+  const { tensors, metadata } = await readHeader(file);
+  return { files: [file], tensors: presentCompressed(file, tensors, metadata) };
+}
+
+/**
+ * `__metadata__` of a safetensors file, empty if it has none.
+ * @throws TersorError when the file is damaged
+ */
+export async function readSafetensorsMetadata(path: string): Promise<Readonly<Record<string, unknown>>> {
+  return withFiles(async (open) => {
+    const file = await open(path);
+    const { metadata } = await readHeader(file).finally(() => file.close());
+    return isObject(metadata) ? metadata : {};
+  });
 }
 
 async function readShards(path: string, open: (path: string) => Promise<RangedFile>): Promise<Contents> {
@@ -69,7 +83,7 @@ async function readShards(path: string, open: (path: string) => Promise<RangedFi
   for (const [shard, names] of shards) {
     const file = await open(join(dirname(path), shard));
     files.push(file);
-    const present = new Map((await readHeader(file)).map((tensor) => [tensor.name, tensor]));
+    const present = new Map((await readHeader(file)).tensors.map((tensor) => [tensor.name, tensor]));
     for (const name of names) {
       const tensor = present.get(name);
       if (!tensor) {
@@ -107,7 +121,12 @@ export async function readIndex(path: string): Promise<Map<string, string[]>> {
   return shards;
 }
 
-async function readHeader(file: RangedFile): Promise<StoredTensor[]> {
+interface Header {
+  readonly tensors: StoredTensor[];
+  readonly metadata: unknown;
+}
+
+async function readHeader(file: RangedFile): Promise<Header> {
   const damaged = (problem: string, tensor?: string) =>
     new TersorError(problem, { file: file.path, tensor, remedy: getIntact });
   if (file.size < 8) throw damaged(`has ${file.size} bytes, too few for a safetensors header`);
@@ -139,7 +158,7 @@ async function readHeader(file: RangedFile): Promise<StoredTensor[]> {
     previous = name;
   }
   if (end < file.size) throw damaged(`has ${file.size - end} bytes after the last tensor`);
-  return tensors;
+  return { tensors, metadata: header.__metadata__ };
 }
 
 function readEntry(file: RangedFile, name: string, entry: unknown, start: number): StoredTensor {

@@ -62,6 +62,9 @@ export interface Grid {
   /** Runtimes that load the format as it is. */
   readonly runtimes: readonly ('llama.cpp' | 'onnx' | 'tersor')[];
 
+  /** Rows cannot be packed and unpacked apart from each other: they share something that is stored once. */
+  readonly whole?: true;
+
   /** Bytes of a tensor of this shape. */
   bytes(rows: number, cols: number): number;
 
@@ -74,7 +77,13 @@ export interface Grid {
    * `weight` holds only these columns; `from` and `weight.cols` are multiples of blockSize.
    * @param importance one weight per column of `weight`, in the kernels' memory: the diagonal of H
    */
-  fit(kernels: Kernels, weight: Panel, importance: Float32Array, parameters: Parameters, from: number): Promise<void>;
+  fit(
+    kernels: Kernels,
+    weight: Panel,
+    importance: Float32Array,
+    parameters: Parameters,
+    from: number,
+  ): Promise<void>;
 
   /** The bytes of rows [0, rows) in file order (row after row, block after block). */
   pack(kernels: Kernels, encoded: Encoded): Promise<Uint8Array>;

@@ -76,6 +76,7 @@ function integerGrid(format: IntegerFormat): Grid {
     blockBytes: grouped ? rowBytes(format, groupSize) : bits / 8,
     groupSize,
     runtimes: ['tersor'],
+    ...(sharing === 'tensor' && { whole: true }),
     bytes: (rows, cols) => rows * rowBytes(format, cols) + tensorBytes(format),
     allocate(arena, rows, cols) {
       const length = groupsOf(format, cols) * strideOf(rows);

@@ -8,18 +8,23 @@ import { TersorError } from '../errors.js';
  * @throws TersorError when its folder is missing, is no folder or is not writable, or `path` is a folder
  */
 export async function checkOutput(path: string): Promise<void> {
+  await checkParent(path);
+  const target = await stat(path).catch(() => undefined);
+  if (target?.isDirectory())
+    throw new TersorError('the output is an existing folder', {
+      file: path,
+      remedy: 'give the name of a file',
+    });
+}
+
+/** @throws TersorError when the folder that `path` is to lie in is missing, is no folder or is not writable */
+export async function checkParent(path: string): Promise<void> {
   const folder = dirname(resolve(path));
   const about = await stat(folder).catch(() => undefined);
   if (!about?.isDirectory())
     throw new TersorError(`the output folder ${folder} ${about ? 'is a file' : 'does not exist'}`, {
       file: path,
       remedy: about ? 'choose another output' : `create it (mkdir -p ${folder}) or choose another output`,
-    });
-  const target = await stat(path).catch(() => undefined);
-  if (target?.isDirectory())
-    throw new TersorError('the output is an existing folder', {
-      file: path,
-      remedy: 'give the name of a file',
     });
   await access(folder, constants.W_OK).catch((cause) => {
     throw fileError(path, cause);

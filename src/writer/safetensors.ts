@@ -1,0 +1,166 @@
+import { copyFile, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.js';
+import {
+  codesSuffix,
+  compressedFormat,
+  plainTypes,
+  type TableEntry,
+  tensorTableKey,
+} from '../checkpoint/compressed.js';
+import { isCompanion } from '../checkpoint/file.js';
+import { configName, readSafetensorsMetadata, weightsName } from '../checkpoint/safetensors.js';
+import { TersorError } from '../errors.js';
+import { checkParent, temporaryPath } from './output.js';
+import { createTensorWriter, type FilePlan, type TensorWriter } from './tensor-writer.js';
+
+/** The reference implementation pads headers with spaces to a multiple of this. */
+const headerAlignment = 8;
+
+/** A tensor to be written, under Hugging Face's name. */
+export interface SafetensorsTensor extends TensorInfo {
+  /** The shape is [out, in] where Hugging Face keeps [in, out]. */
+  readonly transposed?: boolean;
+}
+
+export interface SafetensorsPlan {
+  /** The original: its configuration and tokenizer files go into the folder. */
+  readonly source: Pick<Checkpoint, 'path' | 'folder' | 'format' | 'naming' | 'metadata'>;
+  /** Where the tokenizer's files lie, when not with the weights. */
+  readonly tokenizer?: string;
+  /** Provenance, for `__metadata__`. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: readonly SafetensorsTensor[];
+}
+
+/** The exact size in bytes of the weight file that `createSafetensorsWriter` makes of the same arguments. */
+export function safetensorsSize({
+  metadata,
+  tensors,
+}: Pick<SafetensorsPlan, 'metadata' | 'tensors'>): number {
+  return planFile(metadata, tensors).bytes;
+}
+
+/**
+ * Begins a folder with a model in tersor's own layout (src/checkpoint/compressed.ts): config.json, the
+ * tokenizer's files, and model.safetensors, in which f32, f16 and bf16 tensors are ordinary ones and those on any
+ * other grid are `<name>.codes`. Bytes are written under the tensors' own names. Everything lies in a temporary
+ * folder beside the target, which takes its place when it is complete; nothing but the header is held in memory.
+ * @throws TersorError when there is no configuration to copy, the parent is missing or not writable, or the target
+ *   exists and is neither empty nor such a folder
+ */
+export async function createSafetensorsWriter(target: string, plan: SafetensorsPlan): Promise<TensorWriter> {
+  const { source, tokenizer = source.folder, metadata, tensors } = plan;
+  await checkOutputFolder(target);
+  requireConfig(source);
+  const temporary = temporaryPath(target);
+  const output = {
+    target,
+    temporary,
+    async begin() {
+      await mkdir(temporary);
+      for (const name of await companions(tokenizer)) {
+        if (name !== configName) await copyFile(join(tokenizer, name), join(temporary, name));
+      }
+      const config = join(temporary, configName);
+      if (source.format === 'safetensors') await copyFile(join(source.folder, configName), config);
+      else await writeFile(config, `${JSON.stringify(source.metadata, undefined, 2)}\n`);
+      return open(join(temporary, weightsName), 'w');
+    },
+    publish: () => replaceFolder(temporary, target),
+  };
+  return createTensorWriter(output, planFile(metadata, tensors));
+}
+
+/**
+ * Makes sure, before any work, that the folder can be written.
+ * @throws TersorError when its parent is missing or not writable, or it exists and holds anything but a model that
+ *   tersor wrote
+ */
+export async function checkOutputFolder(path: string): Promise<void> {
+  await checkParent(path);
+  const about = await stat(path).catch(() => undefined);
+  if (!about) return;
+  const remedy = 'give the name of a new folder';
+  if (!about.isDirectory()) throw new TersorError('the output is an existing file', { file: path, remedy });
+  const names = await readdir(path);
+  if (names.length === 0) return;
+  const known = names.every((name) => name === weightsName || isCompanion(name));
+  const metadata = await readSafetensorsMetadata(join(path, weightsName)).catch(() => undefined);
+  if (!known || metadata?.format !== compressedFormat)
+    throw new TersorError('the output folder holds something that tersor did not write', {
+      file: path,
+      remedy: `empty it or ${remedy}`,
+    });
+}
+
+/** @throws TersorError for a source that has no Hugging Face configuration */
+export function requireConfig({ naming, path }: Pick<Checkpoint, 'naming' | 'path'>): void {
+  if (naming !== 'huggingface')
+    throw new TersorError('a GGUF has no config.json, which a folder of safetensors needs', {
+      file: path,
+      remedy: 'compress the Hugging Face version of the model, or write a .gguf',
+    });
+}
+
+async function companions(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries.flatMap((entry) => (!entry.isDirectory() && isCompanion(entry.name) ? [entry.name] : []));
+}
+
+/** Neither folder is ever missing for longer than a rename takes; a folder cannot be renamed over a full one. */
+async function replaceFolder(complete: string, target: string): Promise<void> {
+  const aside = `${complete}.old`;
+  const replaced = await rename(target, aside).then(
+    () => true,
+    () => false,
+  );
+  try {
+    await rename(complete, target);
+  } catch (cause) {
+    if (replaced) await rename(aside, target);
+    throw cause;
+  }
+  await rm(aside, { recursive: true, force: true });
+}
+
+function planFile(
+  provenance: SafetensorsPlan['metadata'],
+  tensors: SafetensorsPlan['tensors'],
+): FilePlan & { readonly bytes: number } {
+  const coded = ({ type, transposed }: SafetensorsTensor) => !plainTypes[type] || transposed === true;
+  const table: Record<string, TableEntry> = {};
+  for (const tensor of tensors.filter(coded)) {
+    const { name, type, shape, transposed } = tensor;
+    table[name] = { type, shape, ...(transposed ? { transposed } : {}) };
+  }
+  const metadata = {
+    format: compressedFormat,
+    ...provenance,
+    [tensorTableKey]: JSON.stringify(table),
+  };
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let end = 0;
+  // Four-byte numbers before halves before bytes: every tensor is aligned, without the padding that is not allowed.
+  const width = (tensor: SafetensorsTensor) => (coded(tensor) ? 1 : tensor.type === 'f32' ? 4 : 2);
+  const places = tensors
+    .toSorted((a, b) => width(b) - width(a))
+    .map((tensor) => {
+      const { name, type, shape, bytes } = tensor;
+      const data_offsets = [end, end + bytes];
+      if (coded(tensor)) header[name + codesSuffix] = { dtype: 'U8', shape: [bytes], data_offsets };
+      else header[name] = { dtype: plainTypes[type], shape, data_offsets };
+      end += bytes;
+      return { name, position: end - bytes, bytes };
+    });
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Math.ceil(text.length / headerAlignment) * headerAlignment;
+  const bytes = Buffer.alloc(8 + length, ' ');
+  bytes.writeBigUInt64LE(BigInt(length));
+  bytes.set(text, 8);
+  return {
+    header: bytes,
+    tensors: places.map((place) => ({ ...place, position: place.position + bytes.length })),
+    bytes: bytes.length + end,
+  };
+}
