@@ -18,6 +18,7 @@ import { halfStep, storableHalf, storablePower } from './storable';
 
 /** How many of the outermost levels are tried for the largest weight. */
 const exactLevels: i32 = 8;
+const exactAffineLevels: f32 = 4;
 
 /**
  * Replaces the best by the best of the halves around it. Groups of few different weights can be represented all
@@ -31,17 +32,29 @@ export function storeHalf(): void {
   storeScale(storableHalf(f32x4.sub(s, around)), o);
   storeScale(storableHalf(f32x4.add(s, around)), o);
   if (levels.affine) {
-    const below = storableHalf(f32x4.sub(low, halfStep(low)));
-    const range = f32x4.sub(high, below);
-    tryStored(storableHalf(f32x4.div(range, f32x4.splat(levels.max))), below);
-    return;
-  }
+    const side = halfStep(low);
+    fitHighest(storableHalf(f32x4.sub(low, side)));
+    fitHighest(storableHalf(f32x4.add(low, side)));
+    fitHighest(f32x4.splat(0));
+  } else fitLargest();
+}
+
+/** Scales that put the largest weight on a level exactly, but for their rounding. */
+function fitLargest(): void {
   const extreme = largest();
   const outer = outerLevel();
   let level = outer;
   for (let i = 0; i < exactLevels && level * outer > 0; i++) {
     tryStored(storableHalf(f32x4.div(extreme, f32x4.splat(level))), f32x4.splat(0));
     level = towardsZero(level, i);
+  }
+}
+
+/** The same for the highest weight and an offset, which is the lowest level. */
+function fitHighest(offset: v128): void {
+  const range = f32x4.sub(high, offset);
+  for (let level = levels.max; level > 0 && level > levels.max - exactAffineLevels; level--) {
+    tryStored(storableHalf(f32x4.div(range, f32x4.splat(level))), offset);
   }
 }
 

@@ -5,7 +5,7 @@
 
 import { evaluate } from './fit-evaluate';
 import { bestOffset, bestScale, setGroup, total } from './fit-group';
-import { search } from './fit-search';
+import { search, searchDensely } from './fit-search';
 import { storeHalf } from './fit-store';
 import * as at from './fit-sums';
 import { Levels, ratio, reciprocal, roundUniform } from './fit-sums';
@@ -102,7 +102,7 @@ export function project(): void {
 /** The half whose multiples are nearest to the values, weighted: the same problem as a group of weights. */
 function fitIntegers(integers: Levels, values: usize, weights: usize): v128 {
   setGroup(integers, work + values, 16, work + weights, groups, 0);
-  search(0, false);
+  searchDensely();
   storeHalf();
   return bestScale;
 }

@@ -7,10 +7,11 @@ const halfPrecision: f32 = 0.0009765625; // 2^-10, the relative distance at a po
 const powerMaximum: f32 = 8.507059173023462e37; // 2^126
 const powerMinimumBits: i32 = 0x00200000; // 2^-128, a subnormal float
 
-/** The nearest halves, as floats; ties to even, saturating at ±65504. */
+/** The nearest halves, as floats; ties to even, saturating at ±65504. Zero has no sign. */
 export function storableHalf(x: v128): v128 {
   const bound = f32x4.splat(halfMaximum);
-  return roundHalf(f32x4.pmax(f32x4.neg(bound), f32x4.pmin(bound, x)));
+  const half = roundHalf(f32x4.pmax(f32x4.neg(bound), f32x4.pmin(bound, x)));
+  return f32x4.add(half, f32x4.splat(0));
 }
 
 /** Half the distance of the halves around x: `storableHalf(x ± halfStep(x))` are the neighbours of x. */

@@ -78,7 +78,7 @@ test.each(formats)('$name: projects near the best of all super-block scales', as
       // What rounding every offset to the nearest multiple costs by itself.
       const unit = scale.offset ? 0.3 / scale.offset.max : 0;
       const offsets = row.reduce((sum, { c }) => sum + (c * unit ** 2) / 12, 0);
-      expect(loss(row, projected), `row ${r}, seed ${seed}`).toBeLessThan(1.3 * bound + 3 * offsets);
+      expect(loss(row, projected), `row ${r}, seed ${seed}`).toBeLessThan(1.5 * bound + 3 * offsets);
     }
   });
 });
