@@ -77,34 +77,27 @@ function sum(total: v128, a: v128, b: v128, c: v128, d: v128): v128 {
 }
 
 // Behind the levels' bytes come vectors of constants: in memory, because engines make constants anew at each use.
-const lowerBound: usize = 16;
-const upperBound: usize = 32;
-/** 1.5 · 2^23: added to a small float it leaves the nearest integer in the lowest bits. */
-const integerShift: usize = 48;
-const half: usize = 64;
-const byteThresholds: usize = 80;
+/** 1.5 · 2^23: added to a float it leaves the nearest integer in the lowest bits, up to 2^22. */
+const integerShift: usize = 16;
+const half: usize = 32;
+const byteThresholds: usize = 48;
 
 /**
  * The nearest levels of sixteen values as bytes, for tables of at most 16 small integers. Thresholds are integers or
- * halves, so that this is exact: u is beyond t + ½ if it rounds to more than t, beyond t if u + ½ does.
+ * halves, so that this is exact: u is beyond t + ½ if it rounds to more than t, beyond t if u + ½ does. Where u
+ * exceeds 2^22 levels may be wrong; the error of so small a scale is hopeless anyway.
  */
 function nearestBytes(levels: Levels, u0: v128, u1: v128, u2: v128, u3: v128): v128 {
   const table = levels.bytes;
-  const low = v128.load(table, lowerBound);
-  const high = v128.load(table, upperBound);
-  const b0 = f32x4.pmin(high, f32x4.pmax(low, u0));
-  const b1 = f32x4.pmin(high, f32x4.pmax(low, u1));
-  const b2 = f32x4.pmin(high, f32x4.pmax(low, u2));
-  const b3 = f32x4.pmin(high, f32x4.pmax(low, u3));
   const shift = v128.load(table, integerShift);
   const rise = v128.load(table, half);
-  const rounded = toBytes(shift, b0, b1, b2, b3);
+  const rounded = toBytes(shift, u0, u1, u2, u3);
   const raised = toBytes(
     shift,
-    f32x4.add(b0, rise),
-    f32x4.add(b1, rise),
-    f32x4.add(b2, rise),
-    f32x4.add(b3, rise),
+    f32x4.add(u0, rise),
+    f32x4.add(u1, rise),
+    f32x4.add(u2, rise),
+    f32x4.add(u3, rise),
   );
   const first = table + byteThresholds;
   const middle = first + ((<usize>levels.halves) << 4);

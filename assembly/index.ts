@@ -1,11 +1,12 @@
 // The kernels' entry point: every export here is callable through src/kernels.
-export * from './convert';
+
+export * from './cast';
 export * from './cholesky';
+export * from './convert';
+export * from './dequantize';
 export * from './fit';
 export * from './fit-two-level';
 export * from './integer';
-export * from './cast';
-export * from './dequantize';
 export { packBlocks, unpackBlocks } from './pack';
 export * from './panel';
 export * from './probe';

@@ -31,11 +31,11 @@ export function spreadImportance(
 // Class Levels of assembly/fit-sums.ts, in 32-bit words; then thresholds and steps in four lanes each.
 const words = { min: 0, max: 1, count: 2, affine: 3, bytes: 4, halves: 5, wholes: 6, length: 8 } as const;
 
-/** Tables of small integers are compared as bytes. */
-const byteTable = { levels: 16, bound: 125 } as const;
+/** Tables of at most so many integers, small enough for a byte, are compared as bytes. */
+const byteLevels = 16;
 
-/** The constants of nearestBytes in assembly/fit-table.ts; the bounds are beyond all thresholds. */
-const byteConstants = [-126, 126, 1.5 * 2 ** 23, 0.5];
+/** The constants of nearestBytes in assembly/fit-table.ts. */
+const byteConstants = [1.5 * 2 ** 23, 0.5];
 
 /** Thresholds filled up to a multiple of three by one that no byte is beyond. */
 function inThrees(thresholds: readonly number[]): number[] {
@@ -58,8 +58,8 @@ export function describeLevels(arena: Arena, levels: CodedLevels, affine: boolea
     const at = words.length + 8 * i;
     description.fill(midpoint, at, at + 4).fill(2 * (midpoint - (values[i] ?? 0)), at + 4, at + 8);
   }
-  const small = (value: number) => Number.isInteger(value) && Math.abs(value) <= byteTable.bound;
-  if (values.length > byteTable.levels || !values.every(small)) return description;
+  const small = (value: number) => Number.isInteger(value) && Math.abs(value) <= 127;
+  if (values.length > byteLevels || !values.every(small)) return description;
   const halves = inThrees(midpoints.filter((midpoint) => !Number.isInteger(midpoint)));
   const wholes = inThrees(midpoints.filter(Number.isInteger));
   const bytes = arena.u8(16 * (1 + byteConstants.length + halves.length + wholes.length));
