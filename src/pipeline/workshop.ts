@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { type Model, openModel } from '../architecture/model.js';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../checkpoint/open.js';
 import { createKernels, type Kernels } from '../kernels/kernels.js';
 import { createGemm, type Gemm } from '../runtime/gemm.js';
@@ -35,7 +36,7 @@ export async function withWorkshop<T>(
   const threads = options.threads ?? availableParallelism();
   const kernels = await createKernels({ threads });
   const gemm = createGemm({ threads });
-  const opened: Model[] = [];
+  const opened: Checkpoint[] = [];
   try {
     return await job({
       threads,
@@ -47,9 +48,8 @@ export async function withWorkshop<T>(
           ...(options.cacheFolder ? { cacheFolder: options.cacheFolder } : {}),
           ...(hooks.progress ? { progress: hooks.progress } : {}),
         });
-        const result = await openModel(checkpoint);
-        opened.push(result);
-        return result;
+        opened.push(checkpoint);
+        return openModel(checkpoint);
       },
       async tokenizer({ checkpoint }) {
         const tokenizer = await loadTokenizer(
@@ -61,7 +61,7 @@ export async function withWorkshop<T>(
       },
     });
   } finally {
-    for (const { checkpoint } of opened) await checkpoint.close();
+    for (const checkpoint of opened) await checkpoint.close();
     await gemm.release();
     kernels.close();
   }
