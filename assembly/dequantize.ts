@@ -1,6 +1,6 @@
 // Codes and stored scales to values: `scale · level + offset`, the product rounded to f32 before the sum.
 
-import { levelOf } from './levels';
+import { levelOf, setLane } from './levels';
 
 /** Codes of four rows as i32 lanes. */
 function fourCodes(at: usize): v128 {
@@ -25,6 +25,7 @@ export function dequantize(
     const column = <usize>col * <usize>stride;
     for (let row = start; row < end; row += 4) {
       const at = (<usize>row) << 2;
+      setLane(at);
       const level = levelOf(levels, fourCodes(codes + column + <usize>row));
       const product = f32x4.mul(v128.load(scales + group + at), level);
       v128.store(values + (column << 2) + at, f32x4.add(product, v128.load(offsets + group + at)));

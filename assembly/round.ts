@@ -1,4 +1,4 @@
-import { hasCodes, nearestValue } from './levels';
+import { hasCodes, nearestValue, setLane } from './levels';
 
 /**
  * Rounds columns [0, cols) of a panel to the nearest values, rows [start, end).
@@ -26,6 +26,7 @@ export function roundColumns(
     for (let lane = (<usize>start) << 2; lane < (<usize>end) << 2; lane += 16) {
       const at = <usize>column * pitch + lane;
       const t = v128.load(weight + at);
+      setLane(lane);
       const value = nearestValue(
         levels,
         coded,

@@ -1,6 +1,6 @@
 // The inner loops of the solvers (src/solver). Panels are column-major over rows; a strip of sixteen rows, one
 // cache line of every column, is solved at a time from a compact copy.
-import { hasCodes, nearestValue } from './levels';
+import { hasCodes, nearestValue, setLane } from './levels';
 
 const stripVectors: i32 = 4;
 const stripBytes: usize = 64;
@@ -68,6 +68,7 @@ export function sweepBlock(
           const t = f32x4.add(w, f32x4.mul(v128.load(own + local), inverse));
           const parameters = group + at;
           const code = codes + ((target + at) >> 2);
+          setLane(lane + at);
           const value = nearestValue(levels, coded, t, scale + parameters, offset + parameters, code);
           v128.store(values + target + at, value);
           const difference = f32x4.sub(w, value);

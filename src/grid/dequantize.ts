@@ -70,13 +70,13 @@ export async function dequantize(
   kernels: Kernels,
   grid: Pick<Grid, 'levels' | 'groupSize'>,
   codes: Uint8Array,
-  parameters: Pick<Parameters, 'scale' | 'offset'>,
+  parameters: Pick<Parameters, 'scale' | 'offset' | 'codebook'>,
   { stride, cols }: { readonly stride: number; readonly cols: number },
   values: Float32Array,
 ): Promise<void> {
   const groupSize = Math.min(grid.groupSize, cols);
   await kernels.scope((arena) => {
-    const levels = levelRecord(arena, grid.levels);
+    const levels = levelRecord(arena, grid, parameters);
     const arrays = [codes, parameters.scale, parameters.offset, values];
     kernels.parallel('dequantize', stride, cols, groupSize, stride, levels, ...arrays);
   });

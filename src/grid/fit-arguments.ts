@@ -1,8 +1,8 @@
 import type { Arena, Kernels } from '../kernels/kernels.js';
 import type { Levels } from './grid.js';
 
-/** Levels with codes and scales, which a fit is about. */
-export type CodedLevels = Exclude<Levels, { kind: 'cast' }>;
+/** Levels with codes and scales, the same for all rows, which a fit is about. */
+export type CodedLevels = Exclude<Levels, { kind: 'cast' | 'codebook' }>;
 
 /** Rows that kernels.parallel hands out are multiples of this. */
 const rowQuantum = 16;

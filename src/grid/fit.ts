@@ -33,7 +33,7 @@ export async function fitFormat(
   from: number,
 ): Promise<void> {
   const { scale, levels } = format;
-  if (levels.kind === 'cast' || scale.kind === 'none') return;
+  if (levels.kind === 'cast' || levels.kind === 'codebook' || scale.kind === 'none') return;
   if (scale.kind === 'direct')
     await fitDirect(kernels, { ...format, scale, levels }, weight, importance, parameters, from);
   else await fitTwoLevel(kernels, { ...format, scale, levels }, weight, importance, parameters, from);

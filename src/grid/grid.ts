@@ -2,12 +2,14 @@ import type { Arena, Kernels } from '../kernels/kernels.js';
 
 /**
  * The values a code may stand for, before scale and offset: consecutive integers, an ascending table of at
- * most 256 values, or all values of a float type (no codes, no scales).
+ * most 256 values, all values of a float type (no codes, no scales), or a codebook of `size` values for every row,
+ * which stands in the parameters.
  */
 export type Levels =
   | { readonly kind: 'uniform'; readonly min: number; readonly max: number }
   | { readonly kind: 'table'; readonly values: Float32Array }
-  | { readonly kind: 'cast'; readonly type: 'f32' | 'f16' | 'bf16' };
+  | { readonly kind: 'cast'; readonly type: 'f32' | 'f16' | 'bf16' }
+  | { readonly kind: 'codebook'; readonly size: number };
 
 /**
  * A weight as kernels work on it, in the kernels' memory: column-major over rows, element (row, col) at
@@ -29,6 +31,8 @@ export interface Parameters {
   /** groups × stride, in the kernels' memory: group g of row r at `g * stride + r`. Solvers read only these two. */
   readonly scale: Float32Array;
   readonly offset: Float32Array;
+  /** Levels of every row, ascending: size × stride, in the kernels' memory. Only for levels of kind `codebook`. */
+  readonly codebook?: Float32Array;
   /** What the format stores in their place (super-block scales, integer scales), by name, same layout. */
   readonly stored: Readonly<Record<string, Float32Array | Uint8Array | Uint16Array>>;
 }

@@ -126,7 +126,7 @@ describe.each(names)('%s', (name) => {
         const codes = arena.u8(cols * stride);
         const values = arena.f32(cols * stride);
         const { scale, offset } = parameters;
-        const levels = levelRecord(arena, grid.levels);
+        const levels = levelRecord(arena, grid, parameters);
         const arrays = [scale, offset, levels, codes, values];
         kernels.parallel('roundColumns', stride, weight.data, stride, cols, grid.groupSize, ...arrays);
         const encoded = { grid, rows, stride, cols, codes, parameters, values };

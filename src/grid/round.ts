@@ -11,13 +11,14 @@ export async function roundPanel(
   kernels: Kernels,
   weight: Panel,
   grid: Pick<Grid, 'levels' | 'groupSize'>,
-  { scale, offset }: Pick<Parameters, 'scale' | 'offset'>,
+  parameters: Pick<Parameters, 'scale' | 'offset' | 'codebook'>,
   { codes, values }: Pick<Encoded, 'codes' | 'values'>,
 ): Promise<void> {
   const { stride, cols, data } = weight;
   await kernels.scope((arena) => {
-    const levels = levelRecord(arena, grid.levels);
+    const levels = levelRecord(arena, grid, parameters);
     const groupSize = Math.min(grid.groupSize, cols);
+    const { scale, offset } = parameters;
     const args = [data, stride, cols, groupSize, scale, offset, levels, codes ?? 0, values];
     kernels.parallel('roundColumns', stride, ...args);
   });

@@ -1,4 +1,4 @@
-import type { Encoded, Grid, Panel } from '../grid/grid.js';
+import type { Encoded, Panel } from '../grid/grid.js';
 import { levelRecord } from '../grid/levels.js';
 import type { Arena } from '../kernels/kernels.js';
 import type { Factor } from './cholesky.js';
@@ -35,15 +35,14 @@ export interface Workspace {
 
 export function workspace(
   arena: Arena,
-  { stride }: Panel,
-  grid: Grid,
+  { stride, grid, parameters }: Encoded,
   order: Int32Array,
   blockSize: number,
 ): Workspace {
   const product = new Float32Array(blockSize * stride);
   return {
     order,
-    levels: levelRecord(arena, grid.levels),
+    levels: levelRecord(arena, grid, parameters),
     square: arena.f32(blockSize ** 2),
     upper: arena.f32(blockSize ** 2),
     sums: arena.f32(blockSize * stride),

@@ -56,7 +56,7 @@ export const gptq: Solver<GptqOptions> = async (bench, weight, moments, grid, op
     const factor = await factorDamped(bench, gram, order, damping, blockSize);
     const importance = pivotImportance(arena, gram, order, factor);
     if (groups === 'static') await grid.fit(kernels, weight, importance, encoded.parameters, 0);
-    const work = workspace(arena, weight, grid, order, blockSize);
+    const work = workspace(arena, encoded, order, blockSize);
     const deltas = new Float32Array(cols * stride); // Δ by position
 
     for (const [first, width, column] of blocksFromTheEnd(factor)) {
