@@ -1,14 +1,17 @@
 /**
  * The tables of docs/results.md.
  *
- *   node bench/run.mjs results agreement            logits and perplexity against libllama on f32 weights
- *   node bench/run.mjs results quality [model] [types,…] [solver]   files beside those of llama.cpp's quantizer
- *   node bench/run.mjs results verification [model] how far llama.cpp's arithmetic alone moves predictions, by type
+ *   node bench/run.mjs results agreement
+ *       logits and perplexity against libllama on f32 weights
+ *   node bench/run.mjs results quality [model] [types,…] [solver] [threads]
+ *       files beside those of llama.cpp's quantizer
+ *   node bench/run.mjs results verification [model] [types,…] [solver] [threads]
+ *       how far llama.cpp's arithmetic alone moves predictions
  *
  * Models, texts and llama.cpp's figures are those of ../shared/data; without it only what needs models/tales runs.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gridNames } from '../src/grid/index.js';
 import { compress } from '../src/pipeline/compress.js';
@@ -17,7 +20,8 @@ import { agreement } from '../test/fixtures/agreement.js';
 import { shared, tales } from '../test/fixtures/data.js';
 import { findPeer, readPeers } from '../test/fixtures/peers.js';
 
-const [, , , table = '', ...rest] = process.argv;
+const [, , , table = '', name = 'tales', list, solver, count] = process.argv;
+const threads = Number(count ?? availableParallelism());
 const folder = mkdtempSync(join(tmpdir(), 'tersor-results-'));
 const output = join(folder, 'model.gguf');
 const models: Readonly<Record<string, string>> = shared?.models ?? { tales: tales.model };
@@ -46,10 +50,11 @@ async function agreementTable(): Promise<void> {
   }
 }
 
-async function qualityTable(name: string, list: string, solver = 'gptq'): Promise<void> {
+async function qualityTable(): Promise<void> {
   if (!shared) throw new Error('llama.cpp’s figures are in ../shared/data, which is not here');
   const peers = readPeers(shared.peers);
   const model = find(name);
+  const method = solver ? { solver } : {};
   row(
     'type',
     'bytes',
@@ -65,14 +70,22 @@ async function qualityTable(name: string, list: string, solver = 'gptq'): Promis
     'MB',
   );
   row('---', ...Array.from({ length: 11 }, () => '--:'));
-  for (const type of list.split(',')) {
-    const result = await compress({ model, output, type, solver, calibration: shared.calibration });
+  for (const type of (list ?? types[name] ?? '').split(',')) {
+    const result = await compress({
+      model,
+      output,
+      type,
+      calibration: shared.calibration,
+      threads,
+      ...method,
+    });
     const settings = {
       model: output,
       against: model,
       text: shared.evaluation,
       context: peers.context,
       tokens: peers.context * peers.chunks,
+      threads,
     };
     const own = await evaluate(settings);
     const runtime = await evaluate({ ...settings, runtime: 'llama.cpp' });
@@ -94,16 +107,17 @@ async function qualityTable(name: string, list: string, solver = 'gptq'): Promis
   }
 }
 
-async function verificationTable(name: string): Promise<void> {
+async function verificationTable(): Promise<void> {
   const model = find(name);
   row('type', 'divergence of llama.cpp from tersor', 'of the file from the original', 'tokens');
   row('---', '--:', '--:', '--:');
-  for (const type of gridNames) {
+  for (const type of list?.split(',') ?? gridNames) {
     const { verified, heldOut } = await compress({
       model,
       output,
       type,
-      solver: 'rtn',
+      solver: solver ?? 'rtn',
+      threads,
       calibration: texts.calibration,
       tokens: 256,
       fallback: 'q8_0',
@@ -118,10 +132,9 @@ async function verificationTable(name: string): Promise<void> {
 }
 
 try {
-  const [name = 'tales', list = types[name] ?? '', solver] = rest;
   if (table === 'agreement') await agreementTable();
-  else if (table === 'quality') await qualityTable(name, list, solver);
-  else if (table === 'verification') await verificationTable(name);
+  else if (table === 'quality') await qualityTable();
+  else if (table === 'verification') await verificationTable();
   else throw new Error('name a table: agreement, quality or verification');
 } finally {
   rmSync(folder, { recursive: true });

@@ -28,6 +28,7 @@ export async function compressBlocks(
   hooks: Hooks,
 ): Promise<CompressedTensor[]> {
   const { architecture } = model;
+  const { time } = shop.stopwatch;
   const results: CompressedTensor[] = [];
   const byName = new Map(assignments.map((assignment) => [assignment.name, assignment]));
   const total = assignments.reduce((sum, { elements }) => sum + elements, 0);
@@ -40,14 +41,16 @@ export async function compressBlocks(
   const store = async (assignment?: Assignment, weight?: Float32Array, moments?: Moments) => {
     if (!assignment || !weight) throw new Error('the block has a weight that the plan does not know');
     checkAborted(hooks);
-    const { decoded, bytes, relativeError } = await compressTensor(
-      shop,
-      assignment,
-      moments?.cross ? await target(assignment, weight, moments) : weight,
-      moments,
-      recipe,
+    const { decoded, bytes, relativeError } = await time('solve', async () =>
+      compressTensor(
+        shop,
+        assignment,
+        moments?.cross ? await target(assignment, weight, moments) : weight,
+        moments,
+        recipe,
+      ),
     );
-    await write(assignment.name, bytes);
+    await time('write', () => write(assignment.name, bytes));
     const { name, type } = assignment;
     results.push({ name, type, bytes: bytes.length, relativeError });
     done += assignment.elements;
@@ -64,7 +67,7 @@ export async function compressBlocks(
       assignment: byName.get(names.gguf),
     }));
 
-  const outside = await model.readBlock(undefined);
+  const outside = await time('read', () => model.readBlock(undefined));
   const decoded = { ...outside };
   for (const { assignment, role } of assigned(undefined)) {
     decoded[role] = await store(assignment, outside[role]);
@@ -80,11 +83,11 @@ export async function compressBlocks(
   };
   const compressedPrefix = recipe.prefix === 'compressed';
   const calibrated = needsCalibration(assignments);
-  let hidden = calibrated ? await embed(compressedPrefix ? decoded : outside) : [];
+  let hidden = calibrated ? await time('calibrate', () => embed(compressedPrefix ? decoded : outside)) : [];
   let original = calibrated && recipe.target === 'asymmetric' ? await embed(outside) : undefined;
 
   for (let block = 0; block < architecture.layers; block++) {
-    const weights = await model.readBlock(block);
+    const weights = await time('read', () => model.readBlock(block));
     const twin = original && { hidden: original, weights: { ...weights } };
     const left = new Map(assigned(block).map(({ assignment, role }) => [role, assignment]));
     const visit: Visit = async (roles, moments) => {
@@ -94,7 +97,7 @@ export async function compressBlocks(
         left.delete(role);
       }
     };
-    const passed = await calibrator.walk({ hidden, weights }, visit, twin);
+    const passed = await time('calibrate', () => calibrator.walk({ hidden, weights }, visit, twin));
     [hidden, original] = [passed.output, passed.original];
     for (const [role, assignment] of left) await store(assignment, weights[role]);
   }

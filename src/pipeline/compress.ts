@@ -9,7 +9,7 @@ import { type Job, prepare, refuseProblems } from './job.js';
 import type { CompressOptions } from './options.js';
 import type { Plan } from './plan.js';
 import { measure, type Verification, verify } from './verify.js';
-import { withWorkshop } from './workshop.js';
+import { type Stage, withWorkshop } from './workshop.js';
 
 export interface CompressResult {
   readonly output: string;
@@ -17,6 +17,8 @@ export interface CompressResult {
   readonly originalBytes: number;
   readonly bitsPerWeight: number;
   readonly seconds: number;
+  /** Where they went; what is left over is setting up and putting away. */
+  readonly stages: Readonly<Record<Stage, number>>;
   readonly peakMemoryBytes: number;
   readonly tensors: readonly CompressedTensor[];
   /** The file as its own runtime sees it, against what tersor predicts of it. */
@@ -41,24 +43,30 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
   return withWorkshop(options, hooks, async (shop) => {
     requireLlama();
     await checkTarget(options.output);
-    const job = await prepare(shop, options, hooks);
+    const { stopwatch } = shop;
+    const job = await stopwatch.time('prepare', () => prepare(shop, options, hooks));
     refuseProblems(job);
     const writer = await createGgufWriter(options.output, job.header);
     try {
       const tensors = await compressBlocks(shop, job, (name, bytes) => writer.write(name, bytes), hooks);
       const { heldOut, checks } = texts(job);
       const verified: Verification[] = [];
-      await writer.finish(async (path) => {
-        verified.push(await verify(shop, path, checks, hooks));
-      });
+      await stopwatch.time('write', () =>
+        writer.finish(async (path) => {
+          verified.push(await stopwatch.time('verify', () => verify(shop, path, checks, hooks)));
+        }),
+      );
       const measured =
-        heldOut.length > 0 ? await measure(shop, options.output, job.model, heldOut, hooks) : undefined;
+        heldOut.length > 0
+          ? await stopwatch.time('measure', () => measure(shop, options.output, job.model, heldOut, hooks))
+          : undefined;
       return {
         output: options.output,
         bytes: writer.bytes,
         originalBytes: job.plan.originalBytes,
         bitsPerWeight: job.plan.bitsPerWeight,
         seconds: (performance.now() - started) / 1000,
+        stages: stopwatch.seconds,
         peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
         tensors,
         verified: verified[0] as Verification,

@@ -15,10 +15,12 @@ test('charges time to the innermost stage, also when work fails', async () => {
       await watch.time('write', () => pass(100));
       await pass(20);
     });
-    await watch.time('solve', async () => {
-      await pass(5);
-      throw new Error('no matter');
-    }).catch(() => {});
+    await watch
+      .time('solve', async () => {
+        await pass(5);
+        throw new Error('no matter');
+      })
+      .catch(() => {});
     await pass(2);
   });
   await watch.time('write', () => pass(1000));

@@ -44,7 +44,8 @@ export async function compressTensor(
         { rows: count, cols, stride: encoded.stride, data: encoded.values },
         decoded.subarray(from * cols, (from + count) * cols),
       );
-      bytes.set(await grid.pack(shop.kernels, encoded), grid.bytes(from, cols));
+      const packed = await shop.stopwatch.time('write', () => grid.pack(shop.kernels, encoded));
+      bytes.set(packed, grid.bytes(from, cols));
       error += (solution.relativeError * count) / rows;
     });
   }

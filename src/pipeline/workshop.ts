@@ -7,6 +7,7 @@ import { createGemm, type Gemm } from '../runtime/gemm.js';
 import { loadTokenizer } from '../text/load.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { Hooks } from './hooks.js';
+import { createStopwatch, type Stopwatch } from './stopwatch.js';
 
 export interface WorkshopOptions {
   readonly threads?: number;
@@ -16,11 +17,16 @@ export interface WorkshopOptions {
   readonly tokenizer?: string;
 }
 
+/** Parts of a job whose time is told apart; `prepare` is everything up to the plan, `write` includes packing. */
+const stages = ['prepare', 'read', 'calibrate', 'solve', 'write', 'verify', 'measure'] as const;
+export type Stage = (typeof stages)[number];
+
 /** What all jobs work with: kernels, matrix products, and models that are closed at the end. */
 export interface Workshop {
   readonly threads: number;
   readonly kernels: Kernels;
   readonly gemm: Gemm;
+  readonly stopwatch: Stopwatch<Stage>;
   /** Opens a model of any format. */
   open(model: string): Promise<Model>;
   /** The tokenizer that belongs to a model; its warnings are passed on. */
@@ -42,6 +48,7 @@ export async function withWorkshop<T>(
       threads,
       kernels,
       gemm,
+      stopwatch: createStopwatch(stages),
       async open(model) {
         const checkpoint = await openCheckpoint(model, {
           kernels,
