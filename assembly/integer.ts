@@ -1,5 +1,5 @@
-// Bit packing of tersor's own integer grids (layout: src/grid/integer.ts), and the sums that one scale for a whole
-// tensor is fitted from.
+// Bit packing of tersor's own grids (layout: src/grid/rows.ts), and the sums that one scale for a whole tensor is
+// fitted from.
 
 import { evaluate } from './fit-evaluate';
 import * as at from './fit-sums';
@@ -14,8 +14,8 @@ const tile: i32 = 16;
 
 /**
  * Packs rows [start, end) of codes (cols × stride) into rows of `rowBytes`, block after block: the codes of
- * `blockCols` columns, the first in the lowest bits, then as halves the scale and, unless `offsets` is 0, the offset.
- * `scales` 0: no parameters are stored.
+ * `blockCols` columns, the first in the lowest bits, then the scale and the offset as halves and the scale's code as
+ * a byte (each only if its address is not 0); after the last block the row's own `lines` of numbers, as halves.
  */
 export function packIntegers(
   start: i32,
@@ -27,14 +27,18 @@ export function packIntegers(
   bits: i32,
   scales: usize,
   offsets: usize,
+  scaleCodes: usize,
+  lines: usize,
+  lineCount: i32,
   rowBytes: i32,
   into: usize,
 ): void {
   const codeBytes = (blockCols * bits + 7) >> 3;
-  const blockBytes = codeBytes + parameterBytes(scales, offsets);
+  const blockBytes = codeBytes + parameterBytes(scales, offsets, scaleCodes);
+  const blocks = cols / blockCols;
   for (let top = start; top < end; top += tile) {
     const bottom = min(top + tile, end);
-    for (let block = 0; block < cols / blockCols; block++) {
+    for (let block = 0; block < blocks; block++) {
       const first = codes + <usize>(block * blockCols) * <usize>stride;
       for (let col = 0; col < blockCols; col += chunk) {
         const width = min(chunk, blockCols - col);
@@ -47,12 +51,18 @@ export function packIntegers(
           for (let i = 0; i < bytes; i++) store<u8>(to + i, <u8>(word >> (i << 3)));
         }
       }
-      if (!scales) continue;
       for (let row = top; row < bottom; row++) {
-        const parameter = (<usize>block * <usize>stride + <usize>row) << 2;
-        const to = into + <usize>row * rowBytes + <usize>(block * blockBytes + codeBytes);
-        storeHalf(to, scales + parameter);
-        if (offsets) storeHalf(to + 2, offsets + parameter);
+        const parameter = <usize>block * <usize>stride + <usize>row;
+        let to = into + <usize>row * rowBytes + <usize>(block * blockBytes + codeBytes);
+        if (scales) to = storeHalf(to, scales + (parameter << 2));
+        if (offsets) to = storeHalf(to, offsets + (parameter << 2));
+        if (scaleCodes) store<u8>(to, load<u8>(scaleCodes + parameter));
+      }
+    }
+    for (let row = top; row < bottom; row++) {
+      let to = into + <usize>row * rowBytes + <usize>(blocks * blockBytes);
+      for (let line = 0; line < lineCount; line++) {
+        to = storeHalf(to, lines + ((<usize>line * <usize>stride + <usize>row) << 2));
       }
     }
   }
@@ -69,15 +79,19 @@ export function unpackIntegers(
   bits: i32,
   scales: usize,
   offsets: usize,
+  scaleCodes: usize,
+  lines: usize,
+  lineCount: i32,
   rowBytes: i32,
   from: usize,
 ): void {
   const codeBytes = (blockCols * bits + 7) >> 3;
-  const blockBytes = codeBytes + parameterBytes(scales, offsets);
+  const blockBytes = codeBytes + parameterBytes(scales, offsets, scaleCodes);
+  const blocks = cols / blockCols;
   const mask = (1 << bits) - 1;
   for (let top = start; top < end; top += tile) {
     const bottom = min(top + tile, end);
-    for (let block = 0; block < cols / blockCols; block++) {
+    for (let block = 0; block < blocks; block++) {
       const first = codes + <usize>(block * blockCols) * <usize>stride;
       for (let col = 0; col < blockCols; col += chunk) {
         const width = min(chunk, blockCols - col);
@@ -90,27 +104,37 @@ export function unpackIntegers(
           for (let i = 0; i < width; i++, code += stride) store<u8>(code, <u8>((word >> (i * bits)) & mask));
         }
       }
-      if (!scales) continue;
       for (let row = top; row < bottom; row++) {
-        const parameter = (<usize>block * <usize>stride + <usize>row) << 2;
-        const source = from + <usize>row * rowBytes + <usize>(block * blockBytes + codeBytes);
-        loadHalf(source, scales + parameter);
-        if (offsets) loadHalf(source + 2, offsets + parameter);
+        const parameter = <usize>block * <usize>stride + <usize>row;
+        let source = from + <usize>row * rowBytes + <usize>(block * blockBytes + codeBytes);
+        if (scales) source = loadHalf(source, scales + (parameter << 2));
+        if (offsets) source = loadHalf(source, offsets + (parameter << 2));
+        if (scaleCodes) store<u8>(scaleCodes + parameter, load<u8>(source));
+      }
+    }
+    for (let row = top; row < bottom; row++) {
+      let source = from + <usize>row * rowBytes + <usize>(blocks * blockBytes);
+      for (let line = 0; line < lineCount; line++) {
+        source = loadHalf(source, lines + ((<usize>line * <usize>stride + <usize>row) << 2));
       }
     }
   }
 }
 
-function parameterBytes(scales: usize, offsets: usize): i32 {
-  return (scales ? 2 : 0) + (offsets ? 2 : 0);
+function parameterBytes(scales: usize, offsets: usize, scaleCodes: usize): i32 {
+  return (scales ? 2 : 0) + (offsets ? 2 : 0) + (scaleCodes ? 1 : 0);
 }
 
-function storeHalf(to: usize, value: usize): void {
+/** Returns the address after the half. */
+function storeHalf(to: usize, value: usize): usize {
   store<u16>(to, <u16>i32x4.extract_lane(toHalf(v128.load32_splat(value)), 0));
+  return to + 2;
 }
 
-function loadHalf(half: usize, into: usize): void {
+/** Returns the address after the half. */
+function loadHalf(half: usize, into: usize): usize {
   store<f32>(into, f32x4.extract_lane(fromHalf(i32x4.splat(load<u16>(half))), 0));
+  return half + 2;
 }
 
 /**
