@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { type CompressResult, compress } from '../pipeline/compress.js';
 import { type Evaluation, evaluate } from '../pipeline/evaluate.js';
+import type { CompressOptions } from '../pipeline/options.js';
 import { openLlama } from '../runtime/llama.js';
 import { positiveInteger } from './arguments.js';
 import { type Session, withTerminal } from './command.js';
@@ -15,6 +16,13 @@ const model = fileURLToPath(new URL('../../models/tales', import.meta.url));
 const type = 'q3_k';
 const prompt = 'Once upon a time, there was a little girl named Lily. One day, she';
 const storyTokens = 90;
+
+/** What a quantizer does that looks at nothing but the weights. */
+const plainRounding: Partial<CompressOptions> = {
+  solver: 'rtn',
+  solverOptions: { importance: 'uniform' },
+  prefix: 'original',
+};
 
 interface Flags {
   readonly keep?: string;
@@ -51,7 +59,7 @@ async function demo(flags: Flags, terminal: Terminal): Promise<void> {
     terminal.print(
       terminal.style.bold(`${relative(process.cwd(), model) || model}: linear layers to ${type}, twice`),
     );
-    const rounding = await attempt('rounding', { solver: 'rtn' }, folder, flags, terminal);
+    const rounding = await attempt('rounding', plainRounding, folder, flags, terminal);
     const ours = await attempt('tersor', {}, folder, flags, terminal);
     const seconds = (performance.now() - started) / 1000;
     terminal.json({ model, type, prompt, seconds, attempts: [rounding, ours] });
@@ -67,7 +75,7 @@ async function demo(flags: Flags, terminal: Terminal): Promise<void> {
 /** Compresses, measures and tells a story. */
 async function attempt(
   name: Attempt['name'],
-  method: { readonly solver?: string },
+  method: Partial<CompressOptions>,
   folder: string,
   { threads }: Flags,
   { hooks }: Terminal,

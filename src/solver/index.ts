@@ -3,7 +3,7 @@ import { TersorError } from '../errors.js';
 import type { Grid, Panel } from '../grid/grid.js';
 import type { Moments } from '../types.js';
 import { gptq, gptqDefaults } from './gptq.js';
-import { rtn } from './rtn.js';
+import { rtn, rtnDefaults } from './rtn.js';
 import type { Solution, Workbench } from './solver.js';
 
 /** A row of the table that `tersor methods`, the recipe's validation and the docs are made from. */
@@ -25,7 +25,12 @@ export interface SolverMethod {
   ) => Promise<Solution>;
 }
 
-const rtnOptions = z.strictObject({});
+const rtnOptions = z.strictObject({
+  importance: z
+    .enum(['activation', 'uniform'])
+    .default(rtnDefaults.importance)
+    .describe('scales for columns by the energy of their inputs, or for all alike (plain rounding)'),
+});
 
 const gptqOptions = z.strictObject({
   damping: z

@@ -4,15 +4,24 @@ import { layerError } from './layer-error.js';
 import { allocateEncoded } from './solution.js';
 import type { Solver } from './solver.js';
 
+export interface RtnOptions {
+  /** What scales are fitted for: columns by the energy of their inputs (diag H), or all alike ("plain rounding"). */
+  readonly importance: 'activation' | 'uniform';
+}
+
+export const rtnDefaults: RtnOptions = { importance: 'activation' };
+
 /**
  * Round to nearest: scales that minimise Σ H_jj (w_j − ŵ_j)², then the nearest value for every weight by itself.
  */
-export const rtn: Solver<object> = async (bench, weight, moments, grid) => {
+export const rtn: Solver<RtnOptions> = async (bench, weight, moments, grid, options = {}) => {
+  const { importance } = { ...rtnDefaults, ...options };
   const { kernels } = bench;
   const encoded = allocateEncoded(bench.arena, weight, grid);
   const { parameters, values } = encoded;
   await kernels.scope(async (arena) => {
-    await grid.fit(kernels, weight, importanceOf(arena, weight.cols, moments), parameters, 0);
+    const known = importance === 'activation' ? moments : undefined;
+    await grid.fit(kernels, weight, importanceOf(arena, weight.cols, known), parameters, 0);
     await roundPanel(kernels, weight, grid, parameters, encoded);
   });
   const relativeError = await layerError(bench, moments?.gram, weight, values);
