@@ -62,4 +62,13 @@ export function setting(
   return { ...previous, [text.slice(0, at)]: typed };
 }
 
+/** One of a few words. */
+export const choice =
+  <T extends string>(flag: string, words: readonly T[]) =>
+  (text: string): T => {
+    const found = words.find((word) => word === text);
+    if (found) return found;
+    throw new InvalidArgumentError(`${flag} is ${words.join(' or ')}.`);
+  };
+
 export const typeName = (text: string): string => text.toLowerCase();

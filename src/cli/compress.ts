@@ -3,7 +3,7 @@ import { TersorError } from '../errors.js';
 import { type CompressResult, compress, plan } from '../pipeline/compress.js';
 import type { CompressOptions, Override } from '../pipeline/options.js';
 import type { Plan } from '../pipeline/plan.js';
-import { override, positiveInteger, setting, typeName, wholeNumber } from './arguments.js';
+import { choice, override, positiveInteger, setting, typeName, wholeNumber } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 import {
   fields,
@@ -33,6 +33,7 @@ interface Flags {
   readonly context?: number;
   readonly fallback?: string;
   readonly prefix?: 'original' | 'compressed';
+  readonly target?: 'symmetric' | 'asymmetric';
   readonly seed?: number;
   readonly threads?: number;
   readonly tokenizer?: string;
@@ -59,6 +60,11 @@ export function compressCommand(program: Command, session: Session): void {
     .option('--tokens <n>', 'calibration tokens at most', positiveInteger)
     .option('--context <n>', 'length of calibration sequences', positiveInteger)
     .option('--prefix <which>', 'blocks before: original or compressed (default)', prefix)
+    .option(
+      '--target <which>',
+      'behind compressed blocks: asymmetric (the original outputs) or symmetric',
+      target,
+    )
     .option('--seed <n>', 'seed of the choice of calibration sequences', wholeNumber)
     .option('--threads <n>', 'threads; they never change the result (default: all)', positiveInteger)
     .option('--tokenizer <folder>', 'where the tokenizer is, if not beside the model')
@@ -82,10 +88,8 @@ export function compressCommand(program: Command, session: Session): void {
   ]);
 }
 
-function prefix(text: string): 'original' | 'compressed' {
-  if (text === 'original' || text === 'compressed') return text;
-  throw new TersorError(`--prefix is original or compressed, not ${text}`);
-}
+const prefix = choice('--prefix', ['original', 'compressed']);
+const target = choice('--target', ['symmetric', 'asymmetric']);
 
 async function run(model: string, flags: Flags, terminal: Terminal): Promise<void> {
   const {
