@@ -70,7 +70,7 @@ async function qualityTable(): Promise<void> {
     'MB',
   );
   row('---', ...Array.from({ length: 11 }, () => '--:'));
-  for (const type of (list ?? types[name] ?? '').split(',')) {
+  for (const type of (list || types[name] || '').split(',')) {
     const result = await compress({
       model,
       output,
@@ -111,7 +111,7 @@ async function verificationTable(): Promise<void> {
   const model = find(name);
   row('type', 'divergence of llama.cpp from tersor', 'of the file from the original', 'tokens');
   row('---', '--:', '--:', '--:');
-  for (const type of list?.split(',') ?? gridNames) {
+  for (const type of list ? list.split(',') : gridNames) {
     const { verified, heldOut } = await compress({
       model,
       output,
