@@ -3,6 +3,7 @@
 export * from './cast';
 export * from './cholesky';
 export * from './convert';
+export { descendBlock, descentScratch } from './descent';
 export * from './dequantize';
 export * from './fit';
 export * from './fit-two-level';

@@ -1,4 +1,5 @@
 import type { Arena, Kernels } from '../kernels/kernels.js';
+import type { ScaleStorage } from './gguf.js';
 
 /**
  * The values a code may stand for, before scale and offset: consecutive integers, an ascending table of at
@@ -63,6 +64,8 @@ export interface Grid {
   readonly blockBytes: number;
   /** Columns that share one scale and offset; divides blockSize. `Infinity`: the whole row. */
   readonly groupSize: number;
+  /** How scales and offsets are stored; absent where solvers cannot choose them by group. */
+  readonly scale?: ScaleStorage;
   /** Runtimes that load the format as it is. */
   readonly runtimes: readonly ('llama.cpp' | 'onnx' | 'tersor')[];
 

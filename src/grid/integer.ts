@@ -74,6 +74,7 @@ function integerGrid(format: IntegerFormat): Grid {
     // Without groups a column of one row: what its code takes, a fraction. `bytes` is exact.
     blockBytes: grouped ? blockBytes(layout, groupSize) : bits / 8,
     groupSize,
+    ...(sharing === 'tensor' ? {} : { scale: halves(affine) }),
     runtimes: ['tersor'],
     ...(sharing === 'tensor' && { whole: true }),
     bytes: (rows, cols) => rows * rowBytes(layout, cols) + tensorBytes(format),
@@ -84,7 +85,7 @@ function integerGrid(format: IntegerFormat): Grid {
     },
     fit(kernels, weight, importance, parameters, from) {
       if (sharing === 'tensor') return fitTensor(kernels, levels, affine, weight, importance, parameters);
-      const scale = { kind: 'direct', type: 'f16', offset: affine } as const;
+      const scale = halves(affine);
       const blockSize = Math.min(groupSize, weight.cols);
       return fitDirect(
         kernels,
@@ -103,6 +104,8 @@ function integerGrid(format: IntegerFormat): Grid {
   };
   return grid;
 }
+
+const halves = (offset: boolean) => ({ kind: 'direct', type: 'f16', offset }) as const;
 
 const parameterBytes = ({ affine }: IntegerFormat) => (affine ? 2 : 1) * halfBytes;
 const tensorBytes = (format: IntegerFormat) => (format.sharing === 'tensor' ? parameterBytes(format) : 0);

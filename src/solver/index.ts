@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { TersorError } from '../errors.js';
 import type { Grid, Panel } from '../grid/grid.js';
 import type { Moments } from '../types.js';
+import { decoupleQ, decoupleQDefaults } from './decoupleq.js';
 import { gptq, gptqDefaults } from './gptq.js';
+import { quantEase, quantEaseDefaults } from './quantease.js';
 import { rtn, rtnDefaults } from './rtn.js';
 import type { Solution, Workbench } from './solver.js';
 
@@ -55,6 +57,58 @@ const gptqOptions = z.strictObject({
     .describe('columns between matrix products; changes speed, not the result'),
 });
 
+const quantEaseOptions = z.strictObject({
+  start: z
+    .enum(['gptq', 'rtn'])
+    .default(quantEaseDefaults.start)
+    .describe('the solver whose result is improved'),
+  sweeps: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(quantEaseDefaults.sweeps)
+    .describe('sweeps over all columns, at most'),
+  tolerance: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(quantEaseDefaults.tolerance)
+    .describe('ends when a sweep lowers the loss by less than this share'),
+  passes: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(quantEaseDefaults.passes)
+    .describe('passes over a block of columns before the next block'),
+  damping: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(quantEaseDefaults.damping)
+    .describe('added to the diagonal of H, in units of its mean'),
+  blockSize: z
+    .int()
+    .min(8)
+    .multipleOf(8)
+    .default(quantEaseDefaults.blockSize)
+    .describe('columns between matrix products; changes speed, hardly the result'),
+});
+
+const decoupleQOptions = quantEaseOptions.extend({
+  refits: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(decoupleQDefaults.refits)
+    .describe('passes over a block in which scales and offsets are chosen, too'),
+  trials: z
+    .int()
+    .min(0)
+    .max(6)
+    .default(decoupleQDefaults.trials)
+    .describe('storable neighbours of the best scale and offset that a refit tries'),
+});
+
 /** Every solver, in the order of the catalogue. */
 export const solvers: readonly SolverMethod[] = [
   {
@@ -74,6 +128,24 @@ export const solvers: readonly SolverMethod[] = [
     options: gptqOptions,
     solve: (bench, weight, moments, grid, options = {}) =>
       gptq(bench, weight, moments, grid, parse('gptq', gptqOptions, options)),
+  },
+  {
+    name: 'quantease',
+    id: 'V3',
+    title: 'QuantEase: coordinate descent on the codes, from the result of GPTQ',
+    paper: 'Behdin et al., 2023, arXiv:2309.01885',
+    options: quantEaseOptions,
+    solve: (bench, weight, moments, grid, options = {}) =>
+      quantEase(bench, weight, moments, grid, parse('quantease', quantEaseOptions, options)),
+  },
+  {
+    name: 'decoupleq',
+    id: 'V6',
+    title: 'decoupleQ: codes by coordinate descent, scales and offsets by least squares, in turns',
+    paper: 'Guo et al., 2024, arXiv:2404.12759',
+    options: decoupleQOptions,
+    solve: (bench, weight, moments, grid, options = {}) =>
+      decoupleQ(bench, weight, moments, grid, parse('decoupleq', decoupleQOptions, options)),
   },
 ];
 

@@ -1,0 +1,202 @@
+// Coordinate descent inside one block of columns (src/solver/descent.ts).
+import { refineGroup, refineSuper, setRefit, superColumnsOf } from './descent-refit';
+import {
+  codes,
+  codesAt,
+  columnBytes,
+  copyColumns,
+  current0,
+  current1,
+  current2,
+  current3,
+  gradient,
+  keepChange,
+  moved,
+  nextChange,
+  pullGradient,
+  pushChanges,
+  setMoved,
+  setStrip,
+  square,
+  storeCodes,
+  stripBytes,
+  stripVectors,
+  values,
+  width,
+} from './descent-strip';
+import { reciprocal } from './fit-sums';
+import { levelOf, nearestCode, setLane } from './levels';
+
+// Columns whose changes are pulled one by one; all others get them at once.
+const stepColumns: i32 = 32;
+
+/** Σ of the losses that the strip's changes took away, per lane, in double precision: four pairs of vectors. */
+let gains: usize = 0;
+let levels: usize = 0;
+/** Four times the first row of the strip. */
+let firstLane: usize = 0;
+
+/**
+ * Cyclic coordinate descent on the codes of a block of `blockWidth` columns, rows [start, end): every column takes
+ * the value that minimises tr(Δ H Δᵀ) with all others held, and keeps its old one unless that lowers the loss.
+ * @param weight panel columns of the block; `outputs` its values, `bytes` its codes
+ * @param product blockWidth × stride: (Δ H) of the block
+ * @param hessian blockWidth × blockWidth: H of the block, `damping` on its diagonal included
+ * @param groupSize columns per scale; from blockWidth on, the whole block has one
+ * @param scales of the block's groups, groups × stride; `offsets` likewise
+ * @param record levels (assembly/levels.ts)
+ * @param storage what scales and offsets may be (assembly/descent-refit.ts), 0: they stay
+ * @param passes over the block; `refits` of them choose scales and offsets, too
+ * @param damping what was added to the diagonal of H
+ * @param deltas blockWidth × stride, written: Δ
+ * @param gained stride doubles: by how much the loss fell is added
+ * @param scratch (see `descentScratch`) bytes per row, rows rounded up to 16
+ */
+export function descendBlock(
+  start: i32,
+  end: i32,
+  weight: usize,
+  stride: i32,
+  product: usize,
+  hessian: usize,
+  blockWidth: i32,
+  groupSize: i32,
+  scales: usize,
+  offsets: usize,
+  record: usize,
+  storage: usize,
+  passes: i32,
+  refits: i32,
+  damping: f32,
+  bytes: usize,
+  outputs: usize,
+  deltas: usize,
+  gained: usize,
+  scratch: usize,
+): void {
+  const pitch = (<usize>stride) << 2;
+  const own = scratch + <usize>start * (<usize>descentScratch(blockWidth) >> 4);
+  const behind = setStrip(own, hessian, blockWidth);
+  levels = record;
+  const group = min(groupSize, blockWidth);
+  for (let row = start; row < end; row += 4 * stripVectors) {
+    const vectors = min(stripVectors, (end - row) >> 2);
+    const lane = (<usize>row) << 2;
+    copyColumns(gradient, stripBytes, product + lane, pitch, width, vectors);
+    copyColumns(values, stripBytes, outputs + lane, pitch, width, vectors);
+    loadCodes(bytes + <usize>row, stride, vectors);
+    if (damping > 0) addDamping(weight + lane, pitch, vectors, damping);
+    gains = gained + (lane << 1);
+    firstLane = lane;
+    for (let pass = 0; pass < passes; pass++) {
+      setMoved(false);
+      for (let first = 0; first < width; first += group) {
+        const parameters = <usize>(first / group) * pitch + lane;
+        const last = min(width, first + group);
+        if (pass < refits) {
+          setRefit(behind, levels, storage, vectors, gains);
+          const columns = superColumnsOf();
+          if (columns && first % columns == 0) refineSuper(first, group, scales, offsets, stride, row);
+          refineGroup(first, group, scales, offsets, stride, row);
+        }
+        for (let from = first; from < last; from += stepColumns) {
+          step(from, min(last, from + stepColumns), scales + parameters, offsets + parameters, vectors);
+        }
+      }
+      if (!moved) break;
+    }
+    storeBack(weight + lane, outputs + lane, deltas + lane, bytes + <usize>row, stride, vectors);
+  }
+}
+
+/** Bytes of scratch that sixteen rows need. */
+export function descentScratch(blockWidth: i32): i32 {
+  return blockWidth * <i32>(columnBytes + 2 * stripBytes + 16) + 4096;
+}
+
+function loadCodes(bytes: usize, stride: i32, vectors: i32): void {
+  for (let j: usize = 0; j < <usize>width; j++) {
+    for (let v: usize = 0; v < <usize>vectors; v++) {
+      store<u32>(codes + (j << 4) + (v << 2), load<u32>(bytes + j * stride + (v << 2)));
+    }
+  }
+}
+
+function addDamping(weight: usize, pitch: usize, vectors: i32, damping: f32): void {
+  const factor = f32x4.splat(damping);
+  for (let j: usize = 0; j < <usize>width; j++) {
+    for (let at: usize = 0; at < (<usize>vectors) << 4; at += 16) {
+      const local = j * stripBytes + at;
+      const delta = f32x4.sub(v128.load(weight + j * pitch + at), v128.load(values + local));
+      v128.store(gradient + local, f32x4.add(v128.load(gradient + local), f32x4.mul(factor, delta)));
+    }
+  }
+}
+
+function storeBack(
+  weight: usize,
+  outputs: usize,
+  deltas: usize,
+  bytes: usize,
+  stride: i32,
+  vectors: i32,
+): void {
+  const pitch = (<usize>stride) << 2;
+  for (let j: usize = 0; j < <usize>width; j++) {
+    for (let v: usize = 0; v < <usize>vectors; v++) {
+      const at = j * pitch + (v << 4);
+      const value = v128.load(values + j * stripBytes + (v << 4));
+      v128.store(outputs + at, value);
+      v128.store(deltas + at, f32x4.sub(v128.load(weight + at), value));
+      store<u32>(bytes + (at >> 2), load<u32>(codes + (j << 4) + (v << 2)));
+    }
+  }
+}
+
+/** One pass over columns [from, to), which share a scale. */
+function step(from: i32, to: i32, scale: usize, offset: usize, vectors: i32): void {
+  for (let column = from; column < to; column++) {
+    const diagonal = load<f32>(square + ((<usize>column * (width + 1)) << 2));
+    if (!(diagonal > 0)) continue;
+    pullGradient(column);
+    let any = lane(column, 0, current0, diagonal, scale, offset);
+    if (vectors > 1) any = v128.or(any, lane(column, 1, current1, diagonal, scale, offset));
+    if (vectors > 2) any = v128.or(any, lane(column, 2, current2, diagonal, scale, offset));
+    if (vectors > 3) any = v128.or(any, lane(column, 3, current3, diagonal, scale, offset));
+    if (v128.any_true(any)) keepChange(column);
+  }
+  pushChanges();
+}
+
+/** Moves four rows of a column to their best value; returns which of them changed. */
+function lane(column: i32, v: i32, g: v128, diagonal: f32, scale: usize, offset: usize): v128 {
+  const at = (<usize>v) << 4;
+  const own = values + <usize>column * stripBytes + at;
+  const s = v128.load(scale + at);
+  const o = v128.load(offset + at);
+  const old = v128.load(own);
+  setLane(firstLane + at);
+  const target = f32x4.add(old, f32x4.mul(g, f32x4.splat(1 / diagonal)));
+  const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)));
+  const value = f32x4.add(f32x4.mul(s, levelOf(levels, code)), o);
+  const move = f32x4.sub(value, old);
+  const gain = f32x4.mul(move, f32x4.sub(f32x4.add(g, g), f32x4.mul(move, f32x4.splat(diagonal))));
+  const accept = f32x4.gt(gain, f32x4.splat(0));
+  const change = nextChange() + at;
+  if (!v128.any_true(accept)) {
+    v128.store(change, accept);
+    return accept;
+  }
+  const kept = v128.and(move, accept);
+  v128.store(change, f32x4.neg(kept));
+  v128.store(own, v128.bitselect(value, old, accept));
+  storeCodes(codes, column, v, v128.bitselect(code, codesAt(codes, column, v), accept));
+  addGains(gains + (at << 1), v128.and(gain, accept));
+  return accept;
+}
+
+function addGains(into: usize, x: v128): void {
+  const high = i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
+  v128.store(into, f64x2.add(v128.load(into), f64x2.promote_low_f32x4(x)));
+  v128.store(into, f64x2.add(v128.load(into, 16), f64x2.promote_low_f32x4(high)), 16);
+}

@@ -1,0 +1,151 @@
+import type { Encoded, Grid, Panel } from '../grid/grid.js';
+import { levelRecord } from '../grid/levels.js';
+import type { Arena } from '../kernels/kernels.js';
+import type { Matrix, Moments } from '../types.js';
+import { meanDiagonal } from './cholesky.js';
+import { gptq } from './gptq.js';
+import { doubles, layerEnergy, ratio, total } from './layer-error.js';
+import { rtn } from './rtn.js';
+import type { Solution, Workbench } from './solver.js';
+import { storageRecord } from './storage.js';
+
+/** Options of every solver that descends column by column. */
+export interface DescentOptions {
+  /** The solver whose result is the start. */
+  readonly start: 'gptq' | 'rtn';
+  /** At most so many sweeps over all columns. */
+  readonly sweeps: number;
+  /** The descent ends when a sweep lowers the loss by less than this share. */
+  readonly tolerance: number;
+  /** Passes over a block of columns before the next block. */
+  readonly passes: number;
+  /** Added to the diagonal of H, in units of its mean. */
+  readonly damping: number;
+  /** Columns between matrix products; changes speed, hardly the result. */
+  readonly blockSize: number;
+}
+
+export const descentDefaults: DescentOptions = {
+  start: 'gptq',
+  sweeps: 8,
+  tolerance: 1e-3,
+  passes: 3,
+  damping: 0,
+  blockSize: 256,
+};
+
+interface Plan extends DescentOptions {
+  readonly refits: number;
+  readonly trials: number;
+}
+
+/**
+ * Block coordinate descent on tr(Δ H Δᵀ), Δ = W − Ŵ. The gradient Δ H of a block of columns is one matrix product
+ * with all of Δ; a kernel then goes over the block, keeping its part of the gradient exact. Nothing but Δ and the
+ * codes is carried from block to block, so errors of single precision do not pile up.
+ * @throws TersorError for a second moment that is not finite
+ */
+export async function descend(
+  bench: Workbench,
+  weight: Panel,
+  moments: Moments | undefined,
+  grid: Grid,
+  plan: Plan,
+): Promise<Solution> {
+  const start = await (plan.start === 'rtn' ? rtn : gptq)(bench, weight, moments, grid);
+  const { encoded } = start;
+  if (!moments || !encoded.codes) return start;
+  const { gram } = moments;
+  const energy = await layerEnergy(bench, gram, weight);
+  const relativeError = await bench.kernels.scope(async (arena) => {
+    const sweep = prepareSweeps(bench, arena, weight, gram, encoded, plan);
+    let loss = start.relativeError * energy;
+    for (let i = 0; i < plan.sweeps; i++) {
+      const gain = await sweep();
+      if (gain < plan.tolerance * loss) break;
+      loss -= gain;
+    }
+    const { cols, stride } = weight;
+    const difference = { ...weight, data: arena.f32(cols * stride) };
+    const args = [weight.data, encoded.values, difference.data];
+    bench.kernels.parallel('subtractPanels', stride, cols, stride, ...args);
+    return ratio(await layerEnergy(bench, gram, difference), energy);
+  });
+  return { ...start, relativeError };
+}
+
+/** Returns a function that goes over all columns once and tells by how much the (damped) loss fell. */
+function prepareSweeps(
+  { kernels, gemm }: Workbench,
+  arena: Arena,
+  weight: Panel,
+  gram: Matrix,
+  encoded: Encoded,
+  plan: Plan,
+): () => Promise<number> {
+  const { rows, cols, stride } = weight;
+  const { grid, codes, values, parameters } = encoded;
+  if (!codes) throw new Error('coordinate descent needs a grid with codes');
+  const { passes, refits, trials } = plan;
+  const unit = Number.isFinite(grid.groupSize) ? grid.blockSize : 1;
+  const blockSize = Math.ceil(Math.min(plan.blockSize, cols) / unit) * unit;
+  const groupSize = Math.min(grid.groupSize, cols);
+  const damping = plan.damping * meanDiagonal(gram);
+  const levels = levelRecord(arena, grid, parameters);
+  const storage = refits > 0 ? storageRecord(arena, encoded, trials) : undefined;
+  const product = arena.f32(blockSize * stride);
+  const square = arena.f32(blockSize ** 2);
+  const deltas = arena.f32(blockSize * stride);
+  const gained = doubles(arena, stride);
+  const scratch = arena.u8(Math.ceil(stride / 16) * kernels.call('descentScratch', blockSize));
+  // onnxruntime reads and writes outside the kernels' memory.
+  const known = { data: new Float32Array(cols * stride), shape: [cols, stride] };
+  const result = new Float32Array(blockSize * stride);
+  const blocks = Array.from({ length: Math.ceil(cols / blockSize) }, (_, b) => {
+    const from = b * blockSize;
+    return { from, width: Math.min(blockSize, cols - from), at: from * stride };
+  });
+  for (const { width, at } of blocks) {
+    const args = [weight.data.subarray(at), values.subarray(at), deltas];
+    kernels.parallel('subtractPanels', stride, width, stride, ...args);
+    known.data.set(deltas.subarray(0, width * stride), at);
+  }
+
+  return async () => {
+    gained.fill(0);
+    for (const { from, width, at } of blocks) {
+      const rowsOfH = { data: gram.data.subarray(from * cols, (from + width) * cols), shape: [width, cols] };
+      product.set(await gemm(rowsOfH, known, { into: result.subarray(0, width * stride) }));
+      for (let i = 0; i < width; i++) {
+        const start = (from + i) * cols + from;
+        square.set(gram.data.subarray(start, start + width), i * width);
+        square[i * (width + 1)] = (square[i * (width + 1)] ?? 0) + damping;
+      }
+      const group = Math.floor(from / groupSize) * stride;
+      kernels.parallel(
+        'descendBlock',
+        stride,
+        weight.data.subarray(at),
+        stride,
+        product,
+        square,
+        width,
+        groupSize,
+        parameters.scale.subarray(group),
+        parameters.offset.subarray(group),
+        levels,
+        storage?.at(from) ?? 0,
+        passes,
+        storage ? refits : 0,
+        damping,
+        codes.subarray(at),
+        values.subarray(at),
+        deltas,
+        gained,
+        scratch,
+      );
+      known.data.set(deltas.subarray(0, width * stride), at);
+    }
+    return total(gained, rows);
+  };
+}
