@@ -8,6 +8,7 @@ export * from './dequantize';
 export * from './fit';
 export * from './fit-two-level';
 export * from './integer';
+export { codebookScratch, fitCodebooks } from './kmeans';
 export { packBlocks, unpackBlocks } from './pack';
 export * from './panel';
 export * from './probe';

@@ -15,7 +15,8 @@ const tile: i32 = 16;
 /**
  * Packs rows [start, end) of codes (cols × stride) into rows of `rowBytes`, block after block: the codes of
  * `blockCols` columns, the first in the lowest bits, then the scale and the offset as halves and the scale's code as
- * a byte (each only if its address is not 0); after the last block the row's own `lines` of numbers, as halves.
+ * a byte (each only if its address is not 0); after the last block the row's own `lines` of numbers, as halves or as
+ * signed bytes.
  */
 export function packIntegers(
   start: i32,
@@ -30,6 +31,7 @@ export function packIntegers(
   scaleCodes: usize,
   lines: usize,
   lineCount: i32,
+  lineBytes: i32,
   rowBytes: i32,
   into: usize,
 ): void {
@@ -62,7 +64,9 @@ export function packIntegers(
     for (let row = top; row < bottom; row++) {
       let to = into + <usize>row * rowBytes + <usize>(blocks * blockBytes);
       for (let line = 0; line < lineCount; line++) {
-        to = storeHalf(to, lines + ((<usize>line * <usize>stride + <usize>row) << 2));
+        const number = lines + ((<usize>line * <usize>stride + <usize>row) << 2);
+        if (lineBytes == 2) to = storeHalf(to, number);
+        else store<i8>(to++, <i8>load<f32>(number));
       }
     }
   }
@@ -82,6 +86,7 @@ export function unpackIntegers(
   scaleCodes: usize,
   lines: usize,
   lineCount: i32,
+  lineBytes: i32,
   rowBytes: i32,
   from: usize,
 ): void {
@@ -115,7 +120,9 @@ export function unpackIntegers(
     for (let row = top; row < bottom; row++) {
       let source = from + <usize>row * rowBytes + <usize>(blocks * blockBytes);
       for (let line = 0; line < lineCount; line++) {
-        source = loadHalf(source, lines + ((<usize>line * <usize>stride + <usize>row) << 2));
+        const number = lines + ((<usize>line * <usize>stride + <usize>row) << 2);
+        if (lineBytes == 2) source = loadHalf(source, number);
+        else store<f32>(number, <f32>load<i8>(source++));
       }
     }
   }

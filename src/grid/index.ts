@@ -1,5 +1,6 @@
 import { TersorError } from '../errors.js';
 import { packFloats, unpackFloats } from './cast.js';
+import { codebookGridNames, findCodebookGrid } from './codebook.js';
 import { allocateParameters } from './dequantize.js';
 import { fitFormat } from './fit.js';
 import { type GgufFormat, type GgufName, ggufFormats } from './gguf.js';
@@ -13,20 +14,57 @@ export const ggufGrids = Object.fromEntries(
   Object.values(ggufFormats).map((format) => [format.name, ggufGrid(format)]),
 ) as { readonly [Name in GgufName]: Grid };
 
-/** Names of GGUF's types; the integer grids follow a pattern (`integerGridNames`). */
+/** A family of tersor's own grids, whose names follow a pattern. */
+export interface GridFamily {
+  /** The row of the catalogue of methods. */
+  readonly id: string;
+  readonly title: string;
+  readonly paper: string;
+  /** How the names are made. */
+  readonly names: string;
+  /** Some of the names, to show what they stand for. */
+  readonly examples: readonly string[];
+  /** The grid of this name, if it is one of the family. */
+  find(name: string): Grid | undefined;
+}
+
+/** Every family of grids besides GGUF's types, in the order of the catalogue. */
+export const gridFamilies: readonly GridFamily[] = [
+  {
+    id: 'G1',
+    title: 'Uniform integers',
+    paper: 'baseline',
+    names: integerGridNames,
+    examples: ['int4', 'int3-g64', 'int2-g16-asym', 'int8-channel'],
+    find: findIntegerGrid,
+  },
+  {
+    id: 'G3',
+    title: 'SqueezeLLM: a codebook for every row by importance-weighted k-means',
+    paper: 'Kim et al., 2023, arXiv:2306.07629',
+    names: codebookGridNames,
+    examples: ['codebook2', 'codebook3', 'codebook4'],
+    find: findCodebookGrid,
+  },
+];
+
+/** Names of GGUF's types; those of other grids follow patterns (`gridFamilies`). */
 export const gridNames: readonly string[] = Object.keys(ggufGrids);
 
 /**
- * The grid of this name (lower case): one of GGUF's types or of the integer grids.
+ * The grid of this name (lower case): one of GGUF's types or of tersor's own.
  * @throws TersorError that lists the names if there is none
  */
 export function findGrid(name: string): Grid {
-  const grid = Object.hasOwn(ggufGrids, name) ? ggufGrids[name as GgufName] : findIntegerGrid(name);
-  if (!grid)
-    throw new TersorError(`there is no type ${name}`, {
-      remedy: `choose one of ${gridNames.join(', ')}; ${integerGridNames}`,
-    });
-  return grid;
+  if (Object.hasOwn(ggufGrids, name)) return ggufGrids[name as GgufName];
+  for (const { find } of gridFamilies) {
+    const grid = find(name);
+    if (grid) return grid;
+  }
+  const patterns = gridFamilies.map(({ names }) => names);
+  throw new TersorError(`there is no type ${name}`, {
+    remedy: `choose one of ${[gridNames.join(', '), ...patterns].join('; ')}`,
+  });
 }
 
 /** Blocks of a row; throws a TersorError unless they are whole. */

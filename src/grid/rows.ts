@@ -7,7 +7,7 @@ import type { Encoded, Grid, Parameters } from './grid.js';
 /**
  * How tersor's own grids store a tensor: row after row, a row as blocks of one group. A block holds the codes, `bits`
  * each, the first in the lowest bits of the first byte, padded to whole bytes; then what the group's scale and offset
- * are stored as. After its blocks come the row's own numbers, little-endian halves like all others.
+ * are stored as. After its blocks come the row's own numbers, which are signed bytes or little-endian halves.
  */
 export interface RowLayout {
   /** Of the type, for messages. */
@@ -17,12 +17,17 @@ export interface RowLayout {
   readonly groupSize: number;
   /** Per block: a half scale, a half scale and offset, the one byte of `stored.scaleCode`, or nothing. */
   readonly block: 'scale' | 'scale-offset' | 'code' | 'nothing';
-  /** Numbers per row, all of them halves: lines × stride in the parameters. */
-  readonly lines?: { readonly count: number; of(parameters: Parameters): Float32Array };
+  /** Numbers per row: count × stride in the parameters. */
+  readonly lines?: {
+    readonly count: number;
+    readonly as: keyof typeof numberBytes;
+    of(parameters: Parameters): Float32Array;
+  };
 }
 
-const halfBytes = 2;
-const blockParameters = { scale: halfBytes, 'scale-offset': 2 * halfBytes, code: 1, nothing: 0 };
+const numberBytes = { half: 2, byte: 1 } as const;
+
+const blockParameters = { scale: 2, 'scale-offset': 4, code: 1, nothing: 0 };
 
 /** Groups of a row. Throws a TersorError unless they are whole. */
 export function groupsOf({ name, groupSize }: Pick<RowLayout, 'name' | 'groupSize'>, cols: number): number {
@@ -41,7 +46,8 @@ export const blockBytes = ({ bits, block }: RowLayout, cols: number): number =>
 /** Bytes of a row. */
 export function rowBytes(layout: RowLayout, cols: number): number {
   const groups = groupsOf(layout, cols);
-  return groups * blockBytes(layout, cols / groups) + halfBytes * (layout.lines?.count ?? 0);
+  const { count, as } = layout.lines ?? { count: 0, as: 'byte' };
+  return groups * blockBytes(layout, cols / groups) + count * numberBytes[as];
 }
 
 /** The rows of a tensor as bytes, followed by `tail` bytes that are left zero. */
@@ -125,6 +131,7 @@ async function forSlabs(
         block === 'code' ? (parameters.stored.scaleCode?.subarray(from) ?? 0) : 0,
         numbers?.subarray(from) ?? 0,
         lines?.count ?? 0,
+        lines ? numberBytes[lines.as] : 0,
         bytesOfRow,
         file,
       );
