@@ -124,9 +124,9 @@ async function verificationTable(): Promise<void> {
     });
     row(
       type,
-      verified.meanDivergence.toExponential(1),
+      verified?.meanDivergence.toExponential(1) ?? '',
       heldOut?.divergence?.mean.toPrecision(3) ?? '',
-      verified.tokens,
+      verified?.tokens ?? 0,
     );
   }
 }

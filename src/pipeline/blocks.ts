@@ -23,7 +23,7 @@ export interface CompressedTensor {
  */
 export async function compressBlocks(
   shop: Workshop,
-  { model, assignments, recipe, calibration }: Job,
+  { model, assignments, recipe, calibration, format }: Job,
   write: (name: string, bytes: Uint8Array) => Promise<void>,
   hooks: Hooks,
 ): Promise<CompressedTensor[]> {
@@ -50,7 +50,7 @@ export async function compressBlocks(
         recipe,
       ),
     );
-    await time('write', () => write(assignment.name, bytes));
+    await time('write', () => write(assignment.name, format.arrange(bytes, assignment.spec)));
     const { name, type } = assignment;
     results.push({ name, type, bytes: bytes.length, relativeError });
     done += assignment.elements;
@@ -62,9 +62,9 @@ export async function compressBlocks(
     return (await targets.of({ rows, cols, data }, moments)).data;
   };
   const assigned = (block: number | undefined) =>
-    blockTensors(architecture, block).map(({ role, names }) => ({
-      role,
-      assignment: byName.get(names.gguf),
+    blockTensors(architecture, block).map((spec) => ({
+      role: spec.role,
+      assignment: byName.get(format.nameOf(model, spec)),
     }));
 
   const outside = await time('read', () => model.readBlock(undefined));
@@ -72,7 +72,7 @@ export async function compressBlocks(
   for (const { assignment, role } of assigned(undefined)) {
     decoded[role] = await store(assignment, outside[role]);
   }
-  for (const { name, data } of architecture.ggufExtras()) {
+  for (const { name, data } of format.name === 'gguf' ? architecture.ggufExtras() : []) {
     await write(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
 

@@ -1,9 +1,6 @@
-import { TersorError } from '../errors.js';
 import type { Summary } from '../evaluation/summary.js';
-import { requireLlama } from '../runtime/llama.js';
-import { createGgufWriter } from '../writer/gguf.js';
-import { checkOutput } from '../writer/output.js';
 import { type CompressedTensor, compressBlocks } from './blocks.js';
+import { findFormat } from './formats.js';
 import type { Hooks } from './hooks.js';
 import { type Job, prepare, refuseProblems } from './job.js';
 import type { CompressOptions } from './options.js';
@@ -21,8 +18,8 @@ export interface CompressResult {
   readonly stages: Readonly<Record<Stage, number>>;
   readonly peakMemoryBytes: number;
   readonly tensors: readonly CompressedTensor[];
-  /** The file as its own runtime sees it, against what tersor predicts of it. */
-  readonly verified: Verification;
+  /** The file as its own runtime sees it, against what tersor predicts of it; absent where tersor is the runtime. */
+  readonly verified?: Verification;
   /** The file against the original on text that calibration did not see. */
   readonly heldOut?: Summary;
 }
@@ -33,7 +30,7 @@ export function plan(options: CompressOptions, hooks: Hooks = {}): Promise<Plan>
 }
 
 /**
- * Compresses a model into one GGUF file: calibrates, solves and writes one block at a time, reopens the file
+ * Compresses a model into a GGUF file or a folder: calibrates, solves and writes one block at a time, reopens a GGUF
  * in llama.cpp, and measures what it lost.
  * @throws TersorError for bad input before anything is written, and when the written file does not behave in
  *   llama.cpp as tersor predicts
@@ -41,18 +38,18 @@ export function plan(options: CompressOptions, hooks: Hooks = {}): Promise<Plan>
 export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<CompressResult> {
   const started = performance.now();
   return withWorkshop(options, hooks, async (shop) => {
-    requireLlama();
-    await checkTarget(options.output);
+    await findFormat(options).check(options.output);
     const { stopwatch } = shop;
     const job = await stopwatch.time('prepare', () => prepare(shop, options, hooks));
     refuseProblems(job);
-    const writer = await createGgufWriter(options.output, job.header);
+    const writer = await job.layout.create(options.output);
     try {
       const tensors = await compressBlocks(shop, job, (name, bytes) => writer.write(name, bytes), hooks);
       const { heldOut, checks } = texts(job);
       const verified: Verification[] = [];
       await stopwatch.time('write', () =>
         writer.finish(async (path) => {
+          if (job.format.runtime === 'tersor') return; // measured below, by the only runtime that reads it
           verified.push(await stopwatch.time('verify', () => verify(shop, path, checks, hooks)));
         }),
       );
@@ -62,30 +59,20 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
           : undefined;
       return {
         output: options.output,
-        bytes: writer.bytes,
+        bytes: job.layout.bytes,
         originalBytes: job.plan.originalBytes,
         bitsPerWeight: job.plan.bitsPerWeight,
         seconds: (performance.now() - started) / 1000,
         stages: stopwatch.seconds,
         peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
         tensors,
-        verified: verified[0] as Verification,
+        ...(verified[0] ? { verified: verified[0] } : {}),
         ...(measured ? { heldOut: measured } : {}),
       };
     } finally {
       await writer.abort();
     }
   });
-}
-
-async function checkTarget(output: string): Promise<void> {
-  if (!output.endsWith('.gguf')) {
-    throw new TersorError('tersor writes GGUF files only', {
-      file: output,
-      remedy: 'give a name that ends in .gguf',
-    });
-  }
-  await checkOutput(output);
 }
 
 /** Text for the two checks; a text too short to hold any of it back is checked on what was calibrated. */

@@ -2,13 +2,12 @@ import { basename } from 'node:path';
 import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import { checkSolver } from '../solver/index.js';
-import { ggufSize } from '../writer/gguf.js';
-import type { Metadata } from '../writer/metadata.js';
 import { type CalibrationText, calibrationText } from './calibration-text.js';
+import { findFormat, type Layout, type OutputFormat } from './formats.js';
 import type { Hooks } from './hooks.js';
 import type { CompressOptions } from './options.js';
 import { type Assignment, assign, type Plan, type PlannedTensor, requestedTypes } from './plan.js';
-import { ggufMetadata, type Recipe } from './provenance.js';
+import type { Recipe } from './provenance.js';
 import type { Workshop } from './workshop.js';
 
 /** A job with every decision taken. */
@@ -16,16 +15,10 @@ export interface Job {
   readonly model: Model;
   readonly plan: Plan;
   readonly assignments: readonly Assignment[];
-  readonly header: { readonly metadata: Metadata; readonly tensors: readonly TensorHeader[] };
+  readonly format: OutputFormat;
+  readonly layout: Layout;
   readonly recipe: Recipe;
   readonly calibration: CalibrationText;
-}
-
-export interface TensorHeader {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly type: string;
-  readonly bytes: number;
 }
 
 /** Takes every decision that the options leave open, before any work. */
@@ -40,11 +33,12 @@ export async function prepare(shop: Workshop, options: CompressOptions, hooks: H
     seed,
   } = options;
   checkSolver(solver, solverOptions);
+  const format = findFormat(options);
   const model = await shop.open(options.model);
   const { architecture, checkpoint } = model;
   const tokenizer = await shop.tokenizer(model);
   const types = requestedTypes(model, options, hooks.warn);
-  const assignments = assign(model, types, options);
+  const assignments = assign(model, format, types, options);
   const calibration = await calibrationText(options, model, tokenizer, hooks);
   const recipe: Recipe = {
     type: types.linear ?? 'f32',
@@ -62,24 +56,14 @@ export async function prepare(shop: Workshop, options: CompressOptions, hooks: H
     ...(seed === undefined ? {} : { seed }),
   };
   const name = basename(checkpoint.path).replace(/\.(gguf|bin|safetensors)$/, '');
-  const tensors: TensorHeader[] = [
-    ...assignments.map(({ spec, type, bytes }) => ({
-      name: spec.names.gguf,
-      shape: spec.shape,
-      type,
-      bytes,
-    })),
-    ...architecture
-      .ggufExtras()
-      .map(({ name, shape, data }) => ({ name, shape, type: 'f32', bytes: data.byteLength })),
-  ];
-  const metadata = ggufMetadata(name, architecture, tokenizer.vocabulary, recipe, calibration);
+  const layout = format.layout({ name, model, tokenizer, assignments, recipe, calibration }, options);
   const stored = assignments.reduce((sum, { bytes }) => sum + bytes, 0);
   const elements = assignments.reduce((sum, tensor) => sum + tensor.elements, 0);
   return {
     model,
     assignments,
-    header: { metadata, tensors },
+    format,
+    layout,
     recipe,
     calibration,
     plan: {
@@ -89,7 +73,7 @@ export async function prepare(shop: Workshop, options: CompressOptions, hooks: H
       problems: assignments
         .filter((tensor) => tensor.reason && tensor.type === tensor.requestedType)
         .map(publicPart),
-      bytes: ggufSize(metadata, tensors),
+      bytes: layout.bytes,
       originalBytes: checkpoint.bytes,
       bitsPerWeight: (8 * stored) / elements,
     },

@@ -9,8 +9,10 @@ export interface Override {
 export interface CompressOptions extends WorkshopOptions {
   /** A Hugging Face directory, a hub id, a `.gguf`, or a llama2.c `.bin`. */
   readonly model: string;
-  /** The file to write. */
+  /** The file or folder to write. */
   readonly output: string;
+  /** `gguf` or `safetensors`; by default as the output's extension says. */
+  readonly format?: string;
   /** Type of the linear layers of all blocks; without one a sensible type is chosen. */
   readonly type?: string;
   /** Type of the embedding and the output head. */

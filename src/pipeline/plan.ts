@@ -3,11 +3,12 @@ import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import type { Grid } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
+import type { OutputFormat } from './formats.js';
 import type { CompressOptions } from './options.js';
 
 /** What will become of one tensor. */
 export interface PlannedTensor {
-  /** GGUF's name. */
+  /** As the output calls it. */
   readonly name: string;
   readonly type: string;
   /** What was asked for; differs from `type` where a fallback stepped in. */
@@ -38,7 +39,13 @@ export interface Plan {
 }
 
 /** A type is chosen for every tensor; nothing is silently changed. */
-export function assign(model: Model, types: RequestedTypes, options: CompressOptions): Assignment[] {
+export function assign(
+  model: Model,
+  format: OutputFormat,
+  types: RequestedTypes,
+  options: CompressOptions,
+): Assignment[] {
+  const grid = (type: string) => gridFor(format, type);
   const { overrides = [], fallback } = options;
   const unused = new Set(overrides);
   const assignments = model.architecture.tensors.map((spec): Assignment => {
@@ -55,14 +62,14 @@ export function assign(model: Model, types: RequestedTypes, options: CompressOpt
     if (reason && fallback && stillWrong) {
       throw new TersorError(`the fallback ${fallback} does not fit either: ${stillWrong}`, {
         file: model.checkpoint.path,
-        tensor: spec.names.gguf,
+        tensor: format.nameOf(model, spec),
         remedy: 'choose another --fallback, such as q8_0 or f16',
       });
     }
     return {
       spec,
       grid: replacement,
-      name: spec.names.gguf,
+      name: format.nameOf(model, spec),
       type: replacement.name,
       requestedType,
       bytes: stillWrong ? 0 : replacement.bytes(rows, cols),
@@ -98,21 +105,21 @@ export function requestedTypes(
 /** About 4.5 bits per weight, in the best format whose blocks divide every row. */
 function chooseType(model: Model): string {
   const rows = model.architecture.tensors.filter(({ kind }) => kind === 'linear');
-  return rows.every((spec) => !obstacle(grid('q4_k'), spec)) ? 'q4_k' : 'iq4_nl';
+  return rows.every((spec) => !obstacle(findGrid('q4_k'), spec)) ? 'q4_k' : 'iq4_nl';
 }
 
 /** Six bits are as good as lossless for embeddings; what is stored as plain numbers stays so everywhere. */
 function embeddingType(model: Model, linear: string): string {
-  if (grid(linear).levels.kind === 'cast' || linear === 'q8_0') return linear;
+  if (findGrid(linear).levels.kind === 'cast' || linear === 'q8_0') return linear;
   const tables = model.architecture.tensors.filter(({ kind }) => kind === 'embedding' || kind === 'head');
-  return tables.every((spec) => !obstacle(grid('q6_k'), spec)) ? 'q6_k' : 'q8_0';
+  return tables.every((spec) => !obstacle(findGrid('q6_k'), spec)) ? 'q6_k' : 'q8_0';
 }
 
-function grid(type: string): Grid {
+function gridFor(format: OutputFormat, type: string): Grid {
   const found = findGrid(type);
-  if (found.runtimes.includes('llama.cpp')) return found;
-  throw new TersorError(`GGUF cannot hold the type ${type}`, {
-    remedy: 'choose one of GGUF’s types; tersor methods lists them',
+  if (format.runtime === 'tersor' || found.runtimes.includes(format.runtime)) return found;
+  throw new TersorError(`${format.name} cannot hold the type ${type}`, {
+    remedy: 'choose one of GGUF’s types (tersor methods lists them), or write with --format safetensors',
   });
 }
 

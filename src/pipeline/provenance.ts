@@ -33,7 +33,7 @@ export function ggufMetadata(
   architecture: Architecture,
   vocabulary: Vocabulary,
   recipe: Recipe,
-  calibration: CalibrationText | undefined,
+  calibration: CalibrationText,
 ): Metadata {
   const fileType = (llamaFileTypes as Readonly<Record<string, number>>)[recipe.type];
   return {
@@ -48,8 +48,17 @@ export function ggufMetadata(
       ]),
     ),
     ...vocabularyMetadata(vocabulary),
-    'tersor.version': text(packageVersion),
-    'tersor.recipe': text(JSON.stringify(recipe)),
-    ...(calibration ? { 'tersor.calibration': text(calibration.fingerprint) } : {}),
+    ...Object.fromEntries(
+      Object.entries(provenance(recipe, calibration)).map(([key, value]) => [key, text(value)]),
+    ),
+  };
+}
+
+/** Where a file comes from, as key-value pairs of any format. */
+export function provenance(recipe: Recipe, calibration: CalibrationText): Record<string, string> {
+  return {
+    'tersor.version': packageVersion,
+    'tersor.recipe': JSON.stringify(recipe),
+    'tersor.calibration': calibration.fingerprint,
   };
 }

@@ -1,4 +1,3 @@
-import { permuteRows } from '../architecture/rows.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
 import { findSolver } from '../solver/index.js';
 import type { Moments } from '../types.js';
@@ -9,7 +8,7 @@ import type { Workshop } from './workshop.js';
 interface Compressed {
   /** Values as the runtime will decode them, in the programs' shape and order. */
   readonly decoded: Float32Array;
-  /** The tensor as GGUF stores it. */
+  /** Packed rows. */
   readonly bytes: Uint8Array;
   readonly relativeError: number;
 }
@@ -51,7 +50,7 @@ export async function compressTensor(
   }
   return {
     decoded,
-    bytes: spec.interleavedHead ? permuteRows(bytes, spec, 'to-pairs') : bytes,
+    bytes,
     relativeError: error,
   };
 }

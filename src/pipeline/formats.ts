@@ -1,0 +1,132 @@
+import type { TensorSpec } from '../architecture/architecture.js';
+import type { Model } from '../architecture/model.js';
+import { permuteRows } from '../architecture/rows.js';
+import { TersorError } from '../errors.js';
+import { requireLlama } from '../runtime/llama.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import { createGgufWriter, ggufSize } from '../writer/gguf.js';
+import { checkOutput } from '../writer/output.js';
+import {
+  checkOutputFolder,
+  createSafetensorsWriter,
+  requireConfig,
+  safetensorsSize,
+} from '../writer/safetensors.js';
+import type { TensorWriter } from '../writer/tensor-writer.js';
+import type { CalibrationText } from './calibration-text.js';
+import type { CompressOptions } from './options.js';
+import type { Assignment } from './plan.js';
+import { ggufMetadata, provenance, type Recipe } from './provenance.js';
+
+/** Everything that goes into an output besides the weights' bytes. */
+export interface Contents {
+  readonly name: string;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly assignments: readonly Assignment[];
+  readonly recipe: Recipe;
+  readonly calibration: CalibrationText;
+}
+
+/** An output whose every byte is accounted for. */
+export interface Layout {
+  /** Size of the file with the weights. */
+  readonly bytes: number;
+  create(output: string): Promise<TensorWriter>;
+}
+
+/** What differs between the kinds of output. */
+export interface OutputFormat {
+  readonly name: 'gguf' | 'safetensors';
+  /** Whose types it can hold. */
+  readonly runtime: 'llama.cpp' | 'tersor';
+  /** @throws TersorError when the output cannot be written, or not be checked, before any work */
+  check(output: string): Promise<void>;
+  /** A tensor's name in the output. */
+  nameOf(model: Model, spec: TensorSpec): string;
+  /** Packed rows in the order of the output. */
+  arrange(rows: Uint8Array, spec: TensorSpec): Uint8Array;
+  layout(contents: Contents, options: CompressOptions): Layout;
+}
+
+const gguf: OutputFormat = {
+  name: 'gguf',
+  runtime: 'llama.cpp',
+  async check(output) {
+    requireLlama();
+    await checkOutput(output);
+  },
+  nameOf: (_model, spec) => spec.names.gguf,
+  arrange: (rows, spec) => (spec.interleavedHead ? permuteRows(rows, spec, 'to-pairs') : rows),
+  layout({ name, model, tokenizer, assignments, recipe, calibration }) {
+    const { architecture } = model;
+    const metadata = ggufMetadata(name, architecture, tokenizer.vocabulary, recipe, calibration);
+    const tensors = [
+      ...assignments.map(({ name: tensor, spec, type, bytes }) => ({
+        name: tensor,
+        shape: spec.shape,
+        type,
+        bytes,
+      })),
+      ...architecture
+        .ggufExtras()
+        .map(({ name: tensor, shape, data }) => ({
+          name: tensor,
+          shape,
+          type: 'f32',
+          bytes: data.byteLength,
+        })),
+    ];
+    return {
+      bytes: ggufSize(metadata, tensors),
+      create: (output) => createGgufWriter(output, { metadata, tensors }),
+    };
+  },
+};
+
+const safetensors: OutputFormat = {
+  name: 'safetensors',
+  runtime: 'tersor',
+  check: checkOutputFolder,
+  nameOf: (model, spec) => model.nameOf(spec),
+  arrange: (rows) => rows,
+  layout({ model, assignments, recipe, calibration }, options) {
+    requireConfig(model.checkpoint);
+    const metadata = provenance(recipe, calibration);
+    const tensors = assignments.map(({ name, spec, type, bytes }) => ({
+      name,
+      shape: spec.shape,
+      type,
+      bytes,
+      ...(spec.transposed ? { transposed: true } : {}),
+    }));
+    return {
+      bytes: safetensorsSize({ metadata, tensors }),
+      create: (output) =>
+        createSafetensorsWriter(output, {
+          source: model.checkpoint,
+          ...(options.tokenizer ? { tokenizer: options.tokenizer } : {}),
+          metadata,
+          tensors,
+        }),
+    };
+  },
+};
+
+/** The kinds of output, by the word for `--format`. */
+export const outputFormats = { gguf, safetensors } as const;
+
+/** The format asked for, or the one that the output's extension tells. */
+export function findFormat({ format, output }: CompressOptions): OutputFormat {
+  const known = Object.keys(outputFormats).join(', ');
+  if (format) {
+    const found = Object.values(outputFormats).find(({ name }) => name === format);
+    if (found) return found;
+    throw new TersorError(`there is no output format ${format}`, { remedy: `choose one of ${known}` });
+  }
+  if (output.endsWith('.gguf')) return gguf;
+  throw new TersorError('cannot tell what to write from the name of the output', {
+    file: output,
+    remedy: `give a name that ends in .gguf, or --format safetensors for a folder in tersor's own layout`,
+  });
+}
