@@ -49,7 +49,7 @@ describe.skipIf(!shared)(
       const peers = readPeers(shared.peers);
       const peer = findPeer(peers, name, type, true);
       const model = models[name];
-      const { bytes } = await compress({ model, output, type, calibration, context, tokens: 8192 });
+      const { bytes } = await compress({ model, output, type, calibration, context, tokens: 16384 });
       // By llama.cpp's own arithmetic, as its figures were made.
       const { divergence } = await evaluate({
         model: output,
