@@ -2,7 +2,10 @@ import type { Arena, Kernels } from '../kernels/kernels.js';
 import type { Levels } from './grid.js';
 
 /** Levels with codes and scales, the same for all rows, which a fit is about. */
-export type CodedLevels = Exclude<Levels, { kind: 'cast' | 'codebook' }>;
+export type CodedLevels = Extract<Levels, { kind: 'uniform' | 'table' }>;
+
+export const isCoded = (levels: Levels): levels is CodedLevels =>
+  levels.kind === 'uniform' || levels.kind === 'table';
 
 /** Rows that kernels.parallel hands out are multiples of this. */
 const rowQuantum = 16;

@@ -1,5 +1,11 @@
 import type { Kernels } from '../kernels/kernels.js';
-import { type CodedLevels, describeLevels, spreadImportance, threadScratch } from './fit-arguments.js';
+import {
+  type CodedLevels,
+  describeLevels,
+  isCoded,
+  spreadImportance,
+  threadScratch,
+} from './fit-arguments.js';
 import { fitTwoLevel } from './fit-two-level.js';
 import type { GgufFormat, ScaleStorage } from './gguf.js';
 import type { Panel, Parameters } from './grid.js';
@@ -33,7 +39,7 @@ export async function fitFormat(
   from: number,
 ): Promise<void> {
   const { scale, levels } = format;
-  if (levels.kind === 'cast' || levels.kind === 'codebook' || scale.kind === 'none') return;
+  if (!isCoded(levels) || scale.kind === 'none') return;
   if (scale.kind === 'direct')
     await fitDirect(kernels, { ...format, scale, levels }, weight, importance, parameters, from);
   else await fitTwoLevel(kernels, { ...format, scale, levels }, weight, importance, parameters, from);

@@ -4,13 +4,14 @@ import type { ScaleStorage } from './gguf.js';
 /**
  * The values a code may stand for, before scale and offset: consecutive integers, an ascending table of at
  * most 256 values, all values of a float type (no codes, no scales), or a codebook of `size` values for every row,
- * which stands in the parameters.
+ * which stands in the parameters. Codes of kind `vector` stand for several columns at a time (src/grid/vector.ts).
  */
 export type Levels =
   | { readonly kind: 'uniform'; readonly min: number; readonly max: number }
   | { readonly kind: 'table'; readonly values: Float32Array }
   | { readonly kind: 'cast'; readonly type: 'f32' | 'f16' | 'bf16' }
-  | { readonly kind: 'codebook'; readonly size: number };
+  | { readonly kind: 'codebook'; readonly size: number }
+  | { readonly kind: 'vector' };
 
 /**
  * A weight as kernels work on it, in the kernels' memory: column-major over rows, element (row, col) at

@@ -1,3 +1,4 @@
+import { TersorError } from '../errors.js';
 import type { Arena } from '../kernels/kernels.js';
 import type { Grid, Parameters } from './grid.js';
 
@@ -39,6 +40,10 @@ export function levelRecord(
     integers[words.count] = levels.size;
     integers[words.codebook] = codebook.byteOffset;
     integers[words.pitch] = (codebook.length / levels.size) * codebook.BYTES_PER_ELEMENT;
+  } else if (levels.kind === 'vector') {
+    throw new TersorError('types vq-… have codes for several columns at a time', {
+      remedy: 'choose the solver vptq for them',
+    });
   } else {
     integers[words.kind] = castKinds[levels.type];
   }

@@ -77,7 +77,7 @@ function rounding(
   { scale, offset, stride }: Pick<Outcome, 'scale' | 'offset' | 'stride'>,
 ): Rounding {
   const { levels } = grid;
-  if (levels.kind === 'cast' || levels.kind === 'codebook') throw new Error('no levels');
+  if (levels.kind !== 'uniform' && levels.kind !== 'table') throw new Error('no levels');
   const all =
     levels.kind === 'table'
       ? [...levels.values]

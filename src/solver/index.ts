@@ -7,6 +7,7 @@ import { gptq, gptqDefaults } from './gptq.js';
 import { quantEase, quantEaseDefaults } from './quantease.js';
 import { rtn, rtnDefaults } from './rtn.js';
 import type { Solution, Workbench } from './solver.js';
+import { vptq, vptqDefaults } from './vptq.js';
 
 /** A row of the table that `tersor methods`, the recipe's validation and the docs are made from. */
 export interface SolverMethod {
@@ -109,6 +110,40 @@ const decoupleQOptions = quantEaseOptions.extend({
     .describe('storable neighbours of the best scale and offset that a refit tries'),
 });
 
+const vptqOptions = z.strictObject({
+  damping: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(vptqDefaults.damping)
+    .describe('added to the diagonal of H, in units of its mean'),
+  iterations: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(vptqDefaults.iterations)
+    .describe('rounds of k-means that codebooks start with'),
+  sweeps: z.int().min(0).max(1000).default(vptqDefaults.sweeps).describe('rounds of joint refinement, at most'),
+  tolerance: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(vptqDefaults.tolerance)
+    .describe('ends when a round lowers the loss by less than this share'),
+  seed: z
+    .int()
+    .min(0)
+    .max(65535)
+    .default(vptqDefaults.seed)
+    .describe('chooses the vectors that codebooks start from'),
+  blockSize: z
+    .int()
+    .min(8)
+    .multipleOf(8)
+    .default(vptqDefaults.blockSize)
+    .describe('columns between matrix products; changes speed, hardly the result'),
+});
+
 /** Every solver, in the order of the catalogue. */
 export const solvers: readonly SolverMethod[] = [
   {
@@ -146,6 +181,15 @@ export const solvers: readonly SolverMethod[] = [
     options: decoupleQOptions,
     solve: (bench, weight, moments, grid, options = {}) =>
       decoupleQ(bench, weight, moments, grid, parse('decoupleq', decoupleQOptions, options)),
+  },
+  {
+    name: 'vptq',
+    id: 'G6, G7',
+    title: 'VPTQ: vector codebooks by k-means and error feedback, then refined jointly with their codes',
+    paper: 'Liu et al., 2024, arXiv:2409.17066',
+    options: vptqOptions,
+    solve: (bench, weight, moments, grid, options = {}) =>
+      vptq(bench, weight, moments, grid, parse('vptq', vptqOptions, options)),
   },
 ];
 
