@@ -14,6 +14,7 @@ export * from './panel';
 export * from './probe';
 export * from './round';
 export * from './solve';
+export * from './vector';
 
 /** The first byte that constant data does not use; src/kernels allocates from there. */
 export function heapBase(): usize {

@@ -8,6 +8,7 @@ import type { Grid } from './grid.js';
 import { findIntegerGrid, integerGridNames } from './integer.js';
 import { type BlockLayout, blockLayouts } from './layout.js';
 import { packBlocks, unpackBlocks } from './pack.js';
+import { findVectorGrid, vectorGridNames } from './vector.js';
 
 /** GGUF's tensor types as grids, by name. */
 export const ggufGrids = Object.fromEntries(
@@ -45,6 +46,14 @@ export const gridFamilies: readonly GridFamily[] = [
     names: codebookGridNames,
     examples: ['codebook2', 'codebook3', 'codebook4'],
     find: findCodebookGrid,
+  },
+  {
+    id: 'G6',
+    title: 'Vector codebooks under the Hessian, for the solver vptq',
+    paper: 'VPTQ: Liu et al., 2024, arXiv:2409.17066',
+    names: vectorGridNames,
+    examples: ['vq-d2-k16', 'vq-d4-k256', 'vq-d4-k64-r4', 'vq-d8-k4096'],
+    find: findVectorGrid,
   },
 ];
 
