@@ -13,6 +13,7 @@ export { packBlocks, unpackBlocks } from './pack';
 export * from './panel';
 export * from './probe';
 export * from './round';
+export * from './scales';
 export * from './solve';
 export * from './vector';
 

@@ -3,10 +3,12 @@ import { packFloats, unpackFloats } from './cast.js';
 import { codebookGridNames, findCodebookGrid } from './codebook.js';
 import { allocateParameters } from './dequantize.js';
 import { fitFormat } from './fit.js';
+import { findFloatGrid, floatGridNames } from './float.js';
 import { type GgufFormat, type GgufName, ggufFormats } from './gguf.js';
 import type { Grid } from './grid.js';
 import { findIntegerGrid, integerGridNames } from './integer.js';
 import { type BlockLayout, blockLayouts } from './layout.js';
+import { findNvfp4Grid } from './nvfp4.js';
 import { packBlocks, unpackBlocks } from './pack.js';
 import { findVectorGrid, vectorGridNames } from './vector.js';
 
@@ -46,6 +48,23 @@ export const gridFamilies: readonly GridFamily[] = [
     names: codebookGridNames,
     examples: ['codebook2', 'codebook3', 'codebook4'],
     find: findCodebookGrid,
+  },
+  {
+    id: 'G5',
+    title: 'Floats with shared scales: ZeroQuant-FP, FLIQS, OCP’s MX formats',
+    paper:
+      'Wu et al., 2023, arXiv:2307.09782; Dotzel et al., 2023, arXiv:2308.03290; OCP Microscaling Formats 1.0',
+    names: floatGridNames,
+    examples: ['fp4-e2m1', 'fp4-e3m0', 'fp6-e2m3-pow2', 'fp8-e4m3', 'fp8-e5m2-channel'],
+    find: findFloatGrid,
+  },
+  {
+    id: 'G5',
+    title: 'NVFP4: floats with float scales',
+    paper: 'NVIDIA, Pretraining large language models with NVFP4, 2025, arXiv:2509.25149',
+    names: 'nvfp4',
+    examples: ['nvfp4'],
+    find: findNvfp4Grid,
   },
   {
     id: 'G6',
