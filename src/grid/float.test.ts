@@ -170,7 +170,7 @@ describe('the best split of the bits', () => {
   test('has more exponent the heavier the tails', async () => {
     const random = uniform(seed);
     const flat = Float32Array.from({ length: 16 * 128 }, () => random() - 0.5);
-    const heavy = normals(16 * 128, seed).map((x) => x ** 5);
+    const heavy = normals(16 * 128, seed).map((x, i) => (i % 128 ? x : 30));
     expect((await rank(flat, 4, '-channel'))[0]).toBe('fp4-e1m2-channel');
     expect((await rank(normals(16 * 128, seed), 4, '-channel'))[0]).toBe('fp4-e2m1-channel');
     expect((await rank(heavy, 6, '-channel'))[0]).toBe('fp6-e3m2-channel');
