@@ -3,17 +3,19 @@
 export * from './cast';
 export * from './cholesky';
 export * from './convert';
-export { descendBlock, descentScratch } from './descent';
 export * from './dequantize';
+export { descendBlock, descentScratch } from './descent';
 export * from './fit';
 export * from './fit-two-level';
 export * from './integer';
 export { codebookScratch, fitCodebooks } from './kmeans';
 export { packBlocks, unpackBlocks } from './pack';
 export * from './panel';
+export { powerLevels } from './power';
 export * from './probe';
 export * from './round';
 export * from './scales';
+export { fitSigns, signLevels, signsScratch } from './signs';
 export * from './solve';
 export * from './vector';
 

@@ -10,6 +10,8 @@ import { findIntegerGrid, integerGridNames } from './integer.js';
 import { type BlockLayout, blockLayouts } from './layout.js';
 import { findNvfp4Grid } from './nvfp4.js';
 import { packBlocks, unpackBlocks } from './pack.js';
+import { findPowerGrid, powerGridNames } from './power.js';
+import { findSignGrid, signGridNames } from './signs.js';
 import { findVectorGrid, vectorGridNames } from './vector.js';
 
 /** GGUF's tensor types as grids, by name. */
@@ -50,6 +52,14 @@ export const gridFamilies: readonly GridFamily[] = [
     find: findCodebookGrid,
   },
   {
+    id: 'G4',
+    title: 'NUPES: powers of the integers, the exponent fitted to every row',
+    paper: 'Yvinec et al., 2023, arXiv:2308.05600',
+    names: powerGridNames,
+    examples: ['power3', 'power4', 'power4-channel'],
+    find: findPowerGrid,
+  },
+  {
     id: 'G5',
     title: 'Floats with shared scales: ZeroQuant-FP, FLIQS, OCP’s MX formats',
     paper:
@@ -65,6 +75,14 @@ export const gridFamilies: readonly GridFamily[] = [
     names: 'nvfp4',
     examples: ['nvfp4'],
     find: findNvfp4Grid,
+  },
+  {
+    id: 'G9',
+    title: 'Sums of scaled sign planes: BinaryDM, BitStack',
+    paper: 'Zheng et al., 2024, arXiv:2404.05662; Wang et al., 2024, arXiv:2410.23918',
+    names: signGridNames,
+    examples: ['signs1', 'signs2', 'signs3', 'signs4'],
+    find: findSignGrid,
   },
   {
     id: 'G6',

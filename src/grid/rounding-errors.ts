@@ -16,8 +16,7 @@ export async function roundingErrors(
   parameters: Pick<Parameters, 'scale' | 'offset' | 'codebook'>,
 ): Promise<Float64Array> {
   const { rows, stride, cols, data } = weight;
-  const { buffer, byteOffset } = arena.f32(2 * stride);
-  const errors = new Float64Array(buffer, byteOffset, stride);
+  const errors = arena.f64(stride);
   await kernels.scope(async (inner) => {
     const values = inner.f32(cols * stride);
     await roundPanel(kernels, weight, grid, parameters, { codes: inner.u8(cols * stride), values });

@@ -27,6 +27,7 @@ export interface Kernels {
 /** Allocates zeroed arrays in the kernels' memory, 64-byte aligned. */
 export interface Arena {
   f32(length: number): Float32Array;
+  f64(length: number): Float64Array;
   i32(length: number): Int32Array;
   u8(length: number): Uint8Array;
   u16(length: number): Uint16Array;
@@ -83,6 +84,7 @@ export async function createKernels({ threads = 1 }: { readonly threads?: number
   };
   const arena: Arena = {
     f32: (length) => place((buffer, at) => new Float32Array(buffer, at, length), length * 4),
+    f64: (length) => place((buffer, at) => new Float64Array(buffer, at, length), length * 8),
     i32: (length) => place((buffer, at) => new Int32Array(buffer, at, length), length * 4),
     u8: (length) => place((buffer, at) => new Uint8Array(buffer, at, length), length),
     u16: (length) => place((buffer, at) => new Uint16Array(buffer, at, length), length * 2),

@@ -55,7 +55,9 @@ export const gptq: Solver<GptqOptions> = async (bench, weight, moments, grid, op
         : activationOrder(arena, gram, groups === 'dynamic' ? grid.blockSize : 1);
     const factor = await factorDamped(bench, gram, order, damping, blockSize);
     const importance = pivotImportance(arena, gram, order, factor);
-    if (groups === 'static') await grid.fit(kernels, weight, importance, encoded.parameters, 0);
+    // What groups share, a codebook or a scale of the tensor, is fitted before them in any case.
+    const shared = grid.whole || grid.levels.kind === 'codebook';
+    if (groups === 'static' || shared) await grid.fit(kernels, weight, importance, encoded.parameters, 0);
     const work = workspace(arena, encoded, order, blockSize);
     const deltas = new Float32Array(cols * stride); // Δ by position
 
