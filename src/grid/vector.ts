@@ -62,7 +62,7 @@ export function findVectorGrid(name: string): VectorGrid | undefined {
   return vectorGrid(name, codeBits(format) / format.dimension, () => format);
 }
 
-export const isVectorGrid = (grid: Grid): grid is VectorGrid => 'format' in grid;
+export const isVectorGrid = (grid: Grid): grid is VectorGrid => grid.levels.kind === 'vector';
 
 const isSize = (size: number) =>
   size >= smallestSize && size <= largestSize && Number.isInteger(Math.log2(size));

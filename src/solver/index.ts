@@ -123,7 +123,18 @@ const vptqOptions = z.strictObject({
     .max(1000)
     .default(vptqDefaults.iterations)
     .describe('rounds of k-means that codebooks start with'),
-  sweeps: z.int().min(0).max(1000).default(vptqDefaults.sweeps).describe('rounds of joint refinement, at most'),
+  passes: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(vptqDefaults.passes)
+    .describe('passes of error feedback, codebooks fitted in between'),
+  sweeps: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(vptqDefaults.sweeps)
+    .describe('rounds of joint refinement, at most'),
   tolerance: z
     .number()
     .min(0)

@@ -50,13 +50,13 @@ describe('rounding to nearest', () => {
     expect(bytes).toBe((rows * cols * 18) / 32);
   });
 
-  test('without moments all inputs count alike, for every solver', async () => {
+  test('without moments all inputs count alike, for every solver of scalar grids', async () => {
     const weight = { rows: 6, cols: 64, data: normals(6 * 64, 3) };
     const { relativeError, values, codes } = await solve('rtn', weight, undefined, 'q4_0');
     const squares = (x: Float32Array) => x.reduce((sum, value) => sum + value * value, 0);
     const difference = weight.data.map((value, i) => value - (values[i] ?? Number.NaN));
     expect(relativeError / (squares(difference) / squares(weight.data))).toBeCloseTo(1, 4);
-    for (const { name } of solvers) {
+    for (const { name } of solvers.filter(({ name }) => name !== 'vptq')) {
       expect((await solve(name, weight, undefined, 'q4_0')).codes).toEqual(codes);
     }
   });

@@ -1,16 +1,10 @@
 import { decodeCells, type VectorStage } from '../grid/vector-format.js';
 import { doubles } from './layer-error.js';
 import { gramOf } from './small-matrix.js';
-import {
-  measure,
-  multiply,
-  type PlacedCell,
-  type Residual,
-  roundToHalves,
-  sweepSpace,
-  takeBest,
-  type VectorLayer,
-} from './vector-layer.js';
+import { type PlacedCell, roundToHalves, type VectorLayer } from './vector-layer.js';
+import { measure, multiply, type Residual } from './vector-residual.js';
+import { addCell, clear, entrySums, offsetOf, solveEntries } from './vector-sums.js';
+import { sweepSpace, takeBest } from './vector-sweep.js';
 
 /** Vectors per entry that a codebook is started from; more change it little. */
 const samplesPerEntry = 256;
@@ -147,63 +141,6 @@ export async function fitCodebooks(layer: VectorLayer, before: Residual): Promis
   return measure(layer, before);
 }
 
-/** Sums over the vectors of every entry, shaped like the codebooks. */
-interface EntrySums {
-  readonly gradient: Float64Array;
-  /** Σ r² per entry; zero between cells. */
-  readonly weights: Float64Array;
-  /** Σ r²·M per entry, d × d. */
-  readonly curvature: Float64Array;
-  readonly metric: Float32Array;
-}
-
-function entrySums({ bench: { arena }, codebooks, dimension: d }: VectorLayer): EntrySums {
-  return {
-    gradient: doubles(arena, codebooks.length),
-    weights: doubles(arena, codebooks.length / d),
-    curvature: doubles(arena, codebooks.length * d),
-    metric: arena.f32(d * d),
-  };
-}
-
-function clear({ gradient, curvature }: EntrySums, both = true): void {
-  gradient.fill(0);
-  if (both) curvature.fill(0);
-}
-
-/**
- * Adds r·panel (times `product`, if given) to the gradient of every entry that a stage uses, r²·curvature to theirs.
- * @param panel the vector's columns, from its start
- */
-function addCell(
-  layer: VectorLayer,
-  sums: EntrySums,
-  { size, entries, codes }: VectorStage,
-  panel: Float32Array,
-  { product, curvature }: { readonly product?: Float32Array; readonly curvature?: Float32Array },
-): void {
-  const { bench, weight, scale, dimension: d } = layer;
-  const { kernels } = bench;
-  const from = offsetOf(layer, entries);
-  const weights = sums.weights.subarray(from / d);
-  const by = [scale, codes, sums.gradient.subarray(from), curvature ? weights : 0];
-  if (product) sums.metric.set(product);
-  kernels.call('addByCode', weight.rows, weight.stride, d, panel, product ? sums.metric : 0, ...by);
-  if (!curvature) return;
-  sums.metric.set(curvature);
-  kernels.call('addCurvature', size, d, weights, sums.metric, sums.curvature.subarray(from * d));
-}
-
-/** x = curvature⁻¹ · gradient for every entry; the curvature is replaced by its factor unless it is one already. */
-function solveEntries(
-  { bench: { kernels }, codebooks, dimension: d }: VectorLayer,
-  { curvature, gradient }: EntrySums,
-  x: Float64Array,
-  factored: boolean,
-): void {
-  kernels.parallel('solveByCode', codebooks.length / d, d, curvature, factored ? 1 : 0, gradient, x);
-}
-
 interface Book {
   readonly size: number;
   readonly entries: Float32Array;
@@ -237,9 +174,6 @@ function sample({ size, cells }: Book, rows: number): PlacedCell[] {
 /** Point n of a sequence that fills the unit square evenly (Roberts' R2: powers of the inverse plastic number). */
 const spread = (n: number) =>
   [(0.5 + n * 0.7548776662466927) % 1, (0.5 + n * 0.5698402909980532) % 1] as const;
-
-const offsetOf = ({ codebooks }: VectorLayer, entries: Float32Array) =>
-  (entries.byteOffset - codebooks.byteOffset) / entries.BYTES_PER_ELEMENT;
 
 /** The piece of an array shaped like the codebooks that belongs to a stage. */
 function viewOf(layer: VectorLayer, array: Float32Array, { entries }: VectorStage): Float32Array {

@@ -1,18 +1,8 @@
 import { doubles } from './layer-error.js';
 import { fitCodebooks } from './vector-codebook.js';
-import {
-  measure,
-  multiply,
-  products,
-  type Residual,
-  residualSpace,
-  roundToHalves,
-  rowProducts,
-  type SweepSpace,
-  sweepSpace,
-  takeBest,
-  type VectorLayer,
-} from './vector-layer.js';
+import { roundToHalves, type VectorLayer } from './vector-layer.js';
+import { measure, multiply, products, type Residual, residualSpace, rowProducts } from './vector-residual.js';
+import { type SweepSpace, sweepSpace, takeBest } from './vector-sweep.js';
 
 /**
  * Refines codebooks, row scales and codes in turn under the full H until a round takes less than `tolerance` off
@@ -38,6 +28,16 @@ export async function refine(
       if (residual.loss > before * (1 - tolerance)) break;
     }
     return losses;
+  });
+}
+
+/** Fits codebooks and row scales to the codes as they are. */
+export async function fitEntries(layer: VectorLayer): Promise<void> {
+  const { bench } = layer;
+  await bench.kernels.scope(async (arena) => {
+    const inner = { ...layer, bench: { ...bench, arena } };
+    const residual = await measure(inner, residualSpace(arena, layer));
+    await fitScales(inner, await fitCodebooks(inner, residual));
   });
 }
 
@@ -77,7 +77,7 @@ async function descend(layer: VectorLayer, residual: Residual, space: SweepSpace
   const { cells, moment, weight } = layer;
   const { stride } = weight;
   const deltas = residual.deltas.slice();
-  for await (const { first, width, data } of products(layer, moment, deltas)) {
+  for await (const { first, width, data } of products(layer, deltas)) {
     const block = moment.columns[first / moment.blockSize] ?? new Float32Array();
     space.coupling.set(block.subarray(first * width, (first + width) * width));
     space.sums.set(data);
