@@ -192,3 +192,25 @@ export function largestMagnitude(x: usize, count: i32): f32 {
     max(f32x4.extract_lane(all, 2), f32x4.extract_lane(all, 3)),
   );
 }
+
+/**
+ * From one number per group of `size` rows and column (groups × pitch) to one per column and row: cols × stride, rows
+ * [start, end).
+ */
+export function spreadGroupsOfRows(
+  start: i32,
+  end: i32,
+  cols: i32,
+  stride: i32,
+  size: i32,
+  pitch: i32,
+  groups: usize,
+  lines: usize,
+): void {
+  for (let col: usize = 0; col < <usize>cols; col++) {
+    for (let row = start; row < end; row++) {
+      const group = <usize>(row / size) * <usize>pitch + col;
+      store<f32>(lines + ((col * stride + <usize>row) << 2), load<f32>(groups + (group << 2)));
+    }
+  }
+}

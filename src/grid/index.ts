@@ -1,4 +1,5 @@
 import { TersorError } from '../errors.js';
+import { adaDimGridNames, findAdaDimGrid } from './adadim.js';
 import { packFloats, unpackFloats } from './cast.js';
 import { codebookGridNames, findCodebookGrid } from './codebook.js';
 import { allocateParameters } from './dequantize.js';
@@ -42,6 +43,14 @@ export const gridFamilies: readonly GridFamily[] = [
     names: integerGridNames,
     examples: ['int4', 'int3-g64', 'int2-g16-asym', 'int8-channel'],
     find: findIntegerGrid,
+  },
+  {
+    id: 'G1',
+    title: 'AdaDim: groups along inputs or outputs, whichever loses less',
+    paper: 'Heo et al., 2024, arXiv:2309.15531',
+    names: adaDimGridNames,
+    examples: ['int4-out', 'int4-ada', 'int3-g64-ada', 'int2-g16-asym-ada'],
+    find: findAdaDimGrid,
   },
   {
     id: 'G3',

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { quantize, total } from '../../test/fixtures/grids.js';
+import { type Quantized, quantize, total } from '../../test/fixtures/grids.js';
 import { talesLayers } from '../../test/fixtures/tales.js';
 import { normals, uniform } from '../../test/reference/random.js';
 import { createKernels, type Kernels } from '../kernels/kernels.js';
@@ -39,7 +39,8 @@ describe('sign planes', () => {
     const random = uniform(seed + 1);
     const skewed = Float32Array.from({ length: 20 * 96 }, () => random() ** 3);
     for (const data of [normals(20 * 96, seed), skewed]) {
-      const losses = await Promise.all(types.map((type) => quantize(kernels, type, matrix(20, 96, data))));
+      const losses: Quantized[] = [];
+      for (const type of types) losses.push(await quantize(kernels, type, matrix(20, 96, data)));
       for (const [fewer, more] of losses.slice(1).map((own, i) => [losses[i], own] as const)) {
         for (const [row, error] of more.errors.entries())
           expect(error / (fewer?.errors[row] ?? 0), `row ${row}, seed ${seed}`).toBeLessThan(1);
