@@ -2,6 +2,7 @@
 // are (weighted least squares under the full H), rounded to what the format stores, and its neighbours. Every trial
 // lets the codes of the group follow, and is kept only in the rows where the loss falls.
 import {
+  addGains,
   codes,
   codesAt,
   current0,
@@ -19,8 +20,9 @@ import {
   values,
   width,
 } from './descent-strip';
+import { gainOf, prepareWindow, roundWindow, takeWindow } from './descent-window';
 import { reciprocal } from './fit-sums';
-import { levelOf, nearestCode } from './levels';
+import { levelOf } from './levels';
 import { halfStep, storableHalf, storablePower } from './storable';
 
 /** What a format stores: src/solver/storage.ts writes it. */
@@ -53,6 +55,9 @@ let superScale: usize = 0;
 let superOffset: usize = 0;
 let scaleCode: usize = 0;
 let offsetCode: usize = 0;
+/** Its columns and their factor, as for prepareWindow. */
+let groupIndex: usize = 0;
+let groupFactor: usize = 0;
 let vectors: i32 = 0;
 let gains: usize = 0;
 
@@ -77,7 +82,19 @@ export function setRefit(room: usize, record: usize, format: usize, count: i32, 
 }
 
 /** Refits the scale and offset of columns [first, first + n); scales and offsets are those of group 0. */
-export function refineGroup(first: i32, n: i32, scales: usize, offsets: usize, stride: i32, row: i32): void {
+export function refineGroup(
+  first: i32,
+  n: i32,
+  scales: usize,
+  offsets: usize,
+  stride: i32,
+  row: i32,
+  index: usize,
+  factor: usize,
+): void {
+  groupIndex = index;
+  groupFactor = factor;
+  prepareWindow(n, index, factor);
   setGroup(first / n, first, scales, offsets, stride, row);
   solveIdeal(first, n);
   if (storage.kind == 3) {
@@ -92,12 +109,19 @@ export function refineGroup(first: i32, n: i32, scales: usize, offsets: usize, s
   }
   tryGroup(first, n);
   for (let trial = 0; trial < storage.trials; trial++) {
-    const width: f32 = storage.kind == 2 ? 1 : 0.04 * <f32>(trial / 2 + 1);
-    const factor: f32 = (trial & 1) == 0 ? 1 + width : 1 / (1 + width);
+    const reach: f32 = storage.kind == 2 ? 1 : 0.05 * <f32>(trial / 2 + 1);
+    const factor: f32 = (trial & 1) == 0 ? 1 + reach : 1 / (1 + reach);
     for (let v: usize = 0; v < 64; v += 16) {
-      const s = f32x4.mul(v128.load(scale + v), f32x4.splat(factor));
+      const ideal = v128.load(memory + v, idealScale);
+      const s = f32x4.mul(ideal, f32x4.splat(factor));
       v128.store(memory + v, storage.kind == 2 ? storablePower(s) : storableHalf(s), trialScale);
-      v128.store(memory + v, v128.load(offset + v), trialOffset);
+      if (!storage.affine) continue;
+      const follow = f32x4.mul(v128.load(memory + v, slope), f32x4.sub(s, ideal));
+      v128.store(
+        memory + v,
+        storableHalf(f32x4.sub(v128.load(memory + v, idealOffset), follow)),
+        trialOffset,
+      );
     }
     tryGroup(first, n);
   }
@@ -335,41 +359,10 @@ function solveIdeal(first: i32, n: i32): void {
 
 /** Takes the trial scale and offset where that, with the codes following, lowers the loss. */
 function tryGroup(first: i32, n: i32): void {
-  const trialValues = memory + arrays;
-  const trialCodes = trialValues + <usize>n * stripBytes;
-  const moves = nextChange();
-  for (let v: usize = 0; v < 64; v += 16) v128.store(memory + v, f32x4.splat(0), loss);
-  for (let j = 0; j < n; j++) {
-    const column = first + j;
-    const row = square + ((<usize>column * width + first) << 2);
-    const own = gradient + <usize>column * stripBytes;
-    let g0 = v128.load(own);
-    let g1 = v128.load(own, 16);
-    let g2 = v128.load(own, 32);
-    let g3 = v128.load(own, 48);
-    let d = moves;
-    for (let at = row; at < row + ((<usize>j) << 2); at += 4, d += stripBytes) {
-      const factor = v128.load32_splat(at);
-      g0 = f32x4.add(g0, f32x4.mul(factor, v128.load(d)));
-      g1 = f32x4.add(g1, f32x4.mul(factor, v128.load(d, 16)));
-      g2 = f32x4.add(g2, f32x4.mul(factor, v128.load(d, 32)));
-      g3 = f32x4.add(g3, f32x4.mul(factor, v128.load(d, 48)));
-    }
-    const diagonal = load<f32>(row + ((<usize>j) << 2));
-    move(column, j, 0, g0, diagonal, trialValues, trialCodes, d);
-    move(column, j, 1, g1, diagonal, trialValues, trialCodes, d);
-    move(column, j, 2, g2, diagonal, trialValues, trialCodes, d);
-    move(column, j, 3, g3, diagonal, trialValues, trialCodes, d);
-  }
-  let any = f32x4.splat(0);
-  for (let v: usize = 0; v < 64; v += 16)
-    any = v128.or(any, f32x4.lt(v128.load(memory + v, loss), f32x4.splat(0)));
-  if (!v128.any_true(any)) return;
+  if (!roundWindow(width, memory + trialScale, memory + trialOffset, 0)) return;
   for (let v = 0; v < vectors; v++) {
     const at = (<usize>v) << 4;
-    const change = v128.load(memory + at, loss);
-    const accept = f32x4.lt(change, f32x4.splat(0));
-    addGains(gains + (at << 1), v128.and(f32x4.neg(change), accept));
+    const accept = gainOf(v);
     v128.store(scale + at, v128.bitselect(v128.load(memory + at, trialScale), v128.load(scale + at), accept));
     v128.store(
       offset + at,
@@ -379,56 +372,8 @@ function tryGroup(first: i32, n: i32): void {
     selectBytes(scaleCode + (at >> 2), v128.load(memory + at, trialScaleCode), accept);
     if (storage.affine) selectBytes(offsetCode + (at >> 2), v128.load(memory + at, trialOffsetCode), accept);
   }
-  for (let j = 0; j < n; j++) {
-    const column = first + j;
-    for (let v = 0; v < 4; v++) {
-      const at = (<usize>v) << 4;
-      const accept = v < vectors ? f32x4.lt(v128.load(memory + at, loss), f32x4.splat(0)) : f32x4.splat(0);
-      const local = <usize>j * stripBytes + at;
-      const own = values + <usize>column * stripBytes + at;
-      v128.store(moves + local, v128.and(v128.load(moves + local), accept));
-      v128.store(own, v128.bitselect(v128.load(trialValues + local), v128.load(own), accept));
-      storeCodes(
-        codes,
-        column,
-        v,
-        v128.bitselect(codesAt(trialCodes, j, v), codesAt(codes, column, v), accept),
-      );
-    }
-    keepChange(column);
-  }
-  pushChanges();
-}
-
-function move(
-  column: i32,
-  j: i32,
-  v: i32,
-  g: v128,
-  diagonal: f32,
-  trialValues: usize,
-  trialCodes: usize,
-  d: usize,
-): void {
-  const at = (<usize>v) << 4;
-  const s = v128.load(memory + at, trialScale);
-  const o = v128.load(memory + at, trialOffset);
-  const old = v128.load(values + <usize>column * stripBytes + at);
-  const target = f32x4.add(old, f32x4.mul(g, f32x4.splat(diagonal > 0 ? 1 / diagonal : 0)));
-  const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)));
-  const value = f32x4.add(f32x4.mul(s, levelOf(levels, code)), o);
-  const change = f32x4.sub(value, old);
-  const rise = f32x4.mul(change, f32x4.sub(f32x4.mul(change, f32x4.splat(diagonal)), f32x4.add(g, g)));
-  v128.store(memory + at, f32x4.add(v128.load(memory + at, loss), rise), loss);
-  v128.store(trialValues + <usize>j * stripBytes + at, value);
-  storeCodes(trialCodes, j, v, code);
-  v128.store(d + at, f32x4.neg(change));
-}
-
-function addGains(into: usize, x: v128): void {
-  const high = i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
-  v128.store(into, f64x2.add(v128.load(into), f64x2.promote_low_f32x4(x)));
-  v128.store(into, f64x2.add(v128.load(into, 16), f64x2.promote_low_f32x4(high)), 16);
+  takeWindow();
+  prepareWindow(n, groupIndex, groupFactor);
 }
 
 /** Replaces four bytes by integers given as floats, in the lanes of the mask. */

@@ -164,3 +164,10 @@ export function pushChanges(): void {
   }
   changed = 0;
 }
+
+/** Adds four floats to four doubles. */
+export function addGains(into: usize, x: v128): void {
+  const high = i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
+  v128.store(into, f64x2.add(v128.load(into), f64x2.promote_low_f32x4(x)));
+  v128.store(into, f64x2.add(v128.load(into, 16), f64x2.promote_low_f32x4(high)), 16);
+}

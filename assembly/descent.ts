@@ -1,6 +1,7 @@
 // Coordinate descent inside one block of columns (src/solver/descent.ts).
 import { refineGroup, refineSuper, setRefit, superColumnsOf } from './descent-refit';
 import {
+  addGains,
   codes,
   codesAt,
   columnBytes,
@@ -24,6 +25,7 @@ import {
   values,
   width,
 } from './descent-strip';
+import { prepareWindow, roundWindow, setWindows, takeWindow, windowFloats } from './descent-window';
 import { reciprocal } from './fit-sums';
 import { levelOf, nearestCode, setLane } from './levels';
 
@@ -47,6 +49,7 @@ let firstLane: usize = 0;
  * @param record levels (assembly/levels.ts)
  * @param storage what scales and offsets may be (assembly/descent-refit.ts), 0: they stay
  * @param passes over the block; `refits` of them choose scales and offsets, too
+ * @param windows how many windows are tried behind the refits; columns and factors as for factorWindows
  * @param damping what was added to the diagonal of H
  * @param deltas blockWidth × stride, written: Δ
  * @param gained stride doubles: by how much the loss fell is added
@@ -67,6 +70,12 @@ export function descendBlock(
   storage: usize,
   passes: i32,
   refits: i32,
+  groupColumns: usize,
+  groupFactors: usize,
+  windows: i32,
+  windowSize: i32,
+  windowColumns: usize,
+  windowFactors: usize,
   damping: f32,
   bytes: usize,
   outputs: usize,
@@ -90,14 +99,25 @@ export function descendBlock(
     firstLane = lane;
     for (let pass = 0; pass < passes; pass++) {
       setMoved(false);
+      setWindows(behind, levels, lane, vectors, gains);
+      if (pass == refits && windows > 0) {
+        for (let i = 0; i < windows; i++) {
+          const index = windowColumns + ((<usize>(i * windowSize)) << 2);
+          const factor = windowFactors + ((<usize>i * <usize>windowFloats(windowSize)) << 2);
+          prepareWindow(windowSize, index, factor);
+          if (roundWindow(groupSize, scales + lane, offsets + lane, pitch)) takeWindow();
+        }
+      }
       for (let first = 0; first < width; first += group) {
         const parameters = <usize>(first / group) * pitch + lane;
         const last = min(width, first + group);
         if (pass < refits) {
-          setRefit(behind, levels, storage, vectors, gains);
+          setRefit(behind + windowRoom(group, windowSize), levels, storage, vectors, gains);
           const columns = superColumnsOf();
           if (columns && first % columns == 0) refineSuper(first, group, scales, offsets, stride, row);
-          refineGroup(first, group, scales, offsets, stride, row);
+          const index = groupColumns + ((<usize>first) << 2);
+          const factor = groupFactors + ((<usize>(first / group) * <usize>windowFloats(group)) << 2);
+          refineGroup(first, group, scales, offsets, stride, row, index, factor);
         }
         for (let from = first; from < last; from += stepColumns) {
           step(from, min(last, from + stepColumns), scales + parameters, offsets + parameters, vectors);
@@ -109,9 +129,14 @@ export function descendBlock(
   }
 }
 
+/** Bytes of a strip that a window needs. */
+function windowRoom(group: i32, windowSize: i32): usize {
+  return <usize>max(group, windowSize) * (2 * stripBytes + 16);
+}
+
 /** Bytes of scratch that sixteen rows need. */
 export function descentScratch(blockWidth: i32): i32 {
-  return blockWidth * <i32>(columnBytes + 2 * stripBytes + 16) + 4096;
+  return blockWidth * <i32>(columnBytes + 4 * stripBytes + 16) + 4096;
 }
 
 function loadCodes(bytes: usize, stride: i32, vectors: i32): void {
@@ -193,10 +218,4 @@ function lane(column: i32, v: i32, g: v128, diagonal: f32, scale: usize, offset:
   storeCodes(codes, column, v, v128.bitselect(code, codesAt(codes, column, v), accept));
   addGains(gains + (at << 1), v128.and(gain, accept));
   return accept;
-}
-
-function addGains(into: usize, x: v128): void {
-  const high = i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
-  v128.store(into, f64x2.add(v128.load(into), f64x2.promote_low_f32x4(x)));
-  v128.store(into, f64x2.add(v128.load(into, 16), f64x2.promote_low_f32x4(high)), 16);
 }

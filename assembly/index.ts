@@ -3,8 +3,9 @@
 export * from './cast';
 export * from './cholesky';
 export * from './convert';
-export * from './dequantize';
 export { descendBlock, descentScratch } from './descent';
+export { factorWindows, windowFloats } from './descent-window';
+export * from './dequantize';
 export * from './fit';
 export * from './fit-two-level';
 export * from './integer';

@@ -8,7 +8,7 @@ export interface DecoupleQOptions extends DescentOptions {
   readonly trials: number;
 }
 
-export const decoupleQDefaults: DecoupleQOptions = { ...descentDefaults, refits: 2, trials: 6 };
+export const decoupleQDefaults: DecoupleQOptions = { ...descentDefaults, refits: 1, trials: 6 };
 
 /**
  * decoupleQ (Guo et al., 2024): alternates between codes, by coordinate descent, and scales and offsets, by least

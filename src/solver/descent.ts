@@ -8,6 +8,7 @@ import { doubles, layerEnergy, ratio, total } from './layer-error.js';
 import { rtn } from './rtn.js';
 import type { Solution, Workbench } from './solver.js';
 import { storageRecord } from './storage.js';
+import { createWindows } from './windows.js';
 
 /** Options of every solver that descends column by column. */
 export interface DescentOptions {
@@ -21,16 +22,21 @@ export interface DescentOptions {
   readonly passes: number;
   /** Added to the diagonal of H, in units of its mean. */
   readonly damping: number;
+  /** How often every column is part of a window, a random set of columns that is solved anew in each sweep. */
+  readonly windows: number;
+  readonly windowSize: number;
   /** Columns between matrix products; changes speed, hardly the result. */
   readonly blockSize: number;
 }
 
 export const descentDefaults: DescentOptions = {
   start: 'gptq',
-  sweeps: 8,
-  tolerance: 1e-3,
+  sweeps: 4,
+  tolerance: 2e-3,
   passes: 3,
-  damping: 0,
+  damping: 0.05,
+  windows: 4,
+  windowSize: 64,
   blockSize: 256,
 };
 
@@ -97,6 +103,14 @@ function prepareSweeps(
   const square = arena.f32(blockSize ** 2);
   const deltas = arena.f32(blockSize * stride);
   const gained = doubles(arena, stride);
+  const groups = storage && createWindows(kernels, arena, blockSize, 'groups', groupSize);
+  const windows = createWindows(
+    kernels,
+    arena,
+    blockSize,
+    plan.windows,
+    Math.min(plan.windowSize, blockSize),
+  );
   const scratch = arena.u8(Math.ceil(stride / 16) * kernels.call('descentScratch', blockSize));
   // onnxruntime reads and writes outside the kernels' memory.
   const known = { data: new Float32Array(cols * stride), shape: [cols, stride] };
@@ -121,6 +135,8 @@ function prepareSweeps(
         square.set(gram.data.subarray(start, start + width), i * width);
         square[i * (width + 1)] = (square[i * (width + 1)] ?? 0) + damping;
       }
+      groups?.choose(square, width);
+      windows.choose(square, width);
       const group = Math.floor(from / groupSize) * stride;
       kernels.parallel(
         'descendBlock',
@@ -137,6 +153,12 @@ function prepareSweeps(
         storage?.at(from) ?? 0,
         passes,
         storage ? refits : 0,
+        groups?.columns ?? 0,
+        groups?.factors ?? 0,
+        windows.count(),
+        windows.size,
+        windows.columns,
+        windows.factors,
         damping,
         codes.subarray(at),
         values.subarray(at),

@@ -87,6 +87,13 @@ const quantEaseOptions = z.strictObject({
     .max(10)
     .default(quantEaseDefaults.damping)
     .describe('added to the diagonal of H, in units of its mean'),
+  windows: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(quantEaseDefaults.windows)
+    .describe('how often a sweep solves every column anew as part of a random set of columns'),
+  windowSize: z.int().min(2).max(256).default(quantEaseDefaults.windowSize).describe('columns of such a set'),
   blockSize: z
     .int()
     .min(8)
