@@ -55,6 +55,7 @@ describe('bytes of vector grids', () => {
     const codebooks = 2 * (256 + 16) * 4 * 2;
     const row = (24 * (8 + 4) + 3 * 8) / 8;
     expect(grid('vq-d4-k256-r16-g64').bytes(10, 99)).toBe(codebooks + 10 * 2 + 3 * (2 + 2) + 10 * row);
+    expect(grid('vq-d2-k16').bytes(0, 256)).toBe(0);
     expect(grid('vq-d2-k16').bytes(256, 256)).toBe(16 * 2 * 2 + 256 * 2 + (256 * 256 * 2) / 8);
   });
 
