@@ -46,8 +46,9 @@ export function createWindows(
         const order = visits === 'groups' ? naturalOrder(width) : shuffled(width, random);
         const first = (partition * count) / partitions;
         for (let from = 0; from < width; from += size) {
-          // The loudest columns are rounded first, that is stand last.
-          const window = order.subarray(from, from + size).sort((a, b) => energy(a) - energy(b) || a - b);
+          const window = order.subarray(from, from + size);
+          // The loudest columns are rounded first, that is stand last; every other time any order, for a change.
+          if (partition % 2 === 0) window.sort((a, b) => energy(a) - energy(b) || a - b);
           columns.set(window, (first + from / size) * size);
         }
       }

@@ -1,0 +1,212 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type GramShape, syntheticGram } from '../../test/reference/gram.js';
+import { normals } from '../../test/reference/random.js';
+import { energyReference } from '../../test/reference/solvers.js';
+import type { Grid } from '../grid/grid.js';
+import { findGrid } from '../grid/index.js';
+import { createKernels, type Kernels } from '../kernels/kernels.js';
+import { fromPanel, toPanel } from '../kernels/panel.js';
+import { createGemm } from '../runtime/gemm.js';
+import type { Matrix } from '../types.js';
+import { findSolver } from './index.js';
+
+const gemm = createGemm();
+let kernels: Kernels;
+beforeAll(async () => {
+  kernels = await createKernels({ threads: 2 });
+});
+afterAll(async () => {
+  kernels.close();
+  await gemm.release();
+});
+
+interface Case {
+  readonly weight: Matrix;
+  readonly gram: Matrix;
+}
+
+async function layer(
+  rows: number,
+  cols: number,
+  seed: number,
+  shape: Partial<GramShape> = {},
+): Promise<Case> {
+  const data = normals(rows * cols, seed);
+  return { weight: { rows, cols, data }, gram: await syntheticGram(gemm, cols, seed + 1, shape) };
+}
+
+function solve(solver: string, { weight, gram }: Case, grid: Grid, options = {}, own = kernels) {
+  return own.scope(async (arena) => {
+    const panel = await toPanel(own, arena, weight);
+    const bench = { kernels: own, arena, gemm };
+    const moments = { gram, tokens: 1 };
+    const { encoded, relativeError } = await findSolver(solver).solve(bench, panel, moments, grid, options);
+    const rowMajor = async (data: Float32Array) => (await fromPanel(own, { ...panel, data })).data;
+    const bytes = await grid.pack(own, encoded);
+    const read = await grid.unpack(own, arena, bytes, weight.rows, weight.cols);
+    const { scale, offset } = encoded.parameters;
+    return {
+      relativeError,
+      values: await rowMajor(encoded.values),
+      stored: await rowMajor(read.values),
+      codes: encoded.codes?.slice(),
+      scale: scale.slice(),
+      offset: offset.slice(),
+      stride: encoded.stride,
+    };
+  });
+}
+
+const double = (data: Float32Array) => Float64Array.from(data);
+
+/** ε in double precision. */
+function errorOf({ weight, gram }: Case, values: Float32Array): number {
+  const target = double(weight.data);
+  const difference = target.map((value, i) => value - (values[i] ?? Number.NaN));
+  const energy = (x: Float64Array) => energyReference(x, weight.rows, double(gram.data));
+  return energy(difference) / energy(target);
+}
+
+const close = (actual: number, expected: number, relative: number) =>
+  expect(Math.abs(actual / expected - 1), `${actual} against ${expected}`).toBeLessThan(relative);
+
+const direct = ['q8_0', 'q4_0', 'q4_1', 'q5_1', 'iq4_nl', 'mxfp4', 'q2_0', 'q1_0', 'tq2_0'];
+const twoLevel = ['q2_k', 'q3_k', 'q4_k', 'q5_k', 'q6_k', 'iq4_xs'];
+const own = ['int2-g32-asym', 'int3-g64', 'int4-g16-asym', 'int3-g256-asym', 'int4-channel', 'int2-tensor'];
+const exact = { damping: 0, tolerance: 0 };
+
+describe.each(['quantease', 'decoupleq'])('%s', (solver) => {
+  test.each([...direct, ...twoLevel, ...own])(
+    'never raises the loss, and stays storable, on %s',
+    async (name) => {
+      const grid = findGrid(name);
+      const problem = await layer(21, grid.blockSize > 64 ? 512 : 320, 11, { rank: 200, outliers: 0.02 });
+      let before = (await solve('gptq', problem, grid)).relativeError;
+      for (const sweeps of [1, 2, 3]) {
+        const outcome = await solve(solver, problem, grid, { ...exact, sweeps });
+        close(outcome.relativeError, errorOf(problem, outcome.values), 1e-3);
+        expect(outcome.relativeError).toBeLessThanOrEqual(before * (1 + 1e-6));
+        expect(outcome.values).toEqual(outcome.stored);
+        before = outcome.relativeError;
+      }
+    },
+  );
+
+  test('starts from rounding, too', async () => {
+    const problem = await layer(32, 256, 21, { rank: 128 });
+    const grid = findGrid('q4_0');
+    const rounded = await solve('rtn', problem, grid);
+    const outcome = await solve(solver, problem, grid, { start: 'rtn', sweeps: 10 });
+    expect(outcome.relativeError).toBeLessThan(0.5 * rounded.relativeError);
+  });
+
+  test.each([
+    [1, 32],
+    [3, 160],
+    [17, 288],
+    [130, 96],
+  ])('does not depend on the number of threads for %i × %i', async (rows, cols) => {
+    const problem = await layer(rows, cols, 31, { rank: 64 });
+    const first = await solve(solver, problem, findGrid('q4_1'));
+    for (const threads of [1, 3]) {
+      const other = await createKernels({ threads });
+      expect(await solve(solver, problem, findGrid('q4_1'), {}, other)).toEqual(first);
+      other.close();
+    }
+  });
+
+  test('hardly depends on the block size', async () => {
+    const problem = await layer(256, 512, 41, { rank: 512 });
+    const error = async (blockSize: number, options = {}) =>
+      (await solve(solver, problem, findGrid('int3-g32-asym'), { ...options, blockSize })).relativeError;
+    // In single passes the order of columns is the same; otherwise blocks settle one by one.
+    const single = { passes: 1, windows: 0, sweeps: 8 };
+    for (const [options, bound] of [
+      [single, 1e-3],
+      [{}, 1e-2],
+    ] as const) {
+      const whole = await error(512, options);
+      for (const blockSize of [128, 256]) close(await error(blockSize, options), whole, bound);
+    }
+  });
+
+  test('inputs that never fire and inputs without any energy keep their weights rounded', async () => {
+    const problem = await layer(8, 128, 51);
+    for (const column of [0, 5, 64, 127]) {
+      for (let i = 0; i < 128; i++)
+        problem.gram.data[column * 128 + i] = problem.gram.data[i * 128 + column] = 0;
+    }
+    const outcome = await solve(solver, problem, findGrid('q8_0'));
+    close(outcome.relativeError, errorOf(problem, outcome.values), 1e-3);
+    expect(errorOf(problem, outcome.values)).toBeLessThan(1e-4);
+    problem.gram.data.fill(0);
+    expect((await solve(solver, problem, findGrid('q8_0'))).relativeError).toBe(0);
+  });
+
+  test('float types come out finite and without codes', async () => {
+    const { codes, values } = await kernels.scope(async (arena) => {
+      const problem = await layer(6, 96, 61);
+      const panel = await toPanel(kernels, arena, problem.weight);
+      const moments = { gram: problem.gram, tokens: 1 };
+      const bench = { kernels, arena, gemm };
+      return (await findSolver(solver).solve(bench, panel, moments, findGrid('f16'))).encoded;
+    });
+    expect(codes).toBeUndefined();
+    expect(values.every(Number.isFinite)).toBe(true);
+  });
+});
+
+describe('coordinate descent', () => {
+  test('ends where no single column can do better', async () => {
+    const problem = await layer(5, 64, 71, { rank: 128 });
+    const grid = findGrid('int3-g32');
+    const options = { ...exact, sweeps: 100, windows: 0 };
+    const { values, scale, stride } = await solve('quantease', problem, grid, options);
+    const { weight, gram } = problem;
+    let checked = 0;
+    for (let row = 0; row < 5; row++) {
+      const delta = Float64Array.from(
+        { length: 64 },
+        (_, j) => (weight.data[row * 64 + j] ?? 0) - (values[row * 64 + j] ?? 0),
+      );
+      for (let j = 0; j < 64; j++) {
+        const step = scale[Math.floor(j / 32) * stride + row] ?? 0;
+        const diagonal = gram.data[j * 65] ?? 0;
+        let gradient = 0;
+        for (let k = 0; k < 64; k++) gradient += (delta[k] ?? 0) * (gram.data[j * 64 + k] ?? 0);
+        for (const level of [-4, -3, -2, -1, 0, 1, 2, 3]) {
+          const move = step * level - (values[row * 64 + j] ?? 0);
+          const rise = move * (move * diagonal - 2 * gradient);
+          expect(rise).toBeGreaterThan(-1e-4 * diagonal * step ** 2);
+          checked++;
+        }
+      }
+    }
+    expect(checked).toBe(5 * 64 * 8);
+  });
+
+  test('finds the optimum of tiny problems', async () => {
+    const grid = findGrid('int2-channel');
+    const [rows, cols] = [100, 4];
+    const problem = await layer(rows, cols, 81, { rank: 4, outliers: 0, decay: 0.5 });
+    const options = { ...exact, sweeps: 30, windows: 24, windowSize: 4 };
+    const { values, scale } = await solve('quantease', problem, grid, options);
+    let found = 0;
+    for (let row = 0; row < rows; row++) {
+      const target = problem.weight.data.subarray(row * cols, row * cols + cols);
+      const loss = (levels: readonly number[]) => {
+        const delta = Float64Array.from(levels, (level, j) => (target[j] ?? 0) - level * (scale[row] ?? 0));
+        return energyReference(delta, 1, double(problem.gram.data));
+      };
+      const levels = [-2, -1, 0, 1];
+      let least = Number.POSITIVE_INFINITY;
+      for (let code = 0; code < 4 ** cols; code++)
+        least = Math.min(least, loss([0, 2, 4, 6].map((shift) => levels[(code >> shift) & 3] ?? 0)));
+      const own = [...values.subarray(row * cols, row * cols + cols)].map(
+        (value) => value / (scale[row] ?? 0),
+      );
+      if (loss(own) <= least * (1 + 1e-5)) found++;
+    }
+    expect(found).toBeGreaterThanOrEqual(95);
+  });
+});
