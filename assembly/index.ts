@@ -3,13 +3,14 @@
 export * from './cast';
 export * from './cholesky';
 export * from './convert';
+export * from './dequantize';
 export { descendBlock, descentScratch } from './descent';
 export { factorWindows, windowFloats } from './descent-window';
-export * from './dequantize';
 export * from './fit';
 export * from './fit-two-level';
 export * from './integer';
 export { codebookScratch, fitCodebooks } from './kmeans';
+export * from './nested';
 export { packBlocks, unpackBlocks } from './pack';
 export * from './panel';
 export { powerLevels } from './power';

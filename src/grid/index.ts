@@ -9,6 +9,7 @@ import { type GgufFormat, type GgufName, ggufFormats } from './gguf.js';
 import type { Grid } from './grid.js';
 import { findIntegerGrid, integerGridNames } from './integer.js';
 import { type BlockLayout, blockLayouts } from './layout.js';
+import { findNestedGrid, nestedGridNames } from './nested.js';
 import { findNvfp4Grid } from './nvfp4.js';
 import { packBlocks, unpackBlocks } from './pack.js';
 import { findPowerGrid, powerGridNames } from './power.js';
@@ -84,6 +85,14 @@ export const gridFamilies: readonly GridFamily[] = [
     names: 'nvfp4',
     examples: ['nvfp4'],
     find: findNvfp4Grid,
+  },
+  {
+    id: 'G8',
+    title: 'Nested bits: the high bits of one tensor are every lower precision (Double Rounding)',
+    paper: 'Huang et al., 2025, arXiv:2502.01199',
+    names: nestedGridNames,
+    examples: ['nested8', 'nested6', 'nested4', 'nested2'],
+    find: findNestedGrid,
   },
   {
     id: 'G9',

@@ -82,13 +82,26 @@ export async function unpackRows(
   const shape = { rows, stride: strideOf(rows), cols };
   const codes = arena.u8(cols * shape.stride);
   const parameters = grid.allocate(arena, rows, cols);
-  const load = (slab: Uint8Array, start: number) => slab.set(bytes.subarray(start, start + slab.length));
-  await forSlabs(kernels, 'unpackIntegers', layout, { ...shape, codes, parameters }, load);
+  await loadRows(kernels, layout, bytes, { ...shape, codes, parameters });
   await complete?.(parameters);
   const values = arena.f32(cols * shape.stride);
   await dequantize(kernels, grid, codes, parameters, shape, values);
   return { grid, ...shape, codes, parameters, values };
 }
+
+/** Reads codes and what is stored of the parameters. */
+export function loadRows(
+  kernels: Kernels,
+  layout: RowLayout,
+  bytes: Uint8Array,
+  tensor: Coded,
+): Promise<void> {
+  const load = (slab: Uint8Array, start: number) => slab.set(bytes.subarray(start, start + slab.length));
+  return forSlabs(kernels, 'unpackIntegers', layout, tensor, load);
+}
+
+/** Codes and parameters of a tensor, in the kernels' memory. */
+type Coded = Pick<Encoded, 'rows' | 'stride' | 'cols' | 'parameters'> & { readonly codes: Uint8Array };
 
 /** @throws TersorError unless there are as many bytes as a tensor of this shape takes */
 export function requireBytes(grid: Grid, bytes: Uint8Array, rows: number, cols: number): void {
@@ -105,7 +118,7 @@ async function forSlabs(
   kernels: Kernels,
   kernel: 'packIntegers' | 'unpackIntegers',
   layout: RowLayout,
-  tensor: { rows: number; stride: number; cols: number; codes: Uint8Array; parameters: Parameters },
+  tensor: Coded,
   exchange: (slab: Uint8Array, start: number) => void,
 ): Promise<void> {
   const { rows, stride, cols, codes, parameters } = tensor;
