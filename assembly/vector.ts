@@ -68,7 +68,7 @@ export function sweepVector(
   scratch: usize,
 ): void {
   const column = (<usize>stride) << 2;
-  const own = (<usize>at) * column;
+  const own = <usize>at * column;
   for (let row = start; row < end; row += stripRows) {
     const vectors = min(stripRows, end - row) >> 2;
     const bases = scratch + ((<usize>row * d) << 3);
@@ -142,7 +142,6 @@ function addCoupled(
 }
 
 /** Coordinate i of the codewords of four rows. */
-@inline
 function gather(codebook: usize, d: i32, i: usize, codes: usize): v128 {
   const coordinate = codebook + (i << 2);
   return f32x4(
@@ -354,7 +353,6 @@ function factorSmall(a: usize, d: i32): void {
   }
 }
 
-@inline
 function element(a: usize, d: i32, i: i32, j: i32): f64 {
   return load<f64>(a + ((<usize>(i * d + j)) << 3));
 }
