@@ -68,14 +68,12 @@ const gguf: OutputFormat = {
         type,
         bytes,
       })),
-      ...architecture
-        .ggufExtras()
-        .map(({ name: tensor, shape, data }) => ({
-          name: tensor,
-          shape,
-          type: 'f32',
-          bytes: data.byteLength,
-        })),
+      ...architecture.ggufExtras().map(({ name: tensor, shape, data }) => ({
+        name: tensor,
+        shape,
+        type: 'f32',
+        bytes: data.byteLength,
+      })),
     ];
     return {
       bytes: ggufSize(metadata, tensors),

@@ -1,3 +1,5 @@
+import type { Grid } from '../grid/grid.js';
+import { isVectorGrid } from '../grid/vector.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
 import { findSolver } from '../solver/index.js';
 import type { Moments } from '../types.js';
@@ -25,9 +27,11 @@ export async function compressTensor(
   recipe: Recipe,
 ): Promise<Compressed> {
   const [rows = 1, cols = rows] = spec.shape.length === 1 ? [1, spec.shape[0]] : spec.shape;
-  const { solve } = findSolver(moments ? recipe.solver : 'rtn');
-  const options = moments ? recipe.options : {};
-  const slab = moments ? rows : Math.max(1, Math.floor(slabElements / cols));
+  const solver = solverFor(grid, moments, recipe);
+  const { solve } = findSolver(solver);
+  const options = solver === recipe.solver ? recipe.options : {};
+  const slab =
+    moments || grid.whole || isVectorGrid(grid) ? rows : Math.max(1, Math.floor(slabElements / cols));
   const decoded = new Float32Array(rows * cols);
   const bytes = new Uint8Array(grid.bytes(rows, cols));
   let error = 0;
@@ -44,7 +48,7 @@ export async function compressTensor(
         decoded.subarray(from * cols, (from + count) * cols),
       );
       const packed = await shop.stopwatch.time('write', () => grid.pack(shop.kernels, encoded));
-      bytes.set(packed, grid.bytes(from, cols));
+      bytes.set(packed, from === 0 ? 0 : grid.bytes(from, cols));
       error += (solution.relativeError * count) / rows;
     });
   }
@@ -53,4 +57,10 @@ export async function compressTensor(
     bytes,
     relativeError: error,
   };
+}
+
+/** Vector codebooks have a solver of their own; without moments there is nothing for any other to gain. */
+function solverFor(grid: Grid, moments: Moments | undefined, recipe: Recipe): string {
+  if (isVectorGrid(grid)) return 'vptq';
+  return moments ? recipe.solver : 'rtn';
 }
