@@ -1,7 +1,8 @@
 /**
  * The solvers on synthetic layers beside onnxruntime's bare matrix product in the same run. The ratio is the time
  * over what that product takes for as many floating-point operations: n³/3 to factor H, n² · rows each for the
- * feedback and for the layer's energy, without which there is no relative error.
+ * feedback and for the layer's energy, without which there is no relative error. Of coordinate descent, from GPTQ, the
+ * second sweep is timed: 2 · n² · rows for the gradient.
  *
  *   node bench/run.mjs solver [rows×columns,…] [types,…] [threads]
  */
@@ -11,7 +12,8 @@ import { findGrid } from '../src/grid/index.js';
 import { createKernels, type Kernels } from '../src/kernels/kernels.js';
 import { toPanel } from '../src/kernels/panel.js';
 import { createGemm, type Gemm } from '../src/runtime/gemm.js';
-import { solvers } from '../src/solver/index.js';
+import { findSolver } from '../src/solver/index.js';
+import type { Matrix } from '../src/types.js';
 import { syntheticGram } from '../test/reference/gram.js';
 import { normals } from '../test/reference/random.js';
 
@@ -83,36 +85,71 @@ async function productSpeed(): Promise<number> {
 }
 await productSpeed();
 
+interface Run {
+  readonly label: string;
+  readonly solver: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Time one sweep of two instead of everything. */
+  readonly sweep?: boolean;
+}
+
+const runs: readonly Run[] = [
+  { label: 'rtn', solver: 'rtn', options: {} },
+  { label: 'gptq', solver: 'gptq', options: {} },
+  { label: 'descent sweep', solver: 'quantease', options: { windows: 0, passes: 1 }, sweep: true },
+  { label: 'quantease sweep', solver: 'quantease', options: {}, sweep: true },
+  { label: 'decoupleq sweep', solver: 'decoupleq', options: {}, sweep: true },
+];
+
+async function time(layer: { weight: Matrix; gram: Matrix }, type: string, { solver, options }: Run) {
+  const { stages, grid, ...bench } = clock();
+  const { solve } = findSolver(solver);
+  return kernels.scope(async (arena) => {
+    const panel = await toPanel(kernels, arena, layer.weight);
+    const moments = { gram: layer.gram, tokens: 1 };
+    const start = performance.now();
+    const solution = await solve({ ...bench, arena }, panel, moments, grid(findGrid(type)), options);
+    return { stages, error: solution.relativeError, milliseconds: performance.now() - start };
+  });
+}
+
+async function measure(layer: { weight: Matrix; gram: Matrix }, type: string, run: Run) {
+  if (!run.sweep) return time(layer, type, run);
+  const sweeps = (count: number) =>
+    time(layer, type, { ...run, options: { ...run.options, sweeps: count, tolerance: 0 } });
+  const [one, two] = [await sweeps(1), await sweeps(2)];
+  const stages = Object.fromEntries(
+    Object.entries(two.stages).map(([stage, ms]) => [stage, ms - (one.stages[stage] ?? 0)]),
+  );
+  return { ...two, stages, milliseconds: two.milliseconds - one.milliseconds };
+}
+
 console.log(`threads ${threads}`);
 for (const size of sizes.split(',')) {
   const [rows = 0, cols = 0] = size.split(/[x×]/).map(Number);
-  const gram = await syntheticGram(gemm, cols, 1);
-  const weight = { rows, cols, data: normals(rows * cols, 2) };
+  const layer = {
+    gram: await syntheticGram(gemm, cols, 1),
+    weight: { rows, cols, data: normals(rows * cols, 2) },
+  };
   for (const type of types.split(',')) {
-    for (const { name, solve } of solvers) {
+    for (const run of runs) {
       const before = await productSpeed();
-      const { stages, grid, ...bench } = clock();
-      const { milliseconds, relativeError } = await kernels.scope(async (arena) => {
-        const panel = await toPanel(kernels, arena, weight);
-        const start = performance.now();
-        const solution = await solve({ ...bench, arena }, panel, { gram, tokens: 1 }, grid(findGrid(type)));
-        return { ...solution, milliseconds: performance.now() - start };
-      });
+      const { stages, error, milliseconds } = await measure(layer, type, run);
       const speed = (before + (await productSpeed())) / 2;
-      const product = 2 * cols ** 2 * rows; // two halves of a symmetric H: of Δ and of W, or feedback and of W
-      const operations = product + (name === 'rtn' ? 0 : cols ** 3 / 3);
+      const product = 2 * cols ** 2 * rows; // a sweep's; or two halves of a symmetric H: of Δ or feedback and of W
+      const operations = product + (run.solver === 'gptq' ? cols ** 3 / 3 : 0);
       const parts = Object.entries(stages)
         .sort(([, a], [, b]) => b - a)
-        .filter(([, time]) => time > 0.01 * milliseconds)
-        .map(([stage, time]) => `${stage} ${time.toFixed(0)}`);
+        .filter(([, ms]) => ms > 0.01 * milliseconds)
+        .map(([stage, ms]) => `${stage} ${ms.toFixed(0)}`);
       console.log(
         [
           `${rows}×${cols}`.padEnd(10),
           type.padEnd(7),
-          name.padEnd(5),
+          run.label.padEnd(15),
           `${milliseconds.toFixed(0).padStart(6)} ms`,
           `${((milliseconds * speed) / operations).toFixed(2).padStart(5)} × product at ${(speed / 1e6).toFixed(0)} GFLOP/s`,
-          `error ${relativeError.toExponential(3)}`,
+          `error ${error.toExponential(3)}`,
           parts.join(', '),
         ].join('  '),
       );
