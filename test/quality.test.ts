@@ -13,6 +13,8 @@ const output = join(folder, 'model.gguf');
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const context = 256;
+// Half a minute each on two free cores.
+const slow = 600_000;
 
 describe('tales, calibrated on its own texts, stays closer to itself than by rounding', () => {
   async function divergence(type: string, method: Partial<CompressOptions>): Promise<number> {
@@ -43,24 +45,28 @@ describe.skipIf(!shared)(
       ['tales', 'q2_k', 0.65],
       ['stories15M', 'iq4_nl', 0.062 / 0.077768],
       ['stories15M', 'q4_0', 0.082 / 0.104351],
-    ] as const)('%s at %s: at most %d of it', async (name, type, share) => {
-      if (!shared) return;
-      const { models, calibration, evaluation: text } = shared;
-      const peers = readPeers(shared.peers);
-      const peer = findPeer(peers, name, type, true);
-      const model = models[name];
-      const { bytes } = await compress({ model, output, type, calibration, context, tokens: 16384 });
-      // By llama.cpp's own arithmetic, as its figures were made.
-      const { divergence } = await evaluate({
-        model: output,
-        against: model,
-        text,
-        context: peers.context,
-        tokens: peers.context * peers.chunks,
-        runtime: 'llama.cpp',
-      });
-      expect(bytes).toBeLessThanOrEqual(peer.bytes);
-      expect(divergence?.mean).toBeLessThanOrEqual(share * peer.kld);
-    });
+    ] as const)(
+      '%s at %s: at most %d of it',
+      async (name, type, share) => {
+        if (!shared) return;
+        const { models, calibration, evaluation: text } = shared;
+        const peers = readPeers(shared.peers);
+        const peer = findPeer(peers, name, type, true);
+        const model = models[name];
+        const { bytes } = await compress({ model, output, type, calibration, context, tokens: 16384 });
+        // By llama.cpp's own arithmetic, as its figures were made.
+        const { divergence } = await evaluate({
+          model: output,
+          against: model,
+          text,
+          context: peers.context,
+          tokens: peers.context * peers.chunks,
+          runtime: 'llama.cpp',
+        });
+        expect(bytes).toBeLessThanOrEqual(peer.bytes);
+        expect(divergence?.mean).toBeLessThanOrEqual(share * peer.kld);
+      },
+      slow,
+    );
   },
 );
