@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { findGrid, gridNames } from '../grid/index.js';
+import { findGrid, gridFamilies, gridNames } from '../grid/index.js';
 import { solvers } from '../solver/index.js';
 import type { Session } from './command.js';
 import { significant, table, wrap } from './format.js';
@@ -39,6 +39,14 @@ interface Methods {
     readonly summary: string;
     readonly runtimes: readonly string[];
   }[];
+  /** tersor's own types, whose names follow patterns. */
+  readonly families: readonly {
+    readonly id: string;
+    readonly title: string;
+    readonly paper: string;
+    readonly names: string;
+    readonly examples: readonly { readonly name: string; readonly summary: string }[];
+  }[];
 }
 
 /** Everything that can be chosen, from the same tables that the pipeline chooses by. */
@@ -55,6 +63,13 @@ export function listMethods(): Methods {
       const { blockSize, blockBytes, summary, runtimes } = findGrid(name);
       return { name, bitsPerWeight: (8 * blockBytes) / blockSize, blockSize, summary, runtimes };
     }),
+    families: gridFamilies.map(({ id, title, paper, names, examples }) => ({
+      id,
+      title,
+      paper,
+      names,
+      examples: examples.map((name) => ({ name, summary: findGrid(name).summary })),
+    })),
   };
 }
 
@@ -84,7 +99,7 @@ function optionLine({
 }
 
 export function describeMethods(): string {
-  const { solvers: methods, types } = listMethods();
+  const { solvers: methods, types, families } = listMethods();
   const listed = methods.map(({ name, title, paper, options }) =>
     [`  ${name}`, wrapped(title), wrapped(paper), ...options.map(optionLine)].join('\n'),
   );
@@ -102,7 +117,18 @@ export function describeMethods(): string {
     heading,
     ...rows.map((row, index) => wrap(`${row}  ${sorted[index]?.summary}`, 80, indent)),
   ].join('\n');
-  return `Solvers (--solver; their options: --solver-option KEY=VALUE)\n\n${listed.join('\n\n')}\n\nTypes (--type, --embedding-type, --override, --fallback)\n\n${formats}`;
+  const own = families.map(({ names, title, paper, examples }) => {
+    const longest = Math.max(...examples.map(({ name }) => name.length));
+    return [
+      `  ${wrap(names, 78, '  ')}`,
+      wrapped(title),
+      wrapped(paper),
+      ...examples.map(({ name, summary }) =>
+        wrapped(`${name.padEnd(longest)}  ${summary}`, ' '.repeat(longest + 2)),
+      ),
+    ].join('\n');
+  });
+  return `Solvers (--solver; their options: --solver-option KEY=VALUE)\n\n${listed.join('\n\n')}\n\nTypes (--type, --embedding-type, --override, --fallback)\n\n${formats}\n\nTypes for --format safetensors\n\n${own.join('\n\n')}`;
 }
 
 const wrapped = (text: string, indent = '') => `      ${wrap(text, 74, `      ${indent}`)}`;

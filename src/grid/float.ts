@@ -47,6 +47,7 @@ export function findFloatGrid(name: string): Grid | undefined {
     blockBytes: channel ? bits / 8 : blockBytes(layout, groupSize),
     groupSize,
     runtimes: ['tersor'],
+    ...(power ? {} : { scale: { kind: 'direct', type: 'f16', offset: false } as const }),
     bytes: (rows, cols) => rows * rowBytes(layout, cols),
     allocate(arena, rows, cols) {
       const length = groupsOf(layout, cols) * strideOf(rows);
