@@ -1,4 +1,4 @@
-/** A binary floating-point format without a sign bit of its own in the name: E4M3 has eight bits. */
+/** A binary floating-point format by its fields; the sign takes one bit more: E4M3 has eight. */
 export interface FloatFormat {
   readonly exponentBits: number;
   readonly mantissaBits: number;
