@@ -1,4 +1,5 @@
 // Coordinate descent inside one block of columns (src/solver/descent.ts).
+import { descendGreedily } from './descent-greedy';
 import { refineGroup, refineSuper, setRefit, superColumnsOf } from './descent-refit';
 import {
   addGains,
@@ -34,12 +35,14 @@ const stepColumns: i32 = 32;
 
 /** Σ of the losses that the strip's changes took away, per lane, in double precision: four pairs of vectors. */
 let gains: usize = 0;
+/** How many columns moved, likewise. */
+let moves: usize = 0;
 let levels: usize = 0;
 /** Four times the first row of the strip. */
 let firstLane: usize = 0;
 
 /**
- * Cyclic coordinate descent on the codes of a block of `blockWidth` columns, rows [start, end): every column takes
+ * Coordinate descent on the codes of a block of `blockWidth` columns, rows [start, end): every column takes
  * the value that minimises tr(Δ H Δᵀ) with all others held, and keeps its old one unless that lowers the loss.
  * @param weight panel columns of the block; `outputs` its values, `bytes` its codes
  * @param product blockWidth × stride: (Δ H) of the block
@@ -48,11 +51,12 @@ let firstLane: usize = 0;
  * @param scales of the block's groups, groups × stride; `offsets` likewise
  * @param record levels (assembly/levels.ts)
  * @param storage what scales and offsets may be (assembly/descent-refit.ts), 0: they stay
+ * @param greedy every row first moves the columns that lower its loss most, whatever their order
  * @param passes over the block; `refits` of them choose scales and offsets, too
  * @param windows how many windows are tried behind the refits; columns and factors as for factorWindows
  * @param damping what was added to the diagonal of H
  * @param deltas blockWidth × stride, written: Δ
- * @param gained stride doubles: by how much the loss fell is added
+ * @param gained 2 · stride doubles: by how much the loss fell is added, and how many columns moved one by one
  * @param scratch (see `descentScratch`) bytes per row, rows rounded up to 16
  */
 export function descendBlock(
@@ -68,6 +72,7 @@ export function descendBlock(
   offsets: usize,
   record: usize,
   storage: usize,
+  greedy: i32,
   passes: i32,
   refits: i32,
   groupColumns: usize,
@@ -96,6 +101,7 @@ export function descendBlock(
     loadCodes(bytes + <usize>row, stride, vectors);
     if (damping > 0) addDamping(weight + lane, pitch, vectors, damping);
     gains = gained + (lane << 1);
+    moves = gains + (pitch << 1);
     firstLane = lane;
     for (let pass = 0; pass < passes; pass++) {
       setMoved(false);
@@ -107,6 +113,20 @@ export function descendBlock(
           prepareWindow(windowSize, index, factor);
           if (roundWindow(groupSize, scales + lane, offsets + lane, pitch)) takeWindow();
         }
+      }
+      for (let v = 0; v < vectors * greedy; v++) {
+        const skip = (<usize>v) << 5;
+        descendGreedily(
+          v,
+          levels,
+          lane,
+          groupSize,
+          scales + lane,
+          offsets + lane,
+          pitch,
+          gains + skip,
+          moves + skip,
+        );
       }
       for (let first = 0; first < width; first += group) {
         const parameters = <usize>(first / group) * pitch + lane;
@@ -123,7 +143,7 @@ export function descendBlock(
           step(from, min(last, from + stepColumns), scales + parameters, offsets + parameters, vectors);
         }
       }
-      if (!moved) break;
+      if (!moved && pass >= refits) break;
     }
     storeBack(weight + lane, outputs + lane, deltas + lane, bytes + <usize>row, stride, vectors);
   }
@@ -217,5 +237,6 @@ function lane(column: i32, v: i32, g: v128, diagonal: f32, scale: usize, offset:
   v128.store(own, v128.bitselect(value, old, accept));
   storeCodes(codes, column, v, v128.bitselect(code, codesAt(codes, column, v), accept));
   addGains(gains + (at << 1), v128.and(gain, accept));
+  addGains(moves + (at << 1), v128.and(f32x4.splat(1), accept));
   return accept;
 }

@@ -18,6 +18,8 @@ export interface DescentOptions {
   readonly sweeps: number;
   /** The descent ends when a sweep lowers the loss by less than this share. */
   readonly tolerance: number;
+  /** Which column moves next: all in turn, or in every row the one that lowers the loss most. */
+  readonly rule: 'cyclic' | 'greedy';
   /** Passes over a block of columns before the next block. */
   readonly passes: number;
   /** Added to the diagonal of H, in units of its mean. */
@@ -33,6 +35,7 @@ export const descentDefaults: DescentOptions = {
   start: 'gptq',
   sweeps: 4,
   tolerance: 2e-3,
+  rule: 'cyclic',
   passes: 3,
   damping: 0.05,
   windows: 4,
@@ -67,7 +70,7 @@ export async function descend(
     const sweep = prepareSweeps(bench, arena, weight, gram, encoded, plan);
     let loss = start.relativeError * energy;
     for (let i = 0; i < plan.sweeps; i++) {
-      const gain = await sweep();
+      const { gain } = await sweep();
       if (gain < plan.tolerance * loss) break;
       loss -= gain;
     }
@@ -80,29 +83,38 @@ export async function descend(
   return { ...start, relativeError };
 }
 
-/** Returns a function that goes over all columns once and tells by how much the (damped) loss fell. */
-function prepareSweeps(
+/** What a sweep did. */
+interface Progress {
+  /** By how much the (damped) loss fell. */
+  readonly gain: number;
+  /** How many weights moved one by one. */
+  readonly moves: number;
+}
+
+/** Returns a function that goes over all columns once. */
+export function prepareSweeps(
   { kernels, gemm }: Workbench,
   arena: Arena,
   weight: Panel,
   gram: Matrix,
   encoded: Encoded,
   plan: Plan,
-): () => Promise<number> {
+): () => Promise<Progress> {
   const { rows, cols, stride } = weight;
   const { grid, codes, values, parameters } = encoded;
   if (!codes) throw new Error('coordinate descent needs a grid with codes');
-  const { passes, refits, trials } = plan;
-  const unit = Number.isFinite(grid.groupSize) ? grid.blockSize : 1;
-  const blockSize = Math.ceil(Math.min(plan.blockSize, cols) / unit) * unit;
+  const { rule, passes, refits, trials } = plan;
+  const together = Number.isFinite(grid.groupSize) ? grid.blockSize : 1;
+  const blockSize = Math.ceil(Math.min(plan.blockSize, cols) / together) * together;
   const groupSize = Math.min(grid.groupSize, cols);
-  const damping = plan.damping * meanDiagonal(gram);
+  const { hessian, unit } = comfortable(gram);
+  const damping = (plan.damping * meanDiagonal(gram)) / unit;
   const levels = levelRecord(arena, grid, parameters);
   const storage = refits > 0 ? storageRecord(arena, encoded, trials) : undefined;
   const product = arena.f32(blockSize * stride);
   const square = arena.f32(blockSize ** 2);
   const deltas = arena.f32(blockSize * stride);
-  const gained = doubles(arena, stride);
+  const gained = doubles(arena, 2 * stride);
   const groups = storage && createWindows(kernels, arena, blockSize, 'groups', groupSize);
   const windows = createWindows(
     kernels,
@@ -128,11 +140,11 @@ function prepareSweeps(
   return async () => {
     gained.fill(0);
     for (const { from, width, at } of blocks) {
-      const rowsOfH = { data: gram.data.subarray(from * cols, (from + width) * cols), shape: [width, cols] };
+      const rowsOfH = { data: hessian.subarray(from * cols, (from + width) * cols), shape: [width, cols] };
       product.set(await gemm(rowsOfH, known, { into: result.subarray(0, width * stride) }));
       for (let i = 0; i < width; i++) {
         const start = (from + i) * cols + from;
-        square.set(gram.data.subarray(start, start + width), i * width);
+        square.set(hessian.subarray(start, start + width), i * width);
         square[i * (width + 1)] = (square[i * (width + 1)] ?? 0) + damping;
       }
       groups?.choose(square, width);
@@ -151,6 +163,7 @@ function prepareSweeps(
         parameters.offset.subarray(group),
         levels,
         storage?.at(from) ?? 0,
+        rule === 'greedy' ? 1 : 0,
         passes,
         storage ? refits : 0,
         groups?.columns ?? 0,
@@ -168,6 +181,13 @@ function prepareSweeps(
       );
       known.data.set(deltas.subarray(0, width * stride), at);
     }
-    return total(gained, rows);
+    return { gain: total(gained, rows) * unit, moves: total(gained.subarray(stride), rows) };
   };
+}
+
+/** H in a unit in which squares of its products stay within single precision; as it is, for any usual model. */
+function comfortable(gram: Matrix): { hessian: Float32Array; unit: number } {
+  const mean = meanDiagonal(gram);
+  if (mean > 1e-10 && mean < 1e10) return { hessian: gram.data, unit: 1 };
+  return { hessian: gram.data.map((value) => value / mean), unit: mean };
 }

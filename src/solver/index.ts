@@ -4,6 +4,7 @@ import type { Grid, Panel } from '../grid/grid.js';
 import type { Moments } from '../types.js';
 import { decoupleQ, decoupleQDefaults } from './decoupleq.js';
 import { gptq, gptqDefaults } from './gptq.js';
+import { greedy } from './greedy.js';
 import { quantEase, quantEaseDefaults } from './quantease.js';
 import { rtn, rtnDefaults } from './rtn.js';
 import type { Solution, Workbench } from './solver.js';
@@ -75,6 +76,10 @@ const quantEaseOptions = z.strictObject({
     .max(1)
     .default(quantEaseDefaults.tolerance)
     .describe('ends when a sweep lowers the loss by less than this share'),
+  rule: z
+    .enum(['cyclic', 'greedy'])
+    .default(quantEaseDefaults.rule)
+    .describe('which column moves next: all in turn, or in every row the one that lowers the loss most'),
   passes: z
     .int()
     .min(1)
@@ -101,6 +106,8 @@ const quantEaseOptions = z.strictObject({
     .default(quantEaseDefaults.blockSize)
     .describe('columns between matrix products; changes speed, hardly the result'),
 });
+
+const greedyOptions = quantEaseOptions.omit({ rule: true });
 
 const decoupleQOptions = quantEaseOptions.extend({
   refits: z
@@ -190,6 +197,15 @@ export const solvers: readonly SolverMethod[] = [
     options: quantEaseOptions,
     solve: (bench, weight, moments, grid, options = {}) =>
       quantEase(bench, weight, moments, grid, parse('quantease', quantEaseOptions, options)),
+  },
+  {
+    name: 'greedy',
+    id: 'V5',
+    title: 'Greedy descent: in every row the column that lowers the loss most, and sets of columns at once',
+    paper: 'Nutini, Laradji, Schmidt, 2022, arXiv:1712.08859',
+    options: greedyOptions,
+    solve: (bench, weight, moments, grid, options = {}) =>
+      greedy(bench, weight, moments, grid, parse('greedy', greedyOptions, options)),
   },
   {
     name: 'decoupleq',
