@@ -74,7 +74,15 @@ const close = (actual: number, expected: number, relative: number) =>
 
 const direct = ['q8_0', 'q4_0', 'q4_1', 'q5_1', 'iq4_nl', 'mxfp4', 'q2_0', 'q1_0', 'tq2_0'];
 const twoLevel = ['q2_k', 'q3_k', 'q4_k', 'q5_k', 'q6_k', 'iq4_xs'];
-const own = ['int2-g32-asym', 'int3-g64', 'int4-g16-asym', 'int3-g256-asym', 'int4-channel', 'int2-tensor'];
+const own = [
+  'int2-g32-asym',
+  'int3-g64',
+  'int4-g16-asym',
+  'int3-g256-asym',
+  'int4-channel',
+  'int3-channel-asym',
+  'int2-tensor',
+];
 const exact = { damping: 0, tolerance: 0 };
 
 describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {

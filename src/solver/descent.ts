@@ -5,6 +5,7 @@ import type { Matrix, Moments } from '../types.js';
 import { meanDiagonal } from './cholesky.js';
 import { gptq } from './gptq.js';
 import { doubles, layerEnergy, ratio, total } from './layer-error.js';
+import { refitRows } from './refit.js';
 import { rtn } from './rtn.js';
 import type { Solution, Workbench } from './solver.js';
 import { storageRecord } from './storage.js';
@@ -93,13 +94,14 @@ interface Progress {
 
 /** Returns a function that goes over all columns once. */
 export function prepareSweeps(
-  { kernels, gemm }: Workbench,
+  bench: Workbench,
   arena: Arena,
   weight: Panel,
   gram: Matrix,
   encoded: Encoded,
   plan: Plan,
 ): () => Promise<Progress> {
+  const { kernels, gemm } = bench;
   const { rows, cols, stride } = weight;
   const { grid, codes, values, parameters } = encoded;
   if (!codes) throw new Error('coordinate descent needs a grid with codes');
@@ -131,14 +133,20 @@ export function prepareSweeps(
     const from = b * blockSize;
     return { from, width: Math.min(blockSize, cols - from), at: from * stride };
   });
-  for (const { width, at } of blocks) {
-    const args = [weight.data.subarray(at), values.subarray(at), deltas];
-    kernels.parallel('subtractPanels', stride, width, stride, ...args);
-    known.data.set(deltas.subarray(0, width * stride), at);
-  }
+  const wholeRows = refits > 0 && grid.scale?.kind === 'direct' && grid.groupSize >= cols && !storage;
+  const refresh = () => {
+    for (const { width, at } of blocks) {
+      const args = [weight.data.subarray(at), values.subarray(at), deltas];
+      kernels.parallel('subtractPanels', stride, width, stride, ...args);
+      known.data.set(deltas.subarray(0, width * stride), at);
+    }
+  };
+  refresh();
 
   return async () => {
     gained.fill(0);
+    const refitted = wholeRows ? await refitRows(bench, weight, hessian, damping, encoded, known.data) : 0;
+    if (refitted > 0) refresh();
     for (const { from, width, at } of blocks) {
       const rowsOfH = { data: hessian.subarray(from * cols, (from + width) * cols), shape: [width, cols] };
       product.set(await gemm(rowsOfH, known, { into: result.subarray(0, width * stride) }));
@@ -181,7 +189,7 @@ export function prepareSweeps(
       );
       known.data.set(deltas.subarray(0, width * stride), at);
     }
-    return { gain: total(gained, rows) * unit, moves: total(gained.subarray(stride), rows) };
+    return { gain: (total(gained, rows) + refitted) * unit, moves: total(gained.subarray(stride), rows) };
   };
 }
 
