@@ -2,84 +2,40 @@
 // are (weighted least squares under the full H), rounded to what the format stores, and its neighbours. Every trial
 // lets the codes of the group follow, and is kept only in the rows where the loss falls.
 import {
-  addGains,
-  codes,
-  codesAt,
-  current0,
-  current1,
-  current2,
-  current3,
-  gradient,
-  keepChange,
-  nextChange,
-  pullGradient,
-  pushChanges,
-  square,
-  storeCodes,
-  stripBytes,
-  values,
-  width,
-} from './descent-strip';
+  arrays,
+  integersAt,
+  levels,
+  memory,
+  offset,
+  offsetCode,
+  scale,
+  scaleCode,
+  setGroup,
+  singular,
+  storage,
+  superOffset,
+  superScale,
+  vectors,
+} from './descent-storage';
+import { codes, codesAt, gradient, square, stripBytes, width } from './descent-strip';
 import { gainOf, prepareWindow, roundWindow, takeWindow } from './descent-window';
-import { reciprocal } from './fit-sums';
+import { ratio, reciprocal } from './fit-sums';
 import { levelOf } from './levels';
-import { halfStep, storableHalf, storablePower } from './storable';
+import { storableHalf, storablePower } from './storable';
 
-/** What a format stores: src/solver/storage.ts writes it. */
-// @ts-ignore: decorator
-@unmanaged
-class Storage {
-  /** 1: halves, 2: powers of two, 3: integers times halves of a super-block. */
-  kind: i32;
-  affine: i32;
-  scaleMin: f32;
-  scaleMax: f32;
-  offsetMax: f32;
-  trials: i32;
-  /** Columns of a super-block. */
-  superColumns: i32;
-  /** Addresses of what a two-level format stores, from the first column of the block on. */
-  superScale: usize;
-  superOffset: usize;
-  scaleCode: usize;
-  offsetCode: usize;
-}
-
-let memory: usize = 0;
-let levels: usize = 0;
-let storage: Storage = changetype<Storage>(0);
-/** Of the group at hand, at the strip's first row. */
-let scale: usize = 0;
-let offset: usize = 0;
-let superScale: usize = 0;
-let superOffset: usize = 0;
-let scaleCode: usize = 0;
-let offsetCode: usize = 0;
-/** Its columns and their factor, as for prepareWindow. */
+/** The columns of the group at hand and their factor, as for prepareWindow. */
 let groupIndex: usize = 0;
 let groupFactor: usize = 0;
-let vectors: i32 = 0;
-let gains: usize = 0;
 
 // In `memory`, four vectors each.
 const trialScale: usize = 0;
 const trialOffset: usize = 64;
-const loss: usize = 128;
 const idealScale: usize = 192;
 const idealOffset: usize = 256;
 /** By how much the ideal offset falls per unit of scale. */
 const slope: usize = 320;
 const trialScaleCode: usize = 384;
 const trialOffsetCode: usize = 448;
-const arrays: usize = 4096;
-
-export function setRefit(room: usize, record: usize, format: usize, count: i32, gained: usize): void {
-  memory = room;
-  levels = record;
-  storage = changetype<Storage>(format);
-  vectors = count;
-  gains = gained;
-}
 
 /** Refits the scale and offset of columns [first, first + n); scales and offsets are those of group 0. */
 export function refineGroup(
@@ -127,30 +83,6 @@ export function refineGroup(
   }
 }
 
-/** Columns of a super-block; 0 where the format has none. */
-export function superColumnsOf(): i32 {
-  return storage.kind == 3 ? storage.superColumns : 0;
-}
-
-function setGroup(group: i32, first: i32, scales: usize, offsets: usize, stride: i32, row: i32): void {
-  const at = <usize>group * <usize>stride + <usize>row;
-  scale = scales + (at << 2);
-  offset = offsets + (at << 2);
-  if (storage.kind != 3) return;
-  const block = <usize>(first / storage.superColumns) * <usize>stride + <usize>row;
-  superScale = storage.superScale + (block << 2);
-  superOffset = storage.superOffset + (block << 2);
-  scaleCode = storage.scaleCode + at;
-  offsetCode = storage.offsetCode + at;
-}
-
-/** Four integers as floats. */
-function integersAt(at: usize, signed: bool): v128 {
-  let code = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(at)));
-  if (signed) code = i32x4.shr_s(i32x4.shl(code, 24), 24);
-  return f32x4.convert_i32x4_s(code);
-}
-
 function clampRound(u: v128, low: f32, high: f32): v128 {
   return f32x4.pmin(f32x4.splat(high), f32x4.pmax(f32x4.splat(low), f32x4.nearest(u)));
 }
@@ -192,117 +124,6 @@ function tryIntegers(first: i32, n: i32): void {
     }
     tryGroup(first, n);
   }
-}
-
-/** Refits the halves of a super-block that starts at column `first`; integers and codes stay. */
-export function refineSuper(first: i32, n: i32, scales: usize, offsets: usize, stride: i32, row: i32): void {
-  const columns = storage.superColumns;
-  const signed = storage.scaleMin < 0;
-  const y1 = memory + arrays;
-  const y2 = y1 + <usize>columns * stripBytes;
-  for (let j = 0; j < columns; j += n) {
-    setGroup((first + j) / n, first + j, scales, offsets, stride, row);
-    for (let v = 0; v < vectors; v++) {
-      const at = (<usize>v) << 4;
-      const sc = integersAt(scaleCode + (at >> 2), signed);
-      const oc = storage.affine ? f32x4.neg(integersAt(offsetCode + (at >> 2), false)) : f32x4.splat(0);
-      for (let k = j; k < j + n; k++) {
-        const local = <usize>k * stripBytes + at;
-        v128.store(y1 + local, f32x4.mul(sc, levelOf(levels, codesAt(codes, first + k, v))));
-        v128.store(y2 + local, oc);
-      }
-    }
-  }
-  let any = f32x4.splat(0);
-  for (let v = 0; v < vectors; v++) {
-    const at = (<usize>v) << 4;
-    let a11 = f32x4.splat(0);
-    let a12 = f32x4.splat(0);
-    let a22 = f32x4.splat(0);
-    let b1 = f32x4.splat(0);
-    let b2 = f32x4.splat(0);
-    for (let j = 0; j < columns; j++) {
-      let h = square + ((<usize>(first + j) * width + first) << 2);
-      let p1 = f32x4.splat(0);
-      let p2 = f32x4.splat(0);
-      for (let y = y1 + at; y < y2; y += stripBytes, h += 4) {
-        const factor = v128.load32_splat(h);
-        p1 = f32x4.add(p1, f32x4.mul(factor, v128.load(y)));
-        p2 = f32x4.add(p2, f32x4.mul(factor, v128.load(y + (y2 - y1))));
-      }
-      const local = <usize>j * stripBytes + at;
-      const own1 = v128.load(y1 + local);
-      const own2 = v128.load(y2 + local);
-      const g = v128.load(gradient + <usize>first * stripBytes + local);
-      a11 = f32x4.add(a11, f32x4.mul(own1, p1));
-      a12 = f32x4.add(a12, f32x4.mul(own2, p1));
-      a22 = f32x4.add(a22, f32x4.mul(own2, p2));
-      b1 = f32x4.add(b1, f32x4.mul(own1, g));
-      b2 = f32x4.add(b2, f32x4.mul(own2, g));
-    }
-    const full = f32x4.mul(a11, a22);
-    const determinant = f32x4.sub(full, f32x4.mul(a12, a12));
-    const joint = f32x4.gt(determinant, f32x4.mul(full, f32x4.splat(singular)));
-    const both = ratio(f32x4.sub(f32x4.mul(b1, a22), f32x4.mul(b2, a12)), determinant);
-    const moveScale = v128.bitselect(both, ratio(b1, a11), joint);
-    const free = ratio(f32x4.sub(f32x4.mul(b2, a11), f32x4.mul(b1, a12)), determinant);
-    const moveOffset = v128.and(free, joint);
-    const block = superScale + at;
-    const s = storableHalf(f32x4.add(v128.load(block), moveScale));
-    const ds = f32x4.sub(s, v128.load(block));
-    let o = f32x4.splat(0);
-    let change = f32x4.mul(ds, f32x4.sub(f32x4.mul(ds, a11), f32x4.add(b1, b1)));
-    if (storage.affine) {
-      o = storableHalf(f32x4.add(v128.load(superOffset + at), moveOffset));
-      const dm = f32x4.sub(o, v128.load(superOffset + at));
-      change = f32x4.add(change, f32x4.mul(dm, f32x4.sub(f32x4.mul(dm, a22), f32x4.add(b2, b2))));
-      const cross = f32x4.mul(f32x4.mul(ds, dm), a12);
-      change = f32x4.add(change, f32x4.add(cross, cross));
-    }
-    const accept = f32x4.lt(change, f32x4.splat(0));
-    any = v128.or(any, accept);
-    v128.store(memory + at, accept, loss);
-    addGains(gains + (at << 1), v128.and(f32x4.neg(change), accept));
-    v128.store(block, v128.bitselect(s, v128.load(block), accept));
-    if (storage.affine) v128.store(superOffset + at, v128.bitselect(o, v128.load(superOffset + at), accept));
-  }
-  if (!v128.any_true(any)) return;
-  for (let j = 0; j < columns; j += n) {
-    setGroup((first + j) / n, first + j, scales, offsets, stride, row);
-    for (let v = 0; v < vectors; v++) {
-      const at = (<usize>v) << 4;
-      const accept = v128.load(memory + at, loss);
-      const s = f32x4.mul(v128.load(superScale + at), integersAt(scaleCode + (at >> 2), signed));
-      v128.store(scale + at, v128.bitselect(s, v128.load(scale + at), accept));
-      if (!storage.affine) continue;
-      const o = f32x4.neg(f32x4.mul(v128.load(superOffset + at), integersAt(offsetCode + (at >> 2), false)));
-      v128.store(offset + at, v128.bitselect(o, v128.load(offset + at), accept));
-    }
-    for (let k = j; k < j + n; k++) {
-      const change = nextChange();
-      for (let v = 0; v < 4; v++) {
-        const at = (<usize>v) << 4;
-        if (v >= vectors) {
-          v128.store(change + at, f32x4.splat(0));
-          continue;
-        }
-        const own = values + <usize>(first + k) * stripBytes + at;
-        const level = levelOf(levels, codesAt(codes, first + k, v));
-        const moved = f32x4.add(f32x4.mul(v128.load(scale + at), level), v128.load(offset + at));
-        const value = v128.bitselect(moved, v128.load(own), v128.load(memory + at, loss));
-        v128.store(change + at, f32x4.sub(v128.load(own), value));
-        v128.store(own, value);
-      }
-      keepChange(first + k);
-    }
-  }
-  pushChanges();
-}
-
-const singular: f32 = 1e-5;
-
-function ratio(a: v128, b: v128): v128 {
-  return v128.and(f32x4.div(a, b), f32x4.gt(b, f32x4.splat(0)));
 }
 
 /** The scale and offset that minimise the loss with codes held. */

@@ -1,6 +1,7 @@
 // Coordinate descent inside one block of columns (src/solver/descent.ts).
 import { descendGreedily } from './descent-greedy';
-import { refineGroup, refineSuper, setRefit, superColumnsOf } from './descent-refit';
+import { refineGroup } from './descent-refit';
+import { setRefit, superColumnsOf } from './descent-storage';
 import {
   addGains,
   codes,
@@ -26,6 +27,7 @@ import {
   values,
   width,
 } from './descent-strip';
+import { refineSuper } from './descent-super';
 import { prepareWindow, roundWindow, setWindows, takeWindow, windowFloats } from './descent-window';
 import { reciprocal } from './fit-sums';
 import { levelOf, nearestCode, setLane } from './levels';
@@ -50,7 +52,7 @@ let firstLane: usize = 0;
  * @param groupSize columns per scale; from blockWidth on, the whole block has one
  * @param scales of the block's groups, groups × stride; `offsets` likewise
  * @param record levels (assembly/levels.ts)
- * @param storage what scales and offsets may be (assembly/descent-refit.ts), 0: they stay
+ * @param storage what scales and offsets may be (assembly/descent-storage.ts), 0: they stay
  * @param greedy every row first moves the columns that lower its loss most, whatever their order
  * @param passes over the block; `refits` of them choose scales and offsets, too
  * @param windows how many windows are tried behind the refits; columns and factors as for factorWindows

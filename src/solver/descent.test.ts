@@ -8,9 +8,10 @@ import { createKernels, type Kernels } from '../kernels/kernels.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
 import { createGemm } from '../runtime/gemm.js';
 import type { Matrix } from '../types.js';
-import { descentDefaults, prepareSweeps } from './descent.js';
+import { descentDefaults } from './descent.js';
 import { findSolver } from './index.js';
 import { rtn } from './rtn.js';
+import { prepareSweeps } from './sweeps.js';
 
 const gemm = createGemm();
 let kernels: Kernels;

@@ -1,15 +1,10 @@
-import type { Encoded, Grid, Panel } from '../grid/grid.js';
-import { levelRecord } from '../grid/levels.js';
-import type { Arena } from '../kernels/kernels.js';
-import type { Matrix, Moments } from '../types.js';
-import { meanDiagonal } from './cholesky.js';
+import type { Grid, Panel } from '../grid/grid.js';
+import type { Moments } from '../types.js';
 import { gptq } from './gptq.js';
-import { doubles, layerEnergy, ratio, total } from './layer-error.js';
-import { refitRows } from './refit.js';
+import { layerEnergy, ratio } from './layer-error.js';
 import { rtn } from './rtn.js';
 import type { Solution, Workbench } from './solver.js';
-import { storageRecord } from './storage.js';
-import { createWindows } from './windows.js';
+import { prepareSweeps } from './sweeps.js';
 
 /** Options of every solver that descends column by column. */
 export interface DescentOptions {
@@ -44,7 +39,8 @@ export const descentDefaults: DescentOptions = {
   blockSize: 256,
 };
 
-interface Plan extends DescentOptions {
+/** Options of a descent with what its kind of descent adds. */
+export interface Plan extends DescentOptions {
   readonly refits: number;
   readonly trials: number;
 }
@@ -82,120 +78,4 @@ export async function descend(
     return ratio(await layerEnergy(bench, gram, difference), energy);
   });
   return { ...start, relativeError };
-}
-
-/** What a sweep did. */
-interface Progress {
-  /** By how much the (damped) loss fell. */
-  readonly gain: number;
-  /** How many weights moved one by one. */
-  readonly moves: number;
-}
-
-/** Returns a function that goes over all columns once. */
-export function prepareSweeps(
-  bench: Workbench,
-  arena: Arena,
-  weight: Panel,
-  gram: Matrix,
-  encoded: Encoded,
-  plan: Plan,
-): () => Promise<Progress> {
-  const { kernels, gemm } = bench;
-  const { rows, cols, stride } = weight;
-  const { grid, codes, values, parameters } = encoded;
-  if (!codes) throw new Error('coordinate descent needs a grid with codes');
-  const { rule, passes, refits, trials } = plan;
-  const together = Number.isFinite(grid.groupSize) ? grid.blockSize : 1;
-  const blockSize = Math.ceil(Math.min(plan.blockSize, cols) / together) * together;
-  const groupSize = Math.min(grid.groupSize, cols);
-  const { hessian, unit } = comfortable(gram);
-  const damping = (plan.damping * meanDiagonal(gram)) / unit;
-  const levels = levelRecord(arena, grid, parameters);
-  const storage = refits > 0 ? storageRecord(arena, encoded, trials) : undefined;
-  const product = arena.f32(blockSize * stride);
-  const square = arena.f32(blockSize ** 2);
-  const deltas = arena.f32(blockSize * stride);
-  const gained = doubles(arena, 2 * stride);
-  const groups = storage && createWindows(kernels, arena, blockSize, 'groups', groupSize);
-  const windows = createWindows(
-    kernels,
-    arena,
-    blockSize,
-    plan.windows,
-    Math.min(plan.windowSize, blockSize),
-  );
-  const scratch = arena.u8(Math.ceil(stride / 16) * kernels.call('descentScratch', blockSize));
-  // onnxruntime reads and writes outside the kernels' memory.
-  const known = { data: new Float32Array(cols * stride), shape: [cols, stride] };
-  const result = new Float32Array(blockSize * stride);
-  const blocks = Array.from({ length: Math.ceil(cols / blockSize) }, (_, b) => {
-    const from = b * blockSize;
-    return { from, width: Math.min(blockSize, cols - from), at: from * stride };
-  });
-  const wholeRows = refits > 0 && grid.scale?.kind === 'direct' && grid.groupSize >= cols && !storage;
-  const refresh = () => {
-    for (const { width, at } of blocks) {
-      const args = [weight.data.subarray(at), values.subarray(at), deltas];
-      kernels.parallel('subtractPanels', stride, width, stride, ...args);
-      known.data.set(deltas.subarray(0, width * stride), at);
-    }
-  };
-  refresh();
-
-  return async () => {
-    gained.fill(0);
-    const refitted = wholeRows ? await refitRows(bench, weight, hessian, damping, encoded, known.data) : 0;
-    if (refitted > 0) refresh();
-    for (const { from, width, at } of blocks) {
-      const rowsOfH = { data: hessian.subarray(from * cols, (from + width) * cols), shape: [width, cols] };
-      product.set(await gemm(rowsOfH, known, { into: result.subarray(0, width * stride) }));
-      for (let i = 0; i < width; i++) {
-        const start = (from + i) * cols + from;
-        square.set(hessian.subarray(start, start + width), i * width);
-        square[i * (width + 1)] = (square[i * (width + 1)] ?? 0) + damping;
-      }
-      groups?.choose(square, width);
-      windows.choose(square, width);
-      const group = Math.floor(from / groupSize) * stride;
-      kernels.parallel(
-        'descendBlock',
-        stride,
-        weight.data.subarray(at),
-        stride,
-        product,
-        square,
-        width,
-        groupSize,
-        parameters.scale.subarray(group),
-        parameters.offset.subarray(group),
-        levels,
-        storage?.at(from) ?? 0,
-        rule === 'greedy' ? 1 : 0,
-        passes,
-        storage ? refits : 0,
-        groups?.columns ?? 0,
-        groups?.factors ?? 0,
-        windows.count(),
-        windows.size,
-        windows.columns,
-        windows.factors,
-        damping,
-        codes.subarray(at),
-        values.subarray(at),
-        deltas,
-        gained,
-        scratch,
-      );
-      known.data.set(deltas.subarray(0, width * stride), at);
-    }
-    return { gain: (total(gained, rows) + refitted) * unit, moves: total(gained.subarray(stride), rows) };
-  };
-}
-
-/** H in a unit in which squares of its products stay within single precision; as it is, for any usual model. */
-function comfortable(gram: Matrix): { hessian: Float32Array; unit: number } {
-  const mean = meanDiagonal(gram);
-  if (mean > 1e-10 && mean < 1e10) return { hessian: gram.data, unit: 1 };
-  return { hessian: gram.data.map((value) => value / mean), unit: mean };
 }

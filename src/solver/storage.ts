@@ -1,7 +1,7 @@
 import type { Encoded } from '../grid/grid.js';
 import type { Arena } from '../kernels/kernels.js';
 
-// The record that assembly/descent-refit.ts reads, in 32-bit words.
+// The record that assembly/descent-storage.ts reads, in 32-bit words.
 const words = {
   kind: 0,
   affine: 1,
