@@ -2,11 +2,15 @@
  * The solvers on synthetic layers beside onnxruntime's bare matrix product in the same run. The ratio is the time
  * over what that product takes for as many floating-point operations: n³/3 to factor H, n² · rows each for the
  * feedback and for the layer's energy, without which there is no relative error. Of coordinate descent, from GPTQ, the
- * second sweep is timed: 2 · n² · rows for the gradient.
+ * second sweep is timed: 2 · n² · rows for the gradient. Where python3 has torch, the published GPTQ procedure
+ * (bench/gptq_torch.py) is timed on the same layer, at 4 bits in groups of 32, beside tersor's at equal bytes.
  *
  *   node bench/run.mjs solver [rows×columns,…] [types,…] [threads]
  */
-import { availableParallelism } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Grid } from '../src/grid/grid.js';
 import { findGrid } from '../src/grid/index.js';
 import { createKernels, type Kernels } from '../src/kernels/kernels.js';
@@ -124,6 +128,28 @@ async function measure(layer: { weight: Matrix; gram: Matrix }, type: string, ru
   return { ...two, stages, milliseconds: two.milliseconds - one.milliseconds };
 }
 
+/** The published procedure on this layer: milliseconds and error; undefined without torch. */
+function published({ weight, gram }: { weight: Matrix; gram: Matrix }) {
+  // Debian's own may stand behind another in the path.
+  const python = ['python3', '/usr/bin/python3'].find(
+    (name) => spawnSync(name, ['-c', 'import numpy, torch']).status === 0,
+  );
+  if (!python) return undefined;
+  const folder = mkdtempSync(join(tmpdir(), 'tersor-bench-'));
+  try {
+    writeFileSync(join(folder, 'weight.f32'), new Uint8Array(weight.data.buffer));
+    writeFileSync(join(folder, 'gram.f32'), new Uint8Array(gram.data.buffer));
+    const script = new URL('bench/gptq_torch.py', `file://${process.cwd()}/`).pathname;
+    const args = [script, folder, ...[weight.rows, weight.cols, 4, 32, threads].map(String)];
+    const [seconds = Number.NaN, error = Number.NaN] = spawnSync(python, args, { encoding: 'utf8' })
+      .stdout.split(' ')
+      .map(Number);
+    return { milliseconds: 1000 * seconds, error };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 console.log(`threads ${threads}`);
 for (const size of sizes.split(',')) {
   const [rows = 0, cols = 0] = size.split(/[x×]/).map(Number);
@@ -131,6 +157,19 @@ for (const size of sizes.split(',')) {
     gram: await syntheticGram(gemm, cols, 1),
     weight: { rows, cols, data: normals(rows * cols, 2) },
   };
+  const peer = published(layer);
+  if (peer) {
+    const { milliseconds, error } = await time(layer, 'int4-g32-asym', {
+      label: 'gptq',
+      solver: 'gptq',
+      options: {},
+    });
+    console.log(
+      `${rows}×${cols}  int4-g32-asym  gptq ${milliseconds.toFixed(0)} ms, error ${error.toExponential(3)}; in torch ` +
+        `${peer.milliseconds.toFixed(0)} ms, error ${peer.error.toExponential(3)}: ` +
+        `${(peer.milliseconds / milliseconds).toFixed(1)} times as fast`,
+    );
+  }
   for (const type of types.split(',')) {
     for (const run of runs) {
       const before = await productSpeed();
