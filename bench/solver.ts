@@ -16,7 +16,13 @@ import { findGrid } from '../src/grid/index.js';
 import { createKernels, type Kernels } from '../src/kernels/kernels.js';
 import { toPanel } from '../src/kernels/panel.js';
 import { createGemm, type Gemm } from '../src/runtime/gemm.js';
+import { decoupleQDefaults } from '../src/solver/decoupleq.js';
+import type { Plan } from '../src/solver/descent.js';
+import { gptq } from '../src/solver/gptq.js';
 import { findSolver } from '../src/solver/index.js';
+import { layerError } from '../src/solver/layer-error.js';
+import { quantEaseDefaults } from '../src/solver/quantease.js';
+import { prepareSweeps } from '../src/solver/sweeps.js';
 import type { Matrix } from '../src/types.js';
 import { syntheticGram } from '../test/reference/gram.js';
 import { normals } from '../test/reference/random.js';
@@ -89,43 +95,55 @@ async function productSpeed(): Promise<number> {
 }
 await productSpeed();
 
-interface Run {
-  readonly label: string;
-  readonly solver: string;
-  readonly options: Readonly<Record<string, unknown>>;
-  /** Time one sweep of two instead of everything. */
-  readonly sweep?: boolean;
-}
+type Run =
+  | { readonly label: string; readonly solver: string }
+  /** One sweep of a descent. */
+  | { readonly label: string; readonly plan: Plan };
 
+const still = { refits: 0, trials: 0 };
 const runs: readonly Run[] = [
-  { label: 'rtn', solver: 'rtn', options: {} },
-  { label: 'gptq', solver: 'gptq', options: {} },
-  { label: 'descent sweep', solver: 'quantease', options: { windows: 0, passes: 1 }, sweep: true },
-  { label: 'quantease sweep', solver: 'quantease', options: {}, sweep: true },
-  { label: 'decoupleq sweep', solver: 'decoupleq', options: {}, sweep: true },
+  { label: 'rtn', solver: 'rtn' },
+  { label: 'gptq', solver: 'gptq' },
+  { label: 'descent sweep', plan: { ...quantEaseDefaults, ...still, windows: 0, passes: 1 } },
+  { label: 'quantease sweep', plan: { ...quantEaseDefaults, ...still } },
+  { label: 'decoupleq sweep', plan: decoupleQDefaults },
 ];
 
-async function time(layer: { weight: Matrix; gram: Matrix }, type: string, { solver, options }: Run) {
+async function time(layer: { weight: Matrix; gram: Matrix }, type: string, solver: string) {
   const { stages, grid, ...bench } = clock();
   const { solve } = findSolver(solver);
   return kernels.scope(async (arena) => {
     const panel = await toPanel(kernels, arena, layer.weight);
     const moments = { gram: layer.gram, tokens: 1 };
     const start = performance.now();
-    const solution = await solve({ ...bench, arena }, panel, moments, grid(findGrid(type)), options);
+    const solution = await solve({ ...bench, arena }, panel, moments, grid(findGrid(type)));
     return { stages, error: solution.relativeError, milliseconds: performance.now() - start };
   });
 }
 
-async function measure(layer: { weight: Matrix; gram: Matrix }, type: string, run: Run) {
-  if (!run.sweep) return time(layer, type, run);
-  const sweeps = (count: number) =>
-    time(layer, type, { ...run, options: { ...run.options, sweeps: count, tolerance: 0 } });
-  const [one, two] = [await sweeps(1), await sweeps(2)];
-  const stages = Object.fromEntries(
-    Object.entries(two.stages).map(([stage, ms]) => [stage, ms - (one.stages[stage] ?? 0)]),
-  );
-  return { ...two, stages, milliseconds: two.milliseconds - one.milliseconds };
+/** Times the second sweep of a descent from the result of GPTQ. */
+async function timeSweep(layer: { weight: Matrix; gram: Matrix }, type: string, plan: Plan) {
+  return kernels.scope(async (arena) => {
+    const panel = await toPanel(kernels, arena, layer.weight);
+    const { encoded } = await gptq(
+      { kernels, gemm, arena },
+      panel,
+      { gram: layer.gram, tokens: 1 },
+      findGrid(type),
+    );
+    const { stages, ...bench } = clock();
+    const sweep = prepareSweeps({ ...bench, arena }, arena, panel, layer.gram, encoded, plan);
+    await sweep();
+    for (const stage of Object.keys(stages)) stages[stage] = 0;
+    const start = performance.now();
+    await sweep();
+    const milliseconds = performance.now() - start;
+    return {
+      stages,
+      error: await layerError({ kernels, gemm, arena }, layer.gram, panel, encoded.values),
+      milliseconds,
+    };
+  });
 }
 
 /** The published procedure on this layer: milliseconds and error; undefined without torch. */
@@ -159,11 +177,7 @@ for (const size of sizes.split(',')) {
   };
   const peer = published(layer);
   if (peer) {
-    const { milliseconds, error } = await time(layer, 'int4-g32-asym', {
-      label: 'gptq',
-      solver: 'gptq',
-      options: {},
-    });
+    const { milliseconds, error } = await time(layer, 'int4-g32-asym', 'gptq');
     console.log(
       `${rows}×${cols}  int4-g32-asym  gptq ${milliseconds.toFixed(0)} ms, error ${error.toExponential(3)}; in torch ` +
         `${peer.milliseconds.toFixed(0)} ms, error ${peer.error.toExponential(3)}: ` +
@@ -173,10 +187,12 @@ for (const size of sizes.split(',')) {
   for (const type of types.split(',')) {
     for (const run of runs) {
       const before = await productSpeed();
-      const { stages, error, milliseconds } = await measure(layer, type, run);
+      const { stages, error, milliseconds } = await ('plan' in run
+        ? timeSweep(layer, type, run.plan)
+        : time(layer, type, run.solver));
       const speed = (before + (await productSpeed())) / 2;
       const product = 2 * cols ** 2 * rows; // a sweep's; or two halves of a symmetric H: of Δ or feedback and of W
-      const operations = product + (run.solver === 'gptq' ? cols ** 3 / 3 : 0);
+      const operations = product + (run.label === 'gptq' ? cols ** 3 / 3 : 0);
       const parts = Object.entries(stages)
         .sort(([, a], [, b]) => b - a)
         .filter(([, ms]) => ms > 0.01 * milliseconds)

@@ -29,12 +29,12 @@ export interface DescentOptions {
 
 export const descentDefaults: DescentOptions = {
   start: 'gptq',
-  sweeps: 4,
-  tolerance: 2e-3,
+  sweeps: 8,
+  tolerance: 1e-3,
   rule: 'cyclic',
   passes: 3,
   damping: 0.05,
-  windows: 4,
+  windows: 8,
   windowSize: 64,
   blockSize: 256,
 };
