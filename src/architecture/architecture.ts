@@ -59,11 +59,14 @@ export interface Architecture {
   /** Entries below `<gguf>.` that llama.cpp reads. */
   ggufMetadata(): Readonly<Record<string, ArchitectureEntry>>;
   /** f32 tensors that GGUF stores and Hugging Face computes, such as rotary frequency factors. */
-  ggufExtras(): readonly {
-    readonly name: string;
-    readonly shape: readonly number[];
-    readonly data: Float32Array;
-  }[];
+  ggufExtras(): readonly ExtraTensor[];
+}
+
+/** A tensor that a format stores and no checkpoint holds. */
+export interface ExtraTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
 }
 
 /** The specs of one block, or of the tensors outside all blocks. */

@@ -33,7 +33,7 @@ export async function score(
   options: RuntimeOptions & { readonly progress?: Progress } = {},
 ): Promise<Scores> {
   const cache = programCache(options);
-  const columns: Record<string, Float32Array[]> = {};
+  const columns = new Map<string, Float32Array[]>();
   for (const [index, tokens] of sequences.entries()) {
     options.progress?.('score', index, sequences.length);
     const last = tokens.length - 1;
@@ -48,13 +48,15 @@ export async function score(
         labels: BigInt64Array.from(tokens.subarray(from + 1, to + 1), BigInt),
       });
       for (const [name, values] of Object.entries(results)) {
-        columns[name] = [...(columns[name] ?? []), values];
+        const parts = columns.get(name) ?? [];
+        columns.set(name, parts);
+        parts.push(values);
       }
     }
   }
   options.progress?.('score', sequences.length, sequences.length);
   await cache.release();
-  const column = (name: string) => concatenate(columns[name] ?? []);
+  const column = (name: string) => concatenate(columns.get(name) ?? []);
   return {
     loss: column('loss'),
     ...(reference && {

@@ -72,18 +72,19 @@ export async function compressBlocks(
   for (const { assignment, role } of assigned(undefined)) {
     decoded[role] = await store(assignment, outside[role]);
   }
-  for (const { name, data } of format.name === 'gguf' ? architecture.ggufExtras() : []) {
+  for (const { name, data } of format.extras(architecture)) {
     await write(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
 
-  const embed = async (table: Record<string, Float32Array>) => {
-    const hidden: Hidden[] = [];
-    for (const batch of batches(calibration.sequences)) hidden.push(await forward.embed(batch, table));
-    return hidden;
-  };
+  const embed = (table: Record<string, Float32Array>) =>
+    time('calibrate', async () => {
+      const hidden: Hidden[] = [];
+      for (const batch of batches(calibration.sequences)) hidden.push(await forward.embed(batch, table));
+      return hidden;
+    });
   const compressedPrefix = recipe.prefix === 'compressed';
   const calibrated = needsCalibration(assignments);
-  let hidden = calibrated ? await time('calibrate', () => embed(compressedPrefix ? decoded : outside)) : [];
+  let hidden = calibrated ? await embed(compressedPrefix ? decoded : outside) : [];
   let original = calibrated && recipe.target === 'asymmetric' ? await embed(outside) : undefined;
 
   for (let block = 0; block < architecture.layers; block++) {

@@ -1,8 +1,8 @@
 import { TersorError } from '../errors.js';
+import { compare } from '../evaluation/compare.js';
 import { predictWithLlama } from '../evaluation/llama.js';
 import { predict } from '../evaluation/predictor.js';
-import { score } from '../evaluation/score.js';
-import { type Summary, summarise } from '../evaluation/summary.js';
+import type { Summary } from '../evaluation/summary.js';
 import { chunk, readText } from '../text/corpus.js';
 import type { Hooks } from './hooks.js';
 import { type WorkshopOptions, withWorkshop } from './workshop.js';
@@ -32,6 +32,12 @@ const defaultTokens = 20480;
 export function evaluate(options: EvaluateOptions, hooks: Hooks = {}): Promise<Evaluation> {
   return withWorkshop(options, hooks, async (shop) => {
     const model = await shop.open(options.model);
+    if (options.runtime === 'llama.cpp' && model.checkpoint.format !== 'gguf') {
+      throw new TersorError('llama.cpp runs GGUF files only', {
+        file: model.checkpoint.path,
+        remedy: 'compress it to a .gguf first, or leave --runtime out',
+      });
+    }
     const against = options.against ? await shop.open(options.against) : undefined;
     if (against && against.architecture.vocabulary !== model.architecture.vocabulary) {
       throw new TersorError('the two models have different vocabularies and cannot be compared', {
@@ -48,25 +54,15 @@ export function evaluate(options: EvaluateOptions, hooks: Hooks = {}): Promise<E
     );
     const settings = { ...shop, ...hooks };
     const expected = against && (await predict(against, sequences, settings));
-    if (options.runtime === 'llama.cpp' && model.checkpoint.format !== 'gguf') {
-      throw new TersorError('llama.cpp runs GGUF files only', {
-        file: model.checkpoint.path,
-        remedy: 'compress it to a .gguf first, or leave --runtime out',
-      });
-    }
     const actual =
       options.runtime === 'llama.cpp'
         ? await predictWithLlama(model.checkpoint.path, sequences, shop)
         : await predict(model, sequences, settings);
-    const summary = summarise(await score(sequences, actual, expected, settings));
-    await actual.release();
-    await expected?.release();
+    const { reference, ...summary } = await compare(sequences, actual, expected, settings);
     return {
       ...summary,
       bytes: model.checkpoint.bytes,
-      ...(summary.reference && against
-        ? { reference: { ...summary.reference, bytes: against.checkpoint.bytes } }
-        : {}),
-    } as Evaluation;
+      ...(reference && against ? { reference: { ...reference, bytes: against.checkpoint.bytes } } : {}),
+    };
   });
 }

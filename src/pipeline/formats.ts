@@ -1,4 +1,4 @@
-import type { TensorSpec } from '../architecture/architecture.js';
+import type { Architecture, ExtraTensor, TensorSpec } from '../architecture/architecture.js';
 import type { Model } from '../architecture/model.js';
 import { permuteRows } from '../architecture/rows.js';
 import { TersorError } from '../errors.js';
@@ -47,6 +47,8 @@ export interface OutputFormat {
   /** Packed rows in the order of the output. */
   arrange(rows: Uint8Array, spec: TensorSpec): Uint8Array;
   layout(contents: Contents, options: CompressOptions): Layout;
+  /** Tensors in f32 that this format stores beside the model's own. */
+  extras(architecture: Architecture): readonly ExtraTensor[];
 }
 
 const gguf: OutputFormat = {
@@ -58,6 +60,7 @@ const gguf: OutputFormat = {
   },
   nameOf: (_model, spec) => spec.names.gguf,
   arrange: (rows, spec) => (spec.interleavedHead ? permuteRows(rows, spec, 'to-pairs') : rows),
+  extras: (architecture) => architecture.ggufExtras(),
   layout({ name, model, tokenizer, assignments, recipe, calibration }) {
     const { architecture } = model;
     const metadata = ggufMetadata(name, architecture, tokenizer.vocabulary, recipe, calibration);
@@ -68,7 +71,7 @@ const gguf: OutputFormat = {
         type,
         bytes,
       })),
-      ...architecture.ggufExtras().map(({ name: tensor, shape, data }) => ({
+      ...gguf.extras(architecture).map(({ name: tensor, shape, data }) => ({
         name: tensor,
         shape,
         type: 'f32',
@@ -88,6 +91,7 @@ const safetensors: OutputFormat = {
   check: checkOutputFolder,
   nameOf: (model, spec) => model.nameOf(spec),
   arrange: (rows) => rows,
+  extras: () => [],
   layout({ model, assignments, recipe, calibration }, options) {
     requireConfig(model.checkpoint);
     const metadata = provenance(recipe, calibration);

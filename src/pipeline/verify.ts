@@ -1,10 +1,10 @@
 import { type Model, openModel } from '../architecture/model.js';
 import { openGguf } from '../checkpoint/gguf.js';
 import { TersorError } from '../errors.js';
+import { compare } from '../evaluation/compare.js';
 import { predictWithLlama } from '../evaluation/llama.js';
 import { predict } from '../evaluation/predictor.js';
-import { score } from '../evaluation/score.js';
-import { type Summary, summarise } from '../evaluation/summary.js';
+import type { Summary } from '../evaluation/summary.js';
 import { checkAborted, type Hooks } from './hooks.js';
 import type { Workshop } from './workshop.js';
 
@@ -41,9 +41,7 @@ export async function verify(
   try {
     const expected = await predict(model, some, shop);
     const actual = await predictWithLlama(path, some, shop);
-    const { divergence, tokens } = summarise(await score(some, actual, expected, shop));
-    await expected.release();
-    await actual.release();
+    const { divergence, tokens } = await compare(some, actual, expected, shop);
     const meanDivergence = divergence?.mean ?? Number.NaN;
     if (!(meanDivergence <= divergenceBound)) {
       throw new TersorError(
@@ -66,11 +64,8 @@ export async function measure(
   hooks: Hooks,
 ): Promise<Summary> {
   checkAborted(hooks);
-  const model = await shop.open(path);
-  const expected = await predict(original, sequences, { ...shop, ...hooks });
-  const actual = await predict(model, sequences, { ...shop, ...hooks });
-  const summary = summarise(await score(sequences, actual, expected, { ...shop, ...hooks }));
-  await expected.release();
-  await actual.release();
-  return summary;
+  const settings = { ...shop, ...hooks };
+  const expected = await predict(original, sequences, settings);
+  const actual = await predict(await shop.open(path), sequences, settings);
+  return compare(sequences, actual, expected, settings);
 }
