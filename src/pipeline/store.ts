@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileError } from '../writer/output.js';
+
+/**
+ * Results that took long to compute, by what they were computed from. Whoever asks for the same thing again, after a
+ * crash, with another budget, in another process, gets it from here. An entry that is damaged counts as absent.
+ */
+export interface Store {
+  readonly folder: string;
+  get(key: string): Promise<Uint8Array | undefined>;
+  /** @throws TersorError when the disk is full or the folder not writable */
+  put(key: string, value: Uint8Array): Promise<void>;
+}
+
+/** Where results are kept unless the caller names a folder. */
+export const defaultStoreFolder = join(homedir(), '.cache', 'tersor', 'store');
+
+/** Entries beyond this many bytes are thrown away, the longest unused first. */
+const capacity = 8e9;
+/** Bytes of the SHA-256 in front of every entry's value. */
+const digestBytes = 32;
+
+/**
+ * Opens the store in a folder, which is made when the first entry comes. Every entry is a file of its own that is
+ * written under another name and renamed, so that two processes on one store do no harm to each other.
+ */
+export async function openStore(folder: string): Promise<Store> {
+  await evict(folder);
+  return {
+    folder,
+    async get(key) {
+      const path = join(folder, key);
+      const content = await readFile(path).catch(() => undefined);
+      if (!content || content.length < digestBytes) return undefined;
+      const value = content.subarray(digestBytes);
+      if (!digest(value).equals(content.subarray(0, digestBytes))) return undefined;
+      const now = new Date();
+      await utimes(path, now, now).catch(() => {}); // another process may have thrown it away
+      return value;
+    },
+    async put(key, value) {
+      const path = join(folder, key);
+      const temporary = `${path}.tmp-${process.pid}`;
+      try {
+        await mkdir(folder, { recursive: true });
+        const file = await open(temporary, 'w');
+        try {
+          await file.writev([digest(value), value]);
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+        await rename(temporary, path);
+      } catch (cause) {
+        await rm(temporary, { force: true });
+        throw fileError(path, cause);
+      }
+    },
+  };
+}
+
+/** The name of a result: a hash of everything that it depends on. */
+export function keyOf(...parts: readonly (string | Uint8Array | Float32Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) {
+    const bytes =
+      typeof part === 'string'
+        ? new TextEncoder().encode(part)
+        : new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+    // The length goes first, so that no two lists of parts run together into the same bytes.
+    hash.update(`${bytes.length} `).update(bytes);
+  }
+  return hash.digest('hex');
+}
+
+const digest = (value: Uint8Array): Buffer => createHash('sha256').update(value).digest();
+
+async function evict(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  const entries = await Promise.all(
+    names.map(async (name) => {
+      const path = join(folder, name);
+      const about = await stat(path).catch(() => undefined);
+      return { path, bytes: about?.size ?? 0, used: about?.mtimeMs ?? 0 };
+    }),
+  );
+  let excess = entries.reduce((sum, { bytes }) => sum + bytes, 0) - capacity;
+  for (const { path, bytes } of entries.sort((a, b) => a.used - b.used)) {
+    if (excess <= 0) break;
+    await rm(path, { force: true });
+    excess -= bytes;
+  }
+}
