@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest';
+import { modelTable } from '../../test/reference/allocations.js';
+import { uniform } from '../../test/reference/random.js';
+import { knapsack } from './knapsack.js';
+import { layerDp } from './layer-dp.js';
+import { smallest } from './table.js';
+
+test('equals the exact knapsack when the unit divides all sizes', () => {
+  for (let seed = 0; seed < 100; seed++) {
+    const choices = modelTable(1 + (seed % 30), seed);
+    const floor = smallest(choices).bytes;
+    const budget = floor + Math.floor(uniform(seed)() * 3 * floor);
+    const found = layerDp(choices, budget);
+    const optimum = knapsack(choices, budget);
+    expect(found.bytes).toBeLessThanOrEqual(budget);
+    expect(Math.abs(found.damage / optimum.damage - 1), `seed ${seed}`).toBeLessThan(1e-12);
+  }
+});
+
+test('a coarse grid keeps the budget and comes close', () => {
+  const choices = modelTable(60, 1).map(({ name, levels }, index) => ({
+    name,
+    levels: levels.map((level) => ({ ...level, bytes: level.bytes + index })),
+  }));
+  const budget = Math.floor(2 * smallest(choices).bytes);
+  const optimum = knapsack(choices, budget);
+  const damages = [200, 2000, 20_000].map((cells) => {
+    const found = layerDp(choices, budget, { cells });
+    expect(found.bytes).toBeLessThanOrEqual(budget);
+    return found.damage / optimum.damage;
+  });
+  expect(damages[1]).toBeLessThan(1.05);
+  expect(damages[2]).toBeLessThan(1.005);
+  expect(damages[0]).toBeGreaterThan(1);
+});
+
+test('the smallest size within reach is reached, less is an error', () => {
+  const choices = modelTable(3, 2);
+  const { bytes, levels } = smallest(choices);
+  expect(layerDp(choices, bytes).levels).toEqual(levels);
+  expect(() => layerDp(choices, bytes - 1)).toThrow(`the smallest size is ${bytes} bytes`);
+});

@@ -1,0 +1,77 @@
+import { TersorError } from '../errors.js';
+import { type Allocation, type Choice, checkBudget, smallest, total, worthwhile } from './table.js';
+
+export interface LayerDpOptions {
+  /** Most cells that the budget is divided into, when no coarser unit divides all sizes. */
+  readonly cells: number;
+}
+
+export const layerDpDefaults: LayerDpOptions = { cells: 20_000 };
+
+/**
+ * The allocation of least damage within a budget by dynamic programming over tensors and a grid of sizes: for every
+ * tensor and every size the least damage that the tensors so far can have, in time linear in tensors × cells ×
+ * levels (Xu et al., 2023, "Efficient joint optimization of layer-adaptive weight pruning in deep neural
+ * networks", arXiv:2308.10438, where levels are pruning ratios and damage is the distortion of the output, which
+ * they find to be additive).
+ *
+ * Exact when the greatest common divisor of the size differences cuts the budget into no more than `cells`;
+ * otherwise sizes are rounded up to the grid, so that the budget holds, but some of it may stay unused: up to one
+ * cell per tensor.
+ *
+ * @throws TersorError when the table holds no number, or the budget is below the smallest size
+ */
+export function layerDp(
+  choices: readonly Choice[],
+  budget: number,
+  options: Partial<LayerDpOptions> = {},
+): Allocation {
+  const { cells: most } = { ...layerDpDefaults, ...options };
+  if (!(most >= 1)) throw new TersorError('dynamic programming needs at least one cell');
+  checkBudget(choices, budget);
+  const floor = smallest(choices);
+  const tensors = choices.map((choice) => {
+    const levels = worthwhile(choice);
+    const least = levels[0]?.bytes ?? 0;
+    return levels.map((level) => ({ ...level, bytes: level.bytes - least }));
+  });
+  // More than the largest of every tensor is never used.
+  const ceiling = tensors.reduce((sum, levels) => sum + (levels.at(-1)?.bytes ?? 0), 0);
+  const spare = Math.min(budget - floor.bytes, ceiling);
+  const divisor = tensors.flat().reduce((result, { bytes }) => gcd(result, bytes), 0) || 1;
+  const unit = Math.max(divisor, spare / most);
+  const cells = Math.floor(spare / unit) + 1;
+
+  // best[c]: least damage of the tensors so far in at most c units.
+  let best = new Float64Array(cells);
+  const chosen = tensors.map((levels) => {
+    const next = new Float64Array(cells).fill(Infinity);
+    const positions = new Uint16Array(cells);
+    for (const [position, { bytes, damage }] of levels.entries()) {
+      // A size that is a multiple of the unit but for rounding must not cost one more.
+      const step = Math.ceil(bytes / unit - 1e-9);
+      for (let cell = step; cell < cells; cell++) {
+        const sum = (best[cell - step] ?? 0) + damage;
+        if (sum >= (next[cell] ?? 0)) continue;
+        next[cell] = sum;
+        positions[cell] = position;
+      }
+    }
+    best = next;
+    return { positions, levels };
+  });
+
+  const levels = choices.map(() => 0);
+  // The smallest size that has the least damage.
+  let cell = best.indexOf(best[cells - 1] ?? 0);
+  for (let tensor = chosen.length - 1; tensor >= 0; tensor--) {
+    const level = chosen[tensor]?.levels[chosen[tensor]?.positions[cell] ?? 0];
+    levels[tensor] = level?.index ?? 0;
+    cell -= Math.ceil((level?.bytes ?? 0) / unit - 1e-9);
+  }
+  return total(choices, levels);
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b);
+}
