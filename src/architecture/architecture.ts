@@ -72,3 +72,9 @@ export interface ExtraTensor {
 /** The specs of one block, or of the tensors outside all blocks. */
 export const blockTensors = (architecture: Architecture, block: number | undefined): TensorSpec[] =>
   architecture.tensors.filter((spec) => spec.block === block);
+
+/** A tensor as a matrix, whose rows are what formats store one after another: a vector is a single row. */
+export function matrixShape({ shape }: Pick<TensorSpec, 'shape'>): [rows: number, cols: number] {
+  const [first = 1, second] = shape;
+  return second === undefined ? [1, first] : [first, second];
+}

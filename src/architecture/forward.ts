@@ -14,6 +14,9 @@ export interface Hidden {
 export interface Forward {
   embed(sequences: readonly Int32Array[], weights: Arrays): Promise<Hidden>;
   block(hidden: Hidden, weights: Arrays): Promise<Hidden>;
+  /** Sequences of equal length, in batches. */
+  embedAll(sequences: readonly Int32Array[], weights: Arrays): Promise<Hidden[]>;
+  blockAll(hidden: readonly Hidden[], weights: Arrays): Promise<Hidden[]>;
   /** Logits of the rows given, rows × vocabulary. */
   logits(rows: Float32Array, weights: Arrays): Promise<Float32Array>;
   release(): Promise<void>;
@@ -24,7 +27,7 @@ export function createForward(architecture: Architecture, options: RuntimeOption
   const cache = programCache(options);
   const { hidden: width } = architecture;
   const input = ({ sequences, length }: Batch) => g.input('hidden', [sequences * length, width]);
-  return {
+  const forward: Omit<Forward, 'embedAll' | 'blockAll'> = {
     async embed(sequences, weights) {
       const batch = { sequences: sequences.length, length: sequences[0]?.length ?? 0 };
       const program = await cache.get(`embed ${batch.sequences} ${batch.length}`, () => {
@@ -54,6 +57,19 @@ export function createForward(architecture: Architecture, options: RuntimeOption
 
     release: cache.release,
   };
+  return {
+    ...forward,
+    async embedAll(sequences, weights) {
+      const hidden: Hidden[] = [];
+      for (const batch of batches(sequences)) hidden.push(await forward.embed(batch, weights));
+      return hidden;
+    },
+    async blockAll(hidden, weights) {
+      const next: Hidden[] = [];
+      for (const states of hidden) next.push(await forward.block(states, weights));
+      return next;
+    },
+  };
 }
 
 /** Compiled programs by a key of the caller's. */
@@ -82,7 +98,7 @@ export function programCache(options: RuntimeOptions = {}): ProgramCache {
 const batchTokens = 2048;
 
 /** Groups sequences of equal length into batches for `Forward.embed`. */
-export function batches(sequences: readonly Int32Array[]): Int32Array[][] {
+function batches(sequences: readonly Int32Array[]): Int32Array[][] {
   const size = Math.max(1, Math.floor(batchTokens / (sequences[0]?.length ?? 1)));
   const groups: Int32Array[][] = [];
   for (let at = 0; at < sequences.length; at += size) groups.push(sequences.slice(at, at + size));

@@ -67,12 +67,19 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
     architecture,
     nameOf,
     read,
-    async readBlock(block) {
-      const weights: Record<string, Float32Array> = {};
-      for (const spec of blockTensors(architecture, block)) weights[spec.role] = await read(spec);
-      return weights;
-    },
+    readBlock: (block) => readBlock(architecture, block, read),
   };
+}
+
+/** All weights of a block (or, without a number, of no block) by role. */
+export async function readBlock(
+  architecture: Architecture,
+  block: number | undefined,
+  read: (spec: TensorSpec) => Promise<Float32Array>,
+): Promise<Record<string, Float32Array>> {
+  const weights: Record<string, Float32Array> = {};
+  for (const spec of blockTensors(architecture, block)) weights[spec.role] = await read(spec);
+  return weights;
 }
 
 const isTied = (config: Readonly<Record<string, unknown>>) =>

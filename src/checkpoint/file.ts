@@ -24,6 +24,18 @@ export interface RangedFile {
   close(): Promise<void>;
 }
 
+/** Bytes in memory, read as if they were a file. */
+export function memoryFile(path: string, bytes: Uint8Array): RangedFile {
+  return {
+    path,
+    size: bytes.length,
+    async read(offset, target) {
+      target.set(bytes.subarray(offset, offset + target.length));
+    },
+    close: async () => {},
+  };
+}
+
 /** @throws TersorError when the file does not exist or cannot be read */
 async function openRanged(path: string): Promise<RangedFile> {
   const handle = await reading(path, open(path, 'r'));

@@ -72,3 +72,36 @@ export const choice =
   };
 
 export const typeName = (text: string): string => text.toLowerCase();
+
+const sizeUnits: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+/** A number of bytes: 14MB, 3.5 GiB, 13893536. */
+export function byteSize(text: string): number {
+  const { number = '', unit = '' } =
+    /^\s*(?<number>\d+(\.\d+)?)\s*(?<unit>[a-z]*)\s*$/i.exec(text)?.groups ?? {};
+  const factor = sizeUnits[unit.toLowerCase()];
+  const bytes = Math.floor(Number(number) * (factor ?? 0));
+  if (number === '' || factor === undefined || !(bytes > 0) || !Number.isSafeInteger(bytes)) {
+    throw new InvalidArgumentError('give a size such as 14MB, 3.5GiB or 13893536.');
+  }
+  return bytes;
+}
+
+/** Words with commas between them. */
+export const list = (text: string): string[] =>
+  text
+    .toLowerCase()
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');

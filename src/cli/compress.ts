@@ -3,7 +3,17 @@ import { TersorError } from '../errors.js';
 import { type CompressResult, compress, plan } from '../pipeline/compress.js';
 import type { CompressOptions, Override } from '../pipeline/options.js';
 import type { Plan } from '../pipeline/plan.js';
-import { choice, override, positiveInteger, setting, typeName, wholeNumber } from './arguments.js';
+import {
+  byteSize,
+  choice,
+  list,
+  numberBetween,
+  override,
+  positiveInteger,
+  setting,
+  typeName,
+  wholeNumber,
+} from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 import {
   fields,
@@ -27,6 +37,11 @@ interface Flags {
   readonly json?: boolean;
   // The rest go through to the pipeline under the same names.
   readonly type?: string;
+  readonly size?: number;
+  readonly bits?: number;
+  readonly types?: readonly string[];
+  readonly damage?: string;
+  readonly store?: string;
   readonly embeddingType?: string;
   readonly solver?: string;
   readonly calibration?: string;
@@ -52,9 +67,13 @@ export function compressCommand(program: Command, session: Session): void {
     .argument('<model>', 'Hugging Face directory or hub id, .gguf, or llama2.c .bin')
     .option('-o, --output <path>', 'file (.gguf) or, with --format safetensors, folder to write')
     .option('--format <format>', "gguf, or safetensors for a folder in tersor's own layout")
+    .option('--size <size>', 'the best model of at most this file size, such as 14MB', byteSize)
+    .option('--bits <n>', 'the same by bits per weight on average, embedding included', bitsPerWeight)
     .option('--type <type>', 'type of the linear layers (default: about 4.5 bits)', typeName)
     .option('--embedding-type <type>', 'type of embedding and output head (default: q6_k or q8_0)', typeName)
     .option('--override <regex=type>', 'type of the tensors whose name matches; repeatable', override)
+    .option('--types <list>', 'types that --size and --bits may choose from', list)
+    .option('--damage <measure>', 'how they judge what a type costs; see tersor methods')
     .option('--fallback <type>', 'type for rows that the block size does not divide', typeName)
     .option('--solver <name>', 'how codes are chosen (default: gptq); see tersor methods')
     .option('--solver-option <key=value>', 'option of the solver; repeatable', setting)
@@ -70,6 +89,7 @@ export function compressCommand(program: Command, session: Session): void {
     .option('--seed <n>', 'seed of the choice of calibration sequences', wholeNumber)
     .option('--threads <n>', 'threads; they never change the result (default: all)', positiveInteger)
     .option('--tokenizer <folder>', 'where the tokenizer is, if not beside the model')
+    .option('--store <folder>', 'where solved layers are kept for later searches')
     .option('--cache-folder <folder>', 'where models from the hub are kept')
     .option('--dry-run', 'only say what would be written, and its exact size')
     .option('-v, --verbose', 'a row for every tensor')
@@ -90,6 +110,7 @@ export function compressCommand(program: Command, session: Session): void {
   ]);
 }
 
+const bitsPerWeight = numberBetween(0.5, 32);
 const prefix = choice('--prefix', ['original', 'compressed']);
 const target = choice('--target', ['symmetric', 'asymmetric']);
 

@@ -1,5 +1,7 @@
-import { batches, createForward, type Hidden } from '../architecture/forward.js';
+import type { Architecture } from '../architecture/architecture.js';
+import { createForward, type Forward, type Hidden } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
+import type { Arrays } from '../graph/program.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Progress } from '../types.js';
 
@@ -23,30 +25,45 @@ export async function predict(
   const { architecture } = model;
   const forward = createForward(architecture, options);
   const outside = await model.readBlock(undefined);
-  let hidden: Hidden[] = [];
-  for (const batch of batches(sequences)) hidden.push(await forward.embed(batch, outside));
+  let hidden = await forward.embedAll(sequences, outside);
   for (let block = 0; block < architecture.layers; block++) {
     options.progress?.('predict', block, architecture.layers);
-    const weights = await model.readBlock(block);
-    const next: Hidden[] = [];
-    for (const states of hidden) next.push(await forward.block(states, weights));
-    hidden = next;
+    hidden = await forward.blockAll(hidden, await model.readBlock(block));
   }
   options.progress?.('predict', architecture.layers, architecture.layers);
+  return { ...predictor(architecture, forward, hidden, outside), release: forward.release };
+}
 
+/** Predictions from what comes out of the last block. Does not release the forward pass. */
+export function predictor(
+  { vocabulary, hidden: width }: Architecture,
+  forward: Forward,
+  hidden: readonly Hidden[],
+  outside: Arrays,
+): Predictor {
   const perBatch = hidden[0]?.batch.sequences ?? 1;
   return {
-    vocabulary: architecture.vocabulary,
+    vocabulary,
     logits(sequence, from, to) {
       const states = hidden[Math.floor(sequence / perBatch)];
       if (!states) throw new Error(`there is no sequence ${sequence}`);
       const first = (sequence % perBatch) * states.batch.length;
-      const rows = states.data.subarray(
-        (first + from) * architecture.hidden,
-        (first + to) * architecture.hidden,
-      );
-      return forward.logits(rows, outside);
+      return forward.logits(states.data.subarray((first + from) * width, (first + to) * width), outside);
     },
-    release: forward.release,
+    release: async () => {},
+  };
+}
+
+/** The same predictions, each made once and kept: positions × vocabulary floats. */
+export function remember(source: Predictor): Predictor {
+  const known = new Map<string, Promise<Float32Array>>();
+  return {
+    ...source,
+    logits(sequence, from, to) {
+      const key = `${sequence} ${from} ${to}`;
+      const logits = known.get(key) ?? source.logits(sequence, from, to);
+      known.set(key, logits);
+      return logits;
+    },
   };
 }

@@ -1,5 +1,5 @@
 import { blockTensors } from '../architecture/architecture.js';
-import { batches, createForward, type Hidden } from '../architecture/forward.js';
+import { createForward } from '../architecture/forward.js';
 import { createTargets } from '../calibration/target.js';
 import { createCalibrator, type Visit } from '../calibration/walk.js';
 import type { Moments } from '../types.js';
@@ -77,11 +77,7 @@ export async function compressBlocks(
   }
 
   const embed = (table: Record<string, Float32Array>) =>
-    time('calibrate', async () => {
-      const hidden: Hidden[] = [];
-      for (const batch of batches(calibration.sequences)) hidden.push(await forward.embed(batch, table));
-      return hidden;
-    });
+    time('calibrate', () => forward.embedAll(calibration.sequences, table));
   const compressedPrefix = recipe.prefix === 'compressed';
   const calibrated = needsCalibration(assignments);
   let hidden = calibrated ? await embed(compressedPrefix ? decoded : outside) : [];

@@ -4,7 +4,7 @@ import { findFormat } from './formats.js';
 import type { Hooks } from './hooks.js';
 import { type Job, prepare, refuseProblems } from './job.js';
 import type { CompressOptions } from './options.js';
-import type { Plan } from './plan.js';
+import type { Plan, SearchResult } from './plan.js';
 import { measure, type Verification, verify } from './verify.js';
 import { type Stage, withWorkshop } from './workshop.js';
 
@@ -13,6 +13,8 @@ export interface CompressResult {
   readonly bytes: number;
   readonly originalBytes: number;
   readonly bitsPerWeight: number;
+  /** How the types were found, where only a size was asked for. */
+  readonly search?: SearchResult;
   readonly seconds: number;
   /** Where they went; what is left over is setting up and putting away. */
   readonly stages: Readonly<Record<Stage, number>>;
@@ -62,6 +64,7 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
         bytes: job.layout.bytes,
         originalBytes: job.plan.originalBytes,
         bitsPerWeight: job.plan.bitsPerWeight,
+        ...(job.plan.search ? { search: job.plan.search } : {}),
         seconds: (performance.now() - started) / 1000,
         stages: stopwatch.seconds,
         peakMemoryBytes: process.resourceUsage().maxRSS * 1024,

@@ -4,7 +4,7 @@ import { permuteRows } from '../architecture/rows.js';
 import { TersorError } from '../errors.js';
 import { requireLlama } from '../runtime/llama.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import { createGgufWriter, ggufSize } from '../writer/gguf.js';
+import { createGgufWriter, ggufAlignment, ggufSize } from '../writer/gguf.js';
 import { checkOutput } from '../writer/output.js';
 import {
   checkOutputFolder,
@@ -40,6 +40,10 @@ export interface OutputFormat {
   readonly name: 'gguf' | 'safetensors';
   /** Whose types it can hold. */
   readonly runtime: 'llama.cpp' | 'tersor';
+  /** Tensors' data are padded to multiples of so many bytes. */
+  readonly alignment: number;
+  /** What a search may choose from, unless the caller says. */
+  readonly candidates: readonly string[];
   /** @throws TersorError when the output cannot be written, or not be checked, before any work */
   check(output: string): Promise<void>;
   /** A tensor's name in the output. */
@@ -54,6 +58,23 @@ export interface OutputFormat {
 const gguf: OutputFormat = {
   name: 'gguf',
   runtime: 'llama.cpp',
+  alignment: ggufAlignment,
+  // Sizes of about half a bit apart; of types with the same size the one that loses less, on any weights we met.
+  candidates: [
+    'q2_0',
+    'q2_k',
+    'q3_k',
+    'iq4_xs',
+    'iq4_nl',
+    'q4_k',
+    'q4_1',
+    'q5_0',
+    'q5_k',
+    'q5_1',
+    'q6_k',
+    'q8_0',
+    'f16',
+  ],
   async check(output) {
     requireLlama();
     await checkOutput(output);
@@ -63,7 +84,14 @@ const gguf: OutputFormat = {
   extras: (architecture) => architecture.ggufExtras(),
   layout({ name, model, tokenizer, assignments, recipe, calibration }) {
     const { architecture } = model;
-    const metadata = ggufMetadata(name, architecture, tokenizer.vocabulary, recipe, calibration);
+    const metadata = ggufMetadata(
+      name,
+      architecture,
+      tokenizer.vocabulary,
+      recipe,
+      calibration,
+      mainType(assignments),
+    );
     const tensors = [
       ...assignments.map(({ name: tensor, spec, type, bytes }) => ({
         name: tensor,
@@ -85,9 +113,29 @@ const gguf: OutputFormat = {
   },
 };
 
+/** The type that most weights of linear layers have. */
+function mainType(assignments: readonly Assignment[]): string {
+  const elements = new Map<string, number>();
+  for (const { type, spec, elements: count } of assignments) {
+    if (spec.kind === 'linear') elements.set(type, (elements.get(type) ?? 0) + count);
+  }
+  const [first] = [...elements].sort(([, a], [, b]) => b - a);
+  return first?.[0] ?? 'f32';
+}
+
 const safetensors: OutputFormat = {
   name: 'safetensors',
   runtime: 'tersor',
+  alignment: 1,
+  candidates: [
+    'int2-g32-asym',
+    'int3-g32-asym',
+    'int4-g32-asym',
+    'int5-g32-asym',
+    'int6-g32-asym',
+    'int8-g32',
+    'f16',
+  ],
   check: checkOutputFolder,
   nameOf: (model, spec) => model.nameOf(spec),
   arrange: (rows) => rows,

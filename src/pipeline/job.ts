@@ -1,48 +1,78 @@
 import { basename } from 'node:path';
+import type { TensorSpec } from '../architecture/architecture.js';
 import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import { checkSolver } from '../solver/index.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import { allocate } from './allocate.js';
 import { type CalibrationText, calibrationText } from './calibration-text.js';
 import { findFormat, type Layout, type OutputFormat } from './formats.js';
 import type { Hooks } from './hooks.js';
-import type { CompressOptions } from './options.js';
-import { type Assignment, assign, type Plan, type PlannedTensor, requestedTypes } from './plan.js';
+import { type CompressOptions, isSearch } from './options.js';
+import {
+  type Assignment,
+  assign,
+  type Plan,
+  type PlannedTensor,
+  requestedTypes,
+  type SearchResult,
+} from './plan.js';
 import type { Recipe } from './provenance.js';
 import type { Workshop } from './workshop.js';
 
-/** A job with every decision taken. */
-export interface Job {
+/** What a job is made from, before any decision on types. */
+export interface Materials {
   readonly model: Model;
-  readonly plan: Plan;
-  readonly assignments: readonly Assignment[];
+  readonly tokenizer: Tokenizer;
   readonly format: OutputFormat;
-  readonly layout: Layout;
-  readonly recipe: Recipe;
   readonly calibration: CalibrationText;
 }
 
-/** Takes every decision that the options leave open, before any work. */
+/** A job with every decision taken. */
+export interface Job extends Materials {
+  readonly plan: Plan;
+  readonly assignments: readonly Assignment[];
+  readonly layout: Layout;
+  readonly recipe: Recipe;
+}
+
+/**
+ * Takes every decision that the options leave open, before the work itself; where a size is asked for and no type,
+ * that includes solving all tensors at all types they may get.
+ */
 export async function prepare(shop: Workshop, options: CompressOptions, hooks: Hooks): Promise<Job> {
-  const {
-    solver = 'gptq',
-    prefix = 'compressed',
-    target = 'asymmetric',
-    overrides = [],
-    fallback,
-    solverOptions,
-    seed,
-  } = options;
-  checkSolver(solver, solverOptions);
+  checkSolver(options.solver ?? defaults.solver, options.solverOptions);
   const format = findFormat(options);
   const model = await shop.open(options.model);
-  const { architecture, checkpoint } = model;
   const tokenizer = await shop.tokenizer(model);
-  const types = requestedTypes(model, options, hooks.warn);
-  const assignments = assign(model, format, types, options);
   const calibration = await calibrationText(options, model, tokenizer, hooks);
-  const recipe: Recipe = {
-    type: types.linear ?? 'f32',
-    embedding: types.embedding ?? 'f32',
+  const materials = { model, tokenizer, format, calibration };
+  if (!isSearch(options)) {
+    const types = requestedTypes(model, options, hooks.warn);
+    const recipe = recipeOf(options, calibration, {
+      type: types.linear ?? 'f32',
+      embedding: types.embedding ?? 'f32',
+    });
+    return draft(materials, options, recipe, ({ kind }) => types[kind] ?? 'f32');
+  }
+  const recipe = recipeOf(options, calibration, {});
+  return allocate(shop, materials, recipe, options, hooks, (types, found) =>
+    draft(materials, options, recipe, (spec) => types.get(spec) ?? 'f32', found),
+  );
+}
+
+const defaults = { solver: 'gptq', prefix: 'compressed', target: 'asymmetric' } as const;
+
+function recipeOf(options: CompressOptions, calibration: CalibrationText, types: Partial<Recipe>): Recipe {
+  const { overrides = [], fallback, solverOptions, seed, size, bits, damage } = options;
+  const { solver = defaults.solver, prefix = defaults.prefix, target = defaults.target } = options;
+  return {
+    ...types,
+    ...(size === undefined ? {} : { size }),
+    ...(bits === undefined ? {} : { bits }),
+    ...(options.types ? { types: options.types } : {}),
+    ...(damage ? { damage } : {}),
+    ...(options.embeddingType ? { embedding: options.embeddingType } : {}),
     ...(overrides.length > 0
       ? { overrides: Object.fromEntries(overrides.map(({ pattern, type }) => [pattern.source, type])) }
       : {}),
@@ -55,17 +85,28 @@ export async function prepare(shop: Workshop, options: CompressOptions, hooks: H
     tokens: calibration.tokens,
     ...(seed === undefined ? {} : { seed }),
   };
+}
+
+/** The job that follows from a type for every tensor. */
+function draft(
+  materials: Materials,
+  options: CompressOptions,
+  recipe: Recipe,
+  typeOf: (spec: TensorSpec) => string,
+  found?: SearchResult,
+): Job {
+  const { model, format } = materials;
+  const { architecture, checkpoint } = model;
+  const assignments = assign(model, format, typeOf, options);
   const name = basename(checkpoint.path).replace(/\.(gguf|bin|safetensors)$/, '');
-  const layout = format.layout({ name, model, tokenizer, assignments, recipe, calibration }, options);
+  const layout = format.layout({ name, ...materials, assignments, recipe }, options);
   const stored = assignments.reduce((sum, { bytes }) => sum + bytes, 0);
   const elements = assignments.reduce((sum, tensor) => sum + tensor.elements, 0);
   return {
-    model,
+    ...materials,
     assignments,
-    format,
     layout,
     recipe,
-    calibration,
     plan: {
       model: checkpoint.path,
       architecture: architecture.modelType,
@@ -76,6 +117,7 @@ export async function prepare(shop: Workshop, options: CompressOptions, hooks: H
       bytes: layout.bytes,
       originalBytes: checkpoint.bytes,
       bitsPerWeight: (8 * stored) / elements,
+      ...(found ? { search: found } : {}),
     },
   };
 }

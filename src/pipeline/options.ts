@@ -15,6 +15,16 @@ export interface CompressOptions extends WorkshopOptions {
   readonly format?: string;
   /** Type of the linear layers of all blocks; without one a sensible type is chosen. */
   readonly type?: string;
+  /** In place of a type: the best model whose file has at most so many bytes. */
+  readonly size?: number;
+  /** In place of a type: the best model with at most so many bits per weight on average, embedding included. */
+  readonly bits?: number;
+  /** What a search for a size may choose from; by default whatever the output's runtime loads. */
+  readonly types?: readonly string[];
+  /** How a search judges what storing a tensor in a type does to the model (src/sensitivity). */
+  readonly damage?: string;
+  /** Folder that keeps solved levels, for later searches and after interruptions. */
+  readonly store?: string;
   /** Type of the embedding and the output head. */
   readonly embeddingType?: string;
   readonly overrides?: readonly Override[];
@@ -35,3 +45,7 @@ export interface CompressOptions extends WorkshopOptions {
   /** Chooses the calibration sequences when there are more than are used. */
   readonly seed?: number;
 }
+
+/** Whether types are to be searched for. */
+export const isSearch = ({ size, bits }: CompressOptions): boolean =>
+  size !== undefined || bits !== undefined;

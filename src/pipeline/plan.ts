@@ -1,10 +1,10 @@
-import type { TensorSpec } from '../architecture/architecture.js';
+import { matrixShape, type TensorSpec } from '../architecture/architecture.js';
 import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import type { Grid } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
 import type { OutputFormat } from './formats.js';
-import type { CompressOptions } from './options.js';
+import type { CompressOptions, Override } from './options.js';
 
 /** What will become of one tensor. */
 export interface PlannedTensor {
@@ -36,25 +36,43 @@ export interface Plan {
   readonly bytes: number;
   readonly originalBytes: number;
   readonly bitsPerWeight: number;
+  /** How the types were found, where only a size was asked for. */
+  readonly search?: SearchResult;
 }
 
-/** A type is chosen for every tensor; nothing is silently changed. */
+/** What the finished model is expected to lose. */
+export interface Prediction {
+  /** Mean KL divergence on held-out text, nats per token. */
+  readonly divergence: number;
+  /** How far it may be off, either way. */
+  readonly uncertainty: number;
+}
+
+/** What a search for types did, and what it expects of them. */
+export interface SearchResult extends Prediction {
+  readonly damage: string;
+  /** What the search itself took. */
+  readonly seconds: number;
+}
+
+/**
+ * A type for every tensor; nothing is silently changed.
+ * @param typeOf the type of tensors that no override names
+ */
 export function assign(
   model: Model,
   format: OutputFormat,
-  types: RequestedTypes,
+  typeOf: (spec: TensorSpec) => string,
   options: CompressOptions,
 ): Assignment[] {
   const grid = (type: string) => gridFor(format, type);
   const { overrides = [], fallback } = options;
   const unused = new Set(overrides);
   const assignments = model.architecture.tensors.map((spec): Assignment => {
-    const [rows = 1, cols = rows] = spec.shape.length === 1 ? [1, spec.shape[0]] : spec.shape;
-    const override = overrides.findLast(({ pattern }) =>
-      Object.values(spec.names).some((name) => pattern.test(name)),
-    );
+    const [rows, cols] = matrixShape(spec);
+    const override = findOverride(spec, overrides);
     if (override) unused.delete(override);
-    const requestedType = override?.type ?? types[spec.kind] ?? 'f32';
+    const requestedType = override?.type ?? typeOf(spec);
     const requested = grid(requestedType);
     const reason = obstacle(requested, spec);
     const replacement = reason && fallback ? grid(fallback) : requested;
@@ -85,6 +103,36 @@ export function assign(
     });
   }
   return assignments;
+}
+
+/** The last override that names a tensor counts. */
+function findOverride(spec: TensorSpec, overrides: readonly Override[]): Override | undefined {
+  return overrides.findLast(({ pattern }) => Object.values(spec.names).some((name) => pattern.test(name)));
+}
+
+/** What a search may choose from for a tensor. */
+export function candidateGrids(
+  { checkpoint }: Model,
+  format: OutputFormat,
+  spec: TensorSpec,
+  { overrides = [], embeddingType: embedding, types = format.candidates }: CompressOptions,
+): Grid[] {
+  const searched = spec.kind === 'linear' || spec.kind === 'embedding' || spec.kind === 'head';
+  const fixed =
+    findOverride(spec, overrides)?.type ??
+    (spec.kind === 'linear' ? undefined : searched ? embedding : 'f32');
+  const grids = (fixed ? [fixed] : types)
+    .map((type) => gridFor(format, type))
+    .filter((grid) => !obstacle(grid, spec));
+  if (grids.length > 0) return grids;
+  throw new TersorError(
+    `none of the types ${fixed ?? types.join(', ')} fits its rows of ${spec.shape.at(-1)}`,
+    {
+      file: checkpoint.path,
+      tensor: spec.names.gguf,
+      remedy: 'allow types with smaller blocks, such as iq4_nl or q8_0',
+    },
+  );
 }
 
 /** Type by kind of tensor; kinds that are not named stay f32. */

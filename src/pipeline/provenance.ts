@@ -8,8 +8,13 @@ import type { CalibrationText } from './calibration-text.js';
 
 /** All that shaped a file, as it is written into it; together with the inputs it repeats the run. */
 export interface Recipe {
-  readonly type: string;
-  readonly embedding: string;
+  /** Of the linear layers; absent where a search chose types tensor by tensor. */
+  readonly type?: string;
+  readonly embedding?: string;
+  readonly size?: number;
+  readonly bits?: number;
+  readonly types?: readonly string[];
+  readonly damage?: string;
   readonly overrides?: Readonly<Record<string, string>>;
   readonly fallback?: string;
   readonly solver: string;
@@ -34,8 +39,10 @@ export function ggufMetadata(
   vocabulary: Vocabulary,
   recipe: Recipe,
   calibration: CalibrationText,
+  /** That most weights of the linear layers have. */
+  type: string,
 ): Metadata {
-  const fileType = (llamaFileTypes as Readonly<Record<string, number>>)[recipe.type];
+  const fileType = (llamaFileTypes as Readonly<Record<string, number>>)[type];
   return {
     'general.architecture': text(architecture.gguf),
     'general.name': text(name),

@@ -1,3 +1,4 @@
+import { matrixShape } from '../architecture/architecture.js';
 import type { Grid } from '../grid/grid.js';
 import { isVectorGrid } from '../grid/vector.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
@@ -6,6 +7,9 @@ import type { Moments } from '../types.js';
 import type { Assignment } from './plan.js';
 import type { Recipe } from './provenance.js';
 import type { Workshop } from './workshop.js';
+
+/** How tensors are solved. */
+export type TensorRecipe = Pick<Recipe, 'solver' | 'options'>;
 
 interface Compressed {
   /** Values as the runtime will decode them, in the programs' shape and order. */
@@ -21,12 +25,12 @@ const slabElements = 1 << 25;
 /** One tensor onto its grid. Without moments every input counts the same and rounding is the best there is. */
 export async function compressTensor(
   shop: Workshop,
-  { spec, grid }: Assignment,
+  { spec, grid }: Pick<Assignment, 'spec' | 'grid'>,
   weight: Float32Array,
   moments: Moments | undefined,
-  recipe: Recipe,
+  recipe: TensorRecipe,
 ): Promise<Compressed> {
-  const [rows = 1, cols = rows] = spec.shape.length === 1 ? [1, spec.shape[0]] : spec.shape;
+  const [rows, cols] = matrixShape(spec);
   const solver = solverFor(grid, moments, recipe);
   const { solve } = findSolver(solver);
   const options = solver === recipe.solver ? recipe.options : {};
@@ -60,7 +64,7 @@ export async function compressTensor(
 }
 
 /** Vector codebooks have a solver of their own; without moments there is nothing for any other to gain. */
-function solverFor(grid: Grid, moments: Moments | undefined, recipe: Recipe): string {
+function solverFor(grid: Grid, moments: Moments | undefined, recipe: TensorRecipe): string {
   if (isVectorGrid(grid)) return 'vptq';
   return moments ? recipe.solver : 'rtn';
 }

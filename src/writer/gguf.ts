@@ -9,7 +9,7 @@ import { createTensorWriter, type FilePlan, type TensorWriter } from './tensor-w
 const MAGIC = 0x46554747; // 'GGUF', little-endian
 const VERSION = 3;
 /** What readers assume without the key `general.alignment`. */
-const ALIGNMENT = 32;
+export const ggufAlignment = 32;
 /** ggml keeps tensor names in char[64], the terminating zero included. */
 const MAX_NAME_BYTES = 63;
 
@@ -94,5 +94,5 @@ function typeNumber(tensor: string, type: string): number {
 }
 
 function pad(bytes: number): number {
-  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+  return Math.ceil(bytes / ggufAlignment) * ggufAlignment;
 }

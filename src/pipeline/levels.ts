@@ -1,0 +1,209 @@
+import type { Level } from '../allocation/table.js';
+import { blockTensors, matrixShape, type TensorSpec } from '../architecture/architecture.js';
+import { createForward } from '../architecture/forward.js';
+import type { Model } from '../architecture/model.js';
+import { createCalibrator, type Visit } from '../calibration/walk.js';
+import { decodeRows } from '../checkpoint/decode.js';
+import { memoryFile } from '../checkpoint/file.js';
+import { createProber, type Probe } from '../evaluation/probe.js';
+import type { Grid } from '../grid/grid.js';
+import type { Moments } from '../types.js';
+import { packageVersion } from '../version.js';
+import { checkAborted, type Hooks } from './hooks.js';
+import { keyOf, type Store } from './store.js';
+import { compressTensor, type TensorRecipe } from './tensor.js';
+import type { Workshop } from './workshop.js';
+
+/** One way to store a tensor, solved on the original model's activations. */
+export interface SolvedLevel extends Level {
+  readonly grid: Grid;
+  /** ε = tr(Δ H Δᵀ) / tr(W H Wᵀ); without moments H = I. */
+  readonly relativeError: number;
+  /** Mean divergence of the model with only this tensor so, where it was measured; nats per token. */
+  readonly divergence?: number;
+  /** Where the store has its packed rows. */
+  readonly key: string;
+}
+
+/** A tensor with all its levels, in the order of the candidates. */
+export interface TensorLevels {
+  /** As the output calls it. */
+  readonly name: string;
+  readonly spec: TensorSpec;
+  readonly levels: readonly SolvedLevel[];
+}
+
+export interface LevelRequest {
+  readonly model: Model;
+  /** What is to be tried for each tensor; a single candidate is taken as it is. */
+  readonly candidates: readonly {
+    readonly name: string;
+    readonly spec: TensorSpec;
+    readonly grids: readonly Grid[];
+  }[];
+  readonly recipe: TensorRecipe;
+  /** Text for moments, and text for divergences. */
+  readonly calibration: readonly Int32Array[];
+  readonly probes: readonly Int32Array[];
+  /** Levels of one tensor whose divergence is measured, of the candidates that are not plain numbers. */
+  readonly probed: (grids: readonly Grid[]) => readonly Grid[];
+}
+
+interface Solved {
+  readonly level: Omit<SolvedLevel, 'damage'>;
+  /** Decoded values. */
+  readonly values: () => Promise<Float32Array>;
+}
+
+interface SolvedProbe extends Probe {
+  readonly of: Solved;
+}
+
+/**
+ * Solves every tensor at every level, one block at a time, and measures what some of the levels do to the model. The
+ * store gives what it has; so an interrupted run goes on where it was.
+ */
+export async function solveLevels(
+  shop: Workshop,
+  store: Store,
+  { model, candidates, recipe, calibration, probes: text, probed }: LevelRequest,
+  hooks: Hooks,
+): Promise<TensorLevels[]> {
+  const { architecture } = model;
+  const { time } = shop.stopwatch;
+  const forward = createForward(architecture, shop);
+  const calibrator = createCalibrator(architecture, shop);
+  const prober = await time('measure', () => createProber(model, text, shop));
+  const wanted = new Map(candidates.map((candidate) => [candidate.spec, candidate]));
+  const total = candidates.reduce((sum, { grids }) => sum + grids.length, 0);
+  const table = new Map<TensorSpec, SolvedLevel[]>();
+  let done = 0;
+
+  const solveTensor = async (
+    spec: TensorSpec,
+    weight: Float32Array,
+    moments?: Moments,
+  ): Promise<Solved[]> => {
+    const grids = wanted.get(spec)?.grids ?? [];
+    const identity = keyOf(weight, moments?.gram.data ?? '', JSON.stringify(recipe), packageVersion);
+    const results: Solved[] = [];
+    for (const grid of grids) {
+      checkAborted(hooks);
+      results.push(
+        await time('solve', () => solveLevel(shop, store, { spec, grid }, weight, moments, recipe, identity)),
+      );
+      hooks.progress?.('levels', ++done, total);
+    }
+    return results;
+  };
+  /** The levels of a tensor whose effect on the model is measured. */
+  const probesOf = async (role: string, solved: readonly Solved[]) => {
+    const chosen = probed(solved.map(({ level }) => level.grid));
+    const probes: SolvedProbe[] = [];
+    for (const of of solved.filter(({ level }) => chosen.includes(level.grid))) {
+      probes.push({ role, weight: await of.values(), of });
+    }
+    return probes;
+  };
+  const record = (spec: TensorSpec, solved: readonly Solved[], divergences: ReadonlyMap<Solved, number>) => {
+    table.set(
+      spec,
+      solved.map((each): SolvedLevel => {
+        const divergence = divergences.get(each);
+        return { ...each.level, damage: 0, ...(divergence === undefined ? {} : { divergence }) };
+      }),
+    );
+  };
+
+  const outside = await time('read', () => model.readBlock(undefined));
+  for (const spec of blockTensors(architecture, undefined)) {
+    const weight = outside[spec.role];
+    if (!weight) continue;
+    const solved = await solveTensor(spec, weight);
+    const divergences = new Map<Solved, number>();
+    for (const probe of await probesOf(spec.role, solved)) {
+      divergences.set(probe.of, await time('measure', () => prober.outside(probe)));
+    }
+    record(spec, solved, divergences);
+  }
+
+  let hidden = await time('calibrate', () => forward.embedAll(calibration, outside));
+  for (let block = 0; block < architecture.layers; block++) {
+    const weights = await time('read', () => model.readBlock(block));
+    const left = new Map(blockTensors(architecture, block).map((spec) => [spec.role, spec]));
+    const solved = new Map<TensorSpec, Solved[]>();
+    const visit: Visit = async (roles, moments) => {
+      for (const role of roles) {
+        const [spec, weight] = [left.get(role), weights[role]];
+        left.delete(role);
+        if (spec && weight) solved.set(spec, await solveTensor(spec, weight, moments));
+      }
+    };
+    hidden = (await time('calibrate', () => calibrator.walk({ hidden, weights }, visit))).output;
+    for (const [role, spec] of left)
+      solved.set(spec, await solveTensor(spec, weights[role] ?? new Float32Array()));
+
+    const probes: SolvedProbe[] = [];
+    for (const [spec, results] of solved) probes.push(...(await probesOf(spec.role, results)));
+    const measured = await time('measure', () => prober.block(block, weights, probes));
+    const divergences = new Map(probes.map(({ of }, index) => [of, measured[index] ?? Number.NaN]));
+    for (const [spec, results] of solved) record(spec, results, divergences);
+  }
+  await Promise.all([forward.release(), calibrator.release(), prober.release()]);
+  return candidates.map(({ name, spec }) => ({ name, spec, levels: table.get(spec) ?? [] }));
+}
+
+/** One level, from the store if it is there. An entry is the relative error as a double, then the packed rows. */
+async function solveLevel(
+  shop: Workshop,
+  store: Store,
+  task: { readonly spec: TensorSpec; readonly grid: Grid },
+  weight: Float32Array,
+  moments: Moments | undefined,
+  recipe: TensorRecipe,
+  identity: string,
+): Promise<Solved> {
+  const { grid, spec } = task;
+  const key = keyOf(identity, grid.name);
+  const [rows, cols] = matrixShape(spec);
+  const level = (relativeError: number) => ({
+    type: grid.name,
+    bytes: grid.bytes(rows, cols),
+    grid,
+    relativeError,
+    key,
+  });
+  const known = await store.get(key);
+  if (known)
+    return {
+      level: level(new DataView(known.buffer, known.byteOffset).getFloat64(0)),
+      values: () => readLevel(shop, store, key, grid, spec),
+    };
+  const { bytes, relativeError, decoded } = await compressTensor(shop, task, weight, moments, recipe);
+  const entry = new Uint8Array(8 + bytes.length);
+  new DataView(entry.buffer).setFloat64(0, relativeError);
+  entry.set(bytes, 8);
+  await store.put(key, entry);
+  return { level: level(relativeError), values: async () => decoded };
+}
+
+/** Decoded values of a level in the store, rows × cols. */
+export async function readLevel(
+  { kernels }: Workshop,
+  store: Store,
+  key: string,
+  grid: Grid,
+  spec: TensorSpec,
+): Promise<Float32Array> {
+  const entry = await store.get(key);
+  if (!entry) throw new Error(`the store has lost the level ${grid.name} of ${spec.names.gguf}`);
+  const bytes = entry.subarray(8);
+  const shape = matrixShape(spec);
+  const file = memoryFile(key, bytes);
+  return decodeRows(
+    kernels,
+    { name: spec.names.gguf, type: grid.name, shape, bytes: bytes.length, file, offset: 0 },
+    0,
+    shape[0],
+  );
+}

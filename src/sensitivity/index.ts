@@ -1,0 +1,30 @@
+import { TersorError } from '../errors.js';
+import { divergenceDamage } from './divergence.js';
+import type { DamageMeasure } from './measure.js';
+
+/** Every measure of damage, in the order of the catalogue. */
+export const damageMeasures: readonly DamageMeasure[] = [
+  {
+    name: 'divergence',
+    id: 'A1',
+    title: 'Divergence of the model with only this tensor compressed, measured at two levels',
+    paper: 'baseline',
+    damage: divergenceDamage,
+  },
+  {
+    name: 'loss',
+    id: 'A1',
+    title: 'Relative loss of the layer’s outputs',
+    paper: 'Hubara et al., AdaQuant, 2020, arXiv:2006.10518',
+    damage: ({ levels }) => levels.map(({ relativeError }) => relativeError),
+  },
+];
+
+/** The measure of this name. Throws a TersorError that lists the names if there is none. */
+export function findDamageMeasure(name: string): DamageMeasure {
+  const found = damageMeasures.find((measure) => measure.name === name);
+  if (found) return found;
+  throw new TersorError(`there is no measure of damage ${name}`, {
+    remedy: `choose one of ${damageMeasures.map((measure) => measure.name).join(', ')}`,
+  });
+}
