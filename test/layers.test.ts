@@ -24,7 +24,7 @@ const layers = {
   ],
   architecture: ['architecture'],
   foundation: ['graph', 'runtime', 'kernels', 'grid', 'checkpoint', 'text'],
-  root: ['types', 'errors', 'version'],
+  root: ['types', 'errors', 'random', 'version'],
 };
 const order = Object.keys(layers);
 
