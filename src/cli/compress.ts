@@ -40,6 +40,7 @@ interface Flags {
   readonly size?: number;
   readonly bits?: number;
   readonly types?: readonly string[];
+  readonly search?: string;
   readonly damage?: string;
   readonly store?: string;
   readonly embeddingType?: string;
@@ -73,6 +74,7 @@ export function compressCommand(program: Command, session: Session): void {
     .option('--embedding-type <type>', 'type of embedding and output head (default: q6_k or q8_0)', typeName)
     .option('--override <regex=type>', 'type of the tensors whose name matches; repeatable', override)
     .option('--types <list>', 'types that --size and --bits may choose from', list)
+    .option('--search <name>', 'how they choose (default: knapsack); see tersor methods')
     .option('--damage <measure>', 'how they judge what a type costs; see tersor methods')
     .option('--fallback <type>', 'type for rows that the block size does not divide', typeName)
     .option('--solver <name>', 'how codes are chosen (default: gptq); see tersor methods')

@@ -54,15 +54,19 @@ export function predictor(
   };
 }
 
-/** The same predictions, each made once and kept: positions × vocabulary floats. */
-export function remember(source: Predictor): Predictor {
-  const known = new Map<string, Promise<Float32Array>>();
+/** The same predictions, kept once they were made, up to so many bytes: positions × vocabulary floats. */
+export function remember(source: Predictor, bytes: number): Predictor {
+  const known = new Map<string, Float32Array>();
+  let left = bytes;
   return {
     ...source,
-    logits(sequence, from, to) {
+    async logits(sequence, from, to) {
       const key = `${sequence} ${from} ${to}`;
-      const logits = known.get(key) ?? source.logits(sequence, from, to);
-      known.set(key, logits);
+      const logits = known.get(key) ?? (await source.logits(sequence, from, to));
+      if (!known.has(key) && logits.byteLength <= left) {
+        known.set(key, logits);
+        left -= logits.byteLength;
+      }
       return logits;
     },
   };

@@ -7,17 +7,20 @@ export interface Summary {
   readonly perplexity: number;
   readonly reference?: { readonly perplexity: number };
   /** KL divergence from the reference, nats per token. */
-  readonly divergence?: {
-    readonly mean: number;
-    /** Standard error of the mean, positions taken as independent. */
-    readonly standardError: number;
-    readonly p50: number;
-    readonly p90: number;
-    readonly p99: number;
-    readonly max: number;
-  };
+  readonly divergence?: Divergence;
   /** Share of positions where both models' most likely token is the same. */
   readonly sameTop?: number;
+}
+
+/** KL divergence over positions, nats per token. */
+export interface Divergence {
+  readonly mean: number;
+  /** Standard error of the mean, positions taken as independent. */
+  readonly standardError: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly max: number;
 }
 
 export function summarise({ loss, reference }: Scores): Summary {

@@ -4,7 +4,6 @@ import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import { checkSolver } from '../solver/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import { allocate } from './allocate.js';
 import { type CalibrationText, calibrationText } from './calibration-text.js';
 import { findFormat, type Layout, type OutputFormat } from './formats.js';
 import type { Hooks } from './hooks.js';
@@ -18,6 +17,7 @@ import {
   type SearchResult,
 } from './plan.js';
 import type { Recipe } from './provenance.js';
+import { allocate } from './search/allocate.js';
 import type { Workshop } from './workshop.js';
 
 /** What a job is made from, before any decision on types. */
@@ -64,13 +64,14 @@ export async function prepare(shop: Workshop, options: CompressOptions, hooks: H
 const defaults = { solver: 'gptq', prefix: 'compressed', target: 'asymmetric' } as const;
 
 function recipeOf(options: CompressOptions, calibration: CalibrationText, types: Partial<Recipe>): Recipe {
-  const { overrides = [], fallback, solverOptions, seed, size, bits, damage } = options;
+  const { overrides = [], fallback, solverOptions, seed, size, bits, search, damage } = options;
   const { solver = defaults.solver, prefix = defaults.prefix, target = defaults.target } = options;
   return {
     ...types,
     ...(size === undefined ? {} : { size }),
     ...(bits === undefined ? {} : { bits }),
     ...(options.types ? { types: options.types } : {}),
+    ...(search ? { search } : {}),
     ...(damage ? { damage } : {}),
     ...(options.embeddingType ? { embedding: options.embeddingType } : {}),
     ...(overrides.length > 0

@@ -21,6 +21,8 @@ export interface CompressOptions extends WorkshopOptions {
   readonly bits?: number;
   /** What a search for a size may choose from; by default whatever the output's runtime loads. */
   readonly types?: readonly string[];
+  /** How types are chosen for a size (src/pipeline/search/searches.ts). */
+  readonly search?: string;
   /** How a search judges what storing a tensor in a type does to the model (src/sensitivity). */
   readonly damage?: string;
   /** Folder that keeps solved levels, for later searches and after interruptions. */

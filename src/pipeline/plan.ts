@@ -50,6 +50,7 @@ export interface Prediction {
 
 /** What a search for types did, and what it expects of them. */
 export interface SearchResult extends Prediction {
+  readonly search: string;
   readonly damage: string;
   /** What the search itself took. */
   readonly seconds: number;

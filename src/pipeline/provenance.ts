@@ -14,6 +14,7 @@ export interface Recipe {
   readonly size?: number;
   readonly bits?: number;
   readonly types?: readonly string[];
+  readonly search?: string;
   readonly damage?: string;
   readonly overrides?: Readonly<Record<string, string>>;
   readonly fallback?: string;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { fileError } from '../writer/output.js';
+import { fileError } from '../../writer/output.js';
 
 /**
  * Results that took long to compute, by what they were computed from. Whoever asks for the same thing again, after a

@@ -1,8 +1,8 @@
-import type { TensorSpec } from '../architecture/architecture.js';
-import { type Model, readBlock } from '../architecture/model.js';
+import type { TensorSpec } from '../../architecture/architecture.js';
+import { type Model, readBlock } from '../../architecture/model.js';
+import type { Workshop } from '../workshop.js';
 import { readLevel, type SolvedLevel } from './levels.js';
 import type { Store } from './store.js';
-import type { Workshop } from './workshop.js';
 
 /** A model whose weights are the chosen levels of the store; tensors without one keep the original's. */
 export function mixture(

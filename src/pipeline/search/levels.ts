@@ -1,18 +1,18 @@
-import type { Level } from '../allocation/table.js';
-import { blockTensors, matrixShape, type TensorSpec } from '../architecture/architecture.js';
-import { createForward } from '../architecture/forward.js';
-import type { Model } from '../architecture/model.js';
-import { createCalibrator, type Visit } from '../calibration/walk.js';
-import { decodeRows } from '../checkpoint/decode.js';
-import { memoryFile } from '../checkpoint/file.js';
-import { createProber, type Probe } from '../evaluation/probe.js';
-import type { Grid } from '../grid/grid.js';
-import type { Moments } from '../types.js';
-import { packageVersion } from '../version.js';
-import { checkAborted, type Hooks } from './hooks.js';
+import type { Level } from '../../allocation/table.js';
+import { blockTensors, matrixShape, type TensorSpec } from '../../architecture/architecture.js';
+import { createForward } from '../../architecture/forward.js';
+import type { Model } from '../../architecture/model.js';
+import { createCalibrator, type Visit } from '../../calibration/walk.js';
+import { decodeRows } from '../../checkpoint/decode.js';
+import { memoryFile } from '../../checkpoint/file.js';
+import type { Probe, Referee } from '../../evaluation/referee.js';
+import type { Grid } from '../../grid/grid.js';
+import type { Moments } from '../../types.js';
+import { packageVersion } from '../../version.js';
+import { checkAborted, type Hooks } from '../hooks.js';
+import { compressTensor, type TensorRecipe } from '../tensor.js';
+import type { Workshop } from '../workshop.js';
 import { keyOf, type Store } from './store.js';
-import { compressTensor, type TensorRecipe } from './tensor.js';
-import type { Workshop } from './workshop.js';
 
 /** One way to store a tensor, solved on the original model's activations. */
 export interface SolvedLevel extends Level {
@@ -42,9 +42,9 @@ export interface LevelRequest {
     readonly grids: readonly Grid[];
   }[];
   readonly recipe: TensorRecipe;
-  /** Text for moments, and text for divergences. */
+  /** Text for moments. */
   readonly calibration: readonly Int32Array[];
-  readonly probes: readonly Int32Array[];
+  readonly referee: Referee;
   /** Levels of one tensor whose divergence is measured, of the candidates that are not plain numbers. */
   readonly probed: (grids: readonly Grid[]) => readonly Grid[];
 }
@@ -66,14 +66,13 @@ interface SolvedProbe extends Probe {
 export async function solveLevels(
   shop: Workshop,
   store: Store,
-  { model, candidates, recipe, calibration, probes: text, probed }: LevelRequest,
+  { model, candidates, recipe, calibration, referee, probed }: LevelRequest,
   hooks: Hooks,
 ): Promise<TensorLevels[]> {
   const { architecture } = model;
   const { time } = shop.stopwatch;
   const forward = createForward(architecture, shop);
   const calibrator = createCalibrator(architecture, shop);
-  const prober = await time('measure', () => createProber(model, text, shop));
   const wanted = new Map(candidates.map((candidate) => [candidate.spec, candidate]));
   const total = candidates.reduce((sum, { grids }) => sum + grids.length, 0);
   const table = new Map<TensorSpec, SolvedLevel[]>();
@@ -115,15 +114,38 @@ export async function solveLevels(
     );
   };
 
+  /** Divergences by probe: those in the store, and the others measured together. */
+  const divergencesOf = async (
+    probes: readonly SolvedProbe[],
+    measure: (probes: readonly SolvedProbe[]) => Promise<readonly number[]>,
+  ) => {
+    const results = new Map<Solved, number>();
+    const missing: SolvedProbe[] = [];
+    const keyOfProbe = ({ of }: SolvedProbe) => keyOf('divergence', of.level.key, referee.fingerprint);
+    for (const probe of probes) {
+      const known = await store.get(keyOfProbe(probe));
+      if (known) results.set(probe.of, readNumber(known));
+      else missing.push(probe);
+    }
+    const measured = await time('measure', () => measure(missing));
+    for (const [index, probe] of missing.entries()) {
+      const divergence = measured[index] ?? Number.NaN;
+      results.set(probe.of, divergence);
+      await store.put(keyOfProbe(probe), numberBytes(divergence));
+    }
+    return results;
+  };
+
   const outside = await time('read', () => model.readBlock(undefined));
   for (const spec of blockTensors(architecture, undefined)) {
     const weight = outside[spec.role];
     if (!weight) continue;
     const solved = await solveTensor(spec, weight);
-    const divergences = new Map<Solved, number>();
-    for (const probe of await probesOf(spec.role, solved)) {
-      divergences.set(probe.of, await time('measure', () => prober.outside(probe)));
-    }
+    const divergences = await divergencesOf(await probesOf(spec.role, solved), async (probes) => {
+      const means: number[] = [];
+      for (const probe of probes) means.push(await referee.outside(probe));
+      return means;
+    });
     record(spec, solved, divergences);
   }
 
@@ -145,11 +167,10 @@ export async function solveLevels(
 
     const probes: SolvedProbe[] = [];
     for (const [spec, results] of solved) probes.push(...(await probesOf(spec.role, results)));
-    const measured = await time('measure', () => prober.block(block, weights, probes));
-    const divergences = new Map(probes.map(({ of }, index) => [of, measured[index] ?? Number.NaN]));
+    const divergences = await divergencesOf(probes, (missing) => referee.block(block, weights, missing));
     for (const [spec, results] of solved) record(spec, results, divergences);
   }
-  await Promise.all([forward.release(), calibrator.release(), prober.release()]);
+  await Promise.all([forward.release(), calibrator.release()]);
   return candidates.map(({ name, spec }) => ({ name, spec, levels: table.get(spec) ?? [] }));
 }
 
@@ -176,15 +197,21 @@ async function solveLevel(
   const known = await store.get(key);
   if (known)
     return {
-      level: level(new DataView(known.buffer, known.byteOffset).getFloat64(0)),
+      level: level(readNumber(known)),
       values: () => readLevel(shop, store, key, grid, spec),
     };
   const { bytes, relativeError, decoded } = await compressTensor(shop, task, weight, moments, recipe);
-  const entry = new Uint8Array(8 + bytes.length);
-  new DataView(entry.buffer).setFloat64(0, relativeError);
-  entry.set(bytes, 8);
-  await store.put(key, entry);
+  await store.put(key, Buffer.concat([numberBytes(relativeError), bytes]));
   return { level: level(relativeError), values: async () => decoded };
+}
+
+/** A double as it stands at the beginning of an entry. */
+function numberBytes(value: number): Uint8Array {
+  return new Uint8Array(Float64Array.of(value).buffer);
+}
+
+function readNumber(entry: Uint8Array): number {
+  return new Float64Array(entry.slice(0, 8).buffer)[0] ?? Number.NaN;
 }
 
 /** Decoded values of a level in the store, rows × cols. */

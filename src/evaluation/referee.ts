@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import { createForward, type Hidden } from '../architecture/forward.js';
+import type { Model } from '../architecture/model.js';
+import type { Arrays } from '../graph/program.js';
+import type { RuntimeOptions } from '../runtime/session.js';
+import { type Predictor, predictor, remember } from './predictor.js';
+import { score } from './score.js';
+import { type Divergence, summarise } from './summary.js';
+
+/** A weight to put in the place of the original's. */
+export interface Probe {
+  readonly role: string;
+  readonly weight: Float32Array;
+}
+
+/** Measures by how much changed models depart from the original's predictions of a text. */
+export interface Referee {
+  /** Hash of the original's predictions: another model or another text has another one. */
+  readonly fingerprint: string;
+  /** Divergence of a model of the same architecture, on about so many tokens from the beginning of the text. */
+  model(changed: Pick<Model, 'readBlock'>, tokens?: number): Promise<Divergence>;
+  /** Mean divergence, nats per token, of the original with one weight outside its blocks replaced. */
+  outside(probe: Probe): Promise<number>;
+  /**
+   * The same for each of several weights of a block, given the block's own. Must be called for the blocks in their
+   * order, once each: the hidden states move on with it. What comes before the block was computed once for all
+   * probes; behind it each block's weights are read once for all probes of the block.
+   */
+  block(block: number, weights: Arrays, probes: readonly Probe[]): Promise<number[]>;
+  release(): Promise<void>;
+}
+
+export interface RefereeOptions extends RuntimeOptions {
+  /** Single weights are judged on about so many tokens from the beginning of the text. */
+  readonly probeTokens?: number;
+}
+
+export async function createReferee(
+  original: Model,
+  sequences: readonly Int32Array[],
+  { probeTokens = Infinity, ...options }: RefereeOptions = {},
+): Promise<Referee> {
+  const { architecture } = original;
+  const forward = createForward(architecture, options);
+  const outside = await original.readBlock(undefined);
+  const first = (tokens: number) =>
+    sequences.slice(0, Math.max(1, Math.round(tokens / (sequences[0]?.length ?? 1))));
+  const probed = first(probeTokens);
+  let entrance = await forward.embedAll(probed, outside);
+
+  /** From the input of a block to the output of the last one, for several variants at once. */
+  const run = async (variants: Hidden[][], from: number, { readBlock }: Pick<Model, 'readBlock'>) => {
+    let current = variants;
+    for (let block = from; block < architecture.layers; block++) {
+      const weights = await readBlock(block);
+      const next: Hidden[][] = [];
+      for (const hidden of current) next.push(await forward.blockAll(hidden, weights));
+      current = next;
+    }
+    return current;
+  };
+  const [last = []] = await run([await forward.embedAll(sequences, outside)], 0, original);
+  const reference = remember(predictor(architecture, forward, last, outside), rememberedBytes);
+  const judge = async (hidden: readonly Hidden[], table: Arrays, texts = probed): Promise<Divergence> => {
+    const actual: Predictor = predictor(architecture, forward, hidden, table);
+    const { divergence } = summarise(await score(texts, actual, reference, options));
+    if (!divergence) throw new Error('there is nothing to compare with');
+    return divergence;
+  };
+
+  const hash = createHash('sha256');
+  for (const { data } of last) hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+
+  return {
+    fingerprint: hash.digest('hex'),
+    async model(changed, tokens = Infinity) {
+      const texts = first(tokens);
+      const table = await changed.readBlock(undefined);
+      const [hidden = []] = await run([await forward.embedAll(texts, table)], 0, changed);
+      return judge(hidden, table, texts);
+    },
+    async outside({ role, weight }) {
+      const table = { ...outside, [role]: weight };
+      const [hidden = []] = await run([await forward.embedAll(probed, table)], 0, original);
+      return (await judge(hidden, table)).mean;
+    },
+    async block(block, weights, probes) {
+      const variants: Hidden[][] = [];
+      for (const { role, weight } of probes) {
+        variants.push(await forward.blockAll(entrance, { ...weights, [role]: weight }));
+      }
+      entrance = await forward.blockAll(entrance, weights);
+      const means: number[] = [];
+      for (const hidden of await run(variants, block + 1, original)) {
+        means.push((await judge(hidden, outside)).mean);
+      }
+      return means;
+    },
+    release: forward.release,
+  };
+}
+
+/** The original's logits are kept up to this size; what is beyond is computed anew each time. */
+const rememberedBytes = 2 ** 28;

@@ -1,0 +1,93 @@
+import { createReferee, type Referee } from '../../evaluation/referee.js';
+import type { Grid } from '../../grid/grid.js';
+import { findDamageMeasure } from '../../sensitivity/index.js';
+import type { Hooks } from '../hooks.js';
+import type { Materials } from '../job.js';
+import type { CompressOptions } from '../options.js';
+import { candidateGrids } from '../plan.js';
+import type { TensorRecipe } from '../tensor.js';
+import type { Workshop } from '../workshop.js';
+import { solveLevels, type TensorLevels } from './levels.js';
+import { defaultStoreFolder, openStore, type Store } from './store.js';
+
+/** Calibration tokens for levels. */
+const tableTokens = 16384;
+/** Tokens that whole models are judged on, and the first of them for single levels; half of them are scored. */
+const judgedTokens = 4096;
+const probeTokens = 2048;
+
+export const defaultDamage = 'divergence';
+
+/**
+ * The level table of a model: every tensor solved at every type that the output can hold, with the damage that it
+ * does.
+ */
+export interface LevelTable {
+  readonly store: Store;
+  readonly referee: Referee;
+  readonly tensors: readonly TensorLevels[];
+}
+
+export async function levelTable(
+  shop: Workshop,
+  materials: Materials,
+  recipe: TensorRecipe,
+  options: CompressOptions,
+  hooks: Hooks,
+): Promise<LevelTable> {
+  const { model, format, calibration } = materials;
+  const store = await openStore(options.store ?? defaultStoreFolder);
+  const referee = await createReferee(model, heldOutText(materials), { ...shop, probeTokens });
+  const candidates = model.architecture.tensors.map((spec) => ({
+    spec,
+    name: format.nameOf(model, spec),
+    grids: candidateGrids(model, format, spec, options),
+  }));
+  const tensors = await solveLevels(
+    shop,
+    store,
+    {
+      model,
+      candidates,
+      recipe,
+      calibration: every(calibration.sequences, tableTokens),
+      referee,
+      probed,
+    },
+    hooks,
+  );
+  const measure = findDamageMeasure(options.damage ?? defaultDamage);
+  return {
+    store,
+    referee,
+    tensors: tensors.map((tensor) => {
+      const damage = measure.damage(tensor);
+      return { ...tensor, levels: tensor.levels.map((level, i) => ({ ...level, damage: damage[i] ?? 0 })) };
+    }),
+  };
+}
+
+/** Text that damage is measured on, not calibrated on where there is enough. */
+function heldOutText({ calibration: { heldOut, sequences } }: Materials): readonly Int32Array[] {
+  return every(heldOut.length > 0 ? heldOut : sequences, judgedTokens);
+}
+
+/** Sequences evenly spread over a text, of so many tokens at most. */
+function every(sequences: readonly Int32Array[], tokens: number): Int32Array[] {
+  const count = Math.max(1, Math.floor(tokens / (sequences[0]?.length ?? 1)));
+  if (count >= sequences.length) return [...sequences];
+  return Array.from(
+    { length: count },
+    (_, i) => sequences[Math.floor((i * sequences.length) / count)] ?? new Int32Array(),
+  );
+}
+
+/** The smallest level and one of about four and a half bits: between them lie most of those that are chosen. */
+function probed(grids: readonly Grid[]): readonly Grid[] {
+  const coded = grids.filter(({ levels }) => levels.kind !== 'cast');
+  if (coded.length < 2) return [];
+  const bits = ({ blockBytes, blockSize }: Grid) => (8 * blockBytes) / blockSize;
+  const nearest = (target: number) =>
+    coded.toSorted((a, b) => Math.abs(bits(a) - target) - Math.abs(bits(b) - target))[0];
+  return [...new Set([nearest(0), nearest(4.5)])].flatMap((grid) => grid ?? []);
+}
