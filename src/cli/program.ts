@@ -7,6 +7,7 @@ import { demoCommand } from './demo.js';
 import { evaluateCommand } from './evaluate.js';
 import { inspectCommand } from './inspect.js';
 import { methodsCommand } from './methods.js';
+import { planCommand } from './plan.js';
 import { runCommand } from './run.js';
 import { createStyle } from './terminal.js';
 
@@ -44,6 +45,7 @@ function createProgram(session: Session): Command {
     })
     .exitOverride();
   compressCommand(program, session);
+  planCommand(program, session);
   evaluateCommand(program, session);
   inspectCommand(program, session);
   runCommand(program, session);

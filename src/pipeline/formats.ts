@@ -16,7 +16,8 @@ import type { TensorWriter } from '../writer/tensor-writer.js';
 import type { CalibrationText } from './calibration-text.js';
 import type { CompressOptions } from './options.js';
 import type { Assignment } from './plan.js';
-import { ggufMetadata, provenance, type Recipe } from './provenance.js';
+import { ggufMetadata, provenance } from './provenance.js';
+import type { Recipe } from './recipe.js';
 
 /** Everything that goes into an output besides the weights' bytes. */
 export interface Contents {

@@ -16,7 +16,7 @@ import {
   requestedTypes,
   type SearchResult,
 } from './plan.js';
-import type { Recipe } from './provenance.js';
+import { type Recipe, withRecipe } from './recipe.js';
 import { allocate } from './search/allocate.js';
 import type { Workshop } from './workshop.js';
 
@@ -40,14 +40,25 @@ export interface Job extends Materials {
  * Takes every decision that the options leave open, before the work itself; where a size is asked for and no type,
  * that includes solving all tensors at all types they may get.
  */
-export async function prepare(shop: Workshop, options: CompressOptions, hooks: Hooks): Promise<Job> {
+export async function prepare(shop: Workshop, given: CompressOptions, hooks: Hooks): Promise<Job> {
+  const searching = isSearch(given);
+  const options = withRecipe(given);
   checkSolver(options.solver ?? defaults.solver, options.solverOptions);
   const format = findFormat(options);
   const model = await shop.open(options.model);
   const tokenizer = await shop.tokenizer(model);
   const calibration = await calibrationText(options, model, tokenizer, hooks);
   const materials = { model, tokenizer, format, calibration };
-  if (!isSearch(options)) {
+  if (options.recipe) {
+    const { recipe, types } = options.recipe;
+    return draft(
+      materials,
+      options,
+      recipe,
+      (spec) => types[format.nameOf(model, spec)] ?? missing(model, spec),
+    );
+  }
+  if (!searching) {
     const types = requestedTypes(model, options, hooks.warn);
     const recipe = recipeOf(options, calibration, {
       type: types.linear ?? 'f32',
@@ -61,16 +72,35 @@ export async function prepare(shop: Workshop, options: CompressOptions, hooks: H
   );
 }
 
+function missing({ checkpoint }: Model, { names }: TensorSpec): never {
+  throw new TersorError('the recipe has no type for it', {
+    file: checkpoint.path,
+    tensor: names.gguf,
+    remedy: 'use a recipe that was made for this model and output format',
+  });
+}
+
 const defaults = { solver: 'gptq', prefix: 'compressed', target: 'asymmetric' } as const;
 
 function recipeOf(options: CompressOptions, calibration: CalibrationText, types: Partial<Recipe>): Recipe {
-  const { overrides = [], fallback, solverOptions, seed, size, bits, search, damage } = options;
+  const {
+    overrides = [],
+    fallback,
+    solverOptions,
+    seed,
+    size,
+    bits,
+    maxDivergence,
+    search,
+    damage,
+  } = options;
   const { solver = defaults.solver, prefix = defaults.prefix, target = defaults.target } = options;
   return {
     ...types,
     ...(size === undefined ? {} : { size }),
     ...(bits === undefined ? {} : { bits }),
-    ...(options.types ? { types: options.types } : {}),
+    ...(maxDivergence === undefined ? {} : { maxDivergence }),
+    ...(options.types ? { types: [...options.types] } : {}),
     ...(search ? { search } : {}),
     ...(damage ? { damage } : {}),
     ...(options.embeddingType ? { embedding: options.embeddingType } : {}),
@@ -79,7 +109,7 @@ function recipeOf(options: CompressOptions, calibration: CalibrationText, types:
       : {}),
     ...(fallback ? { fallback } : {}),
     solver,
-    ...(solverOptions ? { options: solverOptions } : {}),
+    ...(solverOptions ? { options: { ...solverOptions } } : {}),
     prefix,
     ...(prefix === 'compressed' ? { target } : {}),
     context: calibration.sequences[0]?.length ?? 0,
@@ -115,6 +145,8 @@ function draft(
       problems: assignments
         .filter((tensor) => tensor.reason && tensor.type === tensor.requestedType)
         .map(publicPart),
+      format: format.name,
+      recipe,
       bytes: layout.bytes,
       originalBytes: checkpoint.bytes,
       bitsPerWeight: (8 * stored) / elements,

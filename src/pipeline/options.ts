@@ -1,3 +1,5 @@
+import { TersorError } from '../errors.js';
+import type { RecipeFile } from './recipe.js';
 import type { WorkshopOptions } from './workshop.js';
 
 /** Gives the tensors whose name (GGUF's or Hugging Face's) matches a type of their own. */
@@ -19,6 +21,10 @@ export interface CompressOptions extends WorkshopOptions {
   readonly size?: number;
   /** In place of a type: the best model with at most so many bits per weight on average, embedding included. */
   readonly bits?: number;
+  /** In place of a type: the smallest model whose mean KL divergence on held-out text is expected to stay below. */
+  readonly maxDivergence?: number;
+  /** In place of a type: a plan made before (src/pipeline/recipe.ts). */
+  readonly recipe?: RecipeFile;
   /** What a search for a size may choose from; by default whatever the output's runtime loads. */
   readonly types?: readonly string[];
   /** How types are chosen for a size (src/pipeline/search/searches.ts). */
@@ -48,6 +54,21 @@ export interface CompressOptions extends WorkshopOptions {
   readonly seed?: number;
 }
 
-/** Whether types are to be searched for. */
-export const isSearch = ({ size, bits }: CompressOptions): boolean =>
-  size !== undefined || bits !== undefined;
+/** The options that decide on types, of which there can be one. */
+const goals = ['size', 'bits', 'maxDivergence', 'type', 'recipe'] as const;
+const searchGoals: readonly string[] = ['size', 'bits', 'maxDivergence'];
+
+/**
+ * Whether types are to be searched for.
+ * @throws TersorError for goals that contradict each other
+ */
+export function isSearch(options: CompressOptions): boolean {
+  const [first, second] = goals.filter((goal) => options[goal] !== undefined);
+  if (second) {
+    const flag = (goal = '') => `--${goal.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    throw new TersorError(`${flag(first)} and ${flag(second)} contradict each other`, {
+      remedy: 'give one of them',
+    });
+  }
+  return first !== undefined && searchGoals.includes(first);
+}

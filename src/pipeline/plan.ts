@@ -5,6 +5,7 @@ import type { Grid } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
 import type { OutputFormat } from './formats.js';
 import type { CompressOptions, Override } from './options.js';
+import type { Recipe } from './recipe.js';
 
 /** What will become of one tensor. */
 export interface PlannedTensor {
@@ -36,6 +37,8 @@ export interface Plan {
   readonly bytes: number;
   readonly originalBytes: number;
   readonly bitsPerWeight: number;
+  readonly format: OutputFormat['name'];
+  readonly recipe: Recipe;
   /** How the types were found, where only a size was asked for. */
   readonly search?: SearchResult;
 }

@@ -5,27 +5,7 @@ import { packageVersion } from '../version.js';
 import type { Metadata, MetadataValue } from '../writer/metadata.js';
 import { vocabularyMetadata } from '../writer/vocabulary.js';
 import type { CalibrationText } from './calibration-text.js';
-
-/** All that shaped a file, as it is written into it; together with the inputs it repeats the run. */
-export interface Recipe {
-  /** Of the linear layers; absent where a search chose types tensor by tensor. */
-  readonly type?: string;
-  readonly embedding?: string;
-  readonly size?: number;
-  readonly bits?: number;
-  readonly types?: readonly string[];
-  readonly search?: string;
-  readonly damage?: string;
-  readonly overrides?: Readonly<Record<string, string>>;
-  readonly fallback?: string;
-  readonly solver: string;
-  readonly options?: Readonly<Record<string, unknown>>;
-  readonly prefix?: string;
-  readonly target?: string;
-  readonly context?: number;
-  readonly tokens?: number;
-  readonly seed?: number;
-}
+import type { Recipe } from './recipe.js';
 
 // ggml.h, GGML_QNT_VERSION
 const quantizationVersion = 2;

@@ -5,7 +5,7 @@ import { fromPanel, toPanel } from '../kernels/panel.js';
 import { findSolver } from '../solver/index.js';
 import type { Moments } from '../types.js';
 import type { Assignment } from './plan.js';
-import type { Recipe } from './provenance.js';
+import type { Recipe } from './recipe.js';
 import type { Workshop } from './workshop.js';
 
 /** How tensors are solved. */

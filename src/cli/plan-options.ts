@@ -1,0 +1,104 @@
+import type { Command } from 'commander';
+import type { CompressOptions, Override } from '../pipeline/options.js';
+import { readRecipe } from '../pipeline/recipe.js';
+import {
+  byteSize,
+  choice,
+  list,
+  numberBetween,
+  override,
+  positiveInteger,
+  setting,
+  typeName,
+  wholeNumber,
+} from './arguments.js';
+
+export const modelArgument = 'Hugging Face directory or hub id, .gguf, or llama2.c .bin';
+
+/** What `compress` and `plan` take alike. */
+export interface PlanFlags {
+  readonly override?: readonly Override[];
+  readonly solverOption?: Record<string, unknown>;
+  readonly recipe?: string;
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+  // The rest go through to the pipeline under the same names.
+  readonly format?: string;
+  readonly size?: number;
+  readonly bits?: number;
+  readonly maxDivergence?: number;
+  readonly type?: string;
+  readonly embeddingType?: string;
+  readonly types?: readonly string[];
+  readonly search?: string;
+  readonly damage?: string;
+  readonly fallback?: string;
+  readonly solver?: string;
+  readonly calibration?: string;
+  readonly tokens?: number;
+  readonly context?: number;
+  readonly prefix?: 'original' | 'compressed';
+  readonly target?: 'symmetric' | 'asymmetric';
+  readonly seed?: number;
+  readonly threads?: number;
+  readonly tokenizer?: string;
+  readonly store?: string;
+  readonly cacheFolder?: string;
+}
+
+const prefix = choice('--prefix', ['original', 'compressed']);
+const target = choice('--target', ['symmetric', 'asymmetric']);
+
+/** Adds the options that decide what becomes of a model. */
+export function planOptions(command: Command): Command {
+  return command
+    .option('--format <format>', "gguf, or safetensors for a folder in tersor's own layout")
+    .option('--size <size>', 'the best model of at most this file size, such as 14MB', byteSize)
+    .option('--bits <n>', 'the same by bits per weight, embedding included', numberBetween(0.5, 32))
+    .option(
+      '--max-divergence <n>',
+      'the smallest that is expected to stay below this divergence',
+      numberBetween(1e-6, 100),
+    )
+    .option('--type <type>', 'type of the linear layers (default: about 4.5 bits)', typeName)
+    .option('--embedding-type <type>', 'type of embedding and output head (default: q6_k or q8_0)', typeName)
+    .option('--override <regex=type>', 'type of the tensors whose name matches; repeatable', override)
+    .option('--fallback <type>', 'type for rows that the block size does not divide', typeName)
+    .option('--types <list>', 'types that a search for a size may choose from', list)
+    .option('--search <name>', 'how it chooses (default: knapsack); see tersor methods')
+    .option('--damage <measure>', 'how it judges what a type costs; see tersor methods')
+    .option('--solver <name>', 'how codes are chosen (default: gptq); see tersor methods')
+    .option('--solver-option <key=value>', 'option of the solver; repeatable', setting)
+    .option('--calibration <file>', 'text like the one that the model will see (default: built in)')
+    .option('--tokens <n>', 'calibration tokens at most', positiveInteger)
+    .option('--context <n>', 'length of calibration sequences', positiveInteger)
+    .option('--prefix <which>', 'blocks before: original or compressed (default)', prefix)
+    .option(
+      '--target <which>',
+      'behind compressed blocks: asymmetric (the original outputs) or symmetric',
+      target,
+    )
+    .option('--seed <n>', 'seed of the choice of calibration sequences', wholeNumber)
+    .option('--threads <n>', 'threads; they never change the result (default: all)', positiveInteger)
+    .option('--tokenizer <folder>', 'where the tokenizer is, if not beside the model')
+    .option('--store <folder>', 'where solved tensors are kept for later searches')
+    .option('--cache-folder <folder>', 'where models from the hub are kept')
+    .option('-v, --verbose', 'a row for every tensor')
+    .option('--json', 'print one JSON document');
+}
+
+/** The pipeline's options; without an output, those of a GGUF. */
+export async function compressOptions(
+  model: string,
+  output: string | undefined,
+  { override: overrides, solverOption: solverOptions, recipe, json: _, verbose: __, ...same }: PlanFlags,
+): Promise<CompressOptions> {
+  return {
+    model,
+    output: output ?? 'model.gguf',
+    ...same,
+    ...(overrides ? { overrides } : {}),
+    ...(solverOptions ? { solverOptions } : {}),
+    ...(recipe ? { recipe: await readRecipe(recipe) } : {}),
+  };
+}

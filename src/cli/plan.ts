@@ -1,0 +1,93 @@
+import { writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { plan } from '../pipeline/compress.js';
+import type { Plan, SearchResult } from '../pipeline/plan.js';
+import { recipeFile } from '../pipeline/recipe.js';
+import { examples, type Session, withTerminal } from './command.js';
+import { fields, formatBytes, formatCount, formatDuration, significant, wrap } from './format.js';
+import { compressOptions, modelArgument, type PlanFlags, planOptions } from './plan-options.js';
+import { collapseNames, tensorTable } from './tensors.js';
+import type { Terminal } from './terminal.js';
+
+interface Flags extends PlanFlags {
+  readonly save?: string;
+}
+
+export function planCommand(program: Command, session: Session): void {
+  const command = program
+    .command('plan')
+    .summary('what compress would do, to the byte')
+    .description(
+      'Chooses a type for every tensor and says how large the file would be. With --size, --bits or ' +
+        '--max-divergence it solves every tensor at every type to find the best choice, and says what the model ' +
+        'would lose; the solved tensors are kept, so that other sizes are planned quickly.',
+    )
+    .argument('<model>', modelArgument);
+  planOptions(command)
+    .option('--save <file>', 'write the plan as a recipe for compress --recipe')
+    .action((model: string, flags: Flags) =>
+      withTerminal(session, flags, (terminal) => run(model, flags, terminal)),
+    );
+  examples(command, [
+    ['tersor plan ./model --size 14MB', 'the best choice of types for 14 MB, and what it costs'],
+    ['tersor plan ./model --max-divergence 0.05 --save plan.json', 'the smallest file that is as good, kept'],
+    ['tersor compress ./model -o model.gguf --recipe plan.json', 'carries it out'],
+  ]);
+}
+
+async function run(model: string, { save, verbose, ...flags }: Flags, terminal: Terminal): Promise<void> {
+  const planned = await plan(await compressOptions(model, undefined, flags), terminal.hooks);
+  if (save) await writeFile(save, `${JSON.stringify(recipeFile(planned), null, 2)}\n`);
+  terminal.json(planned);
+  terminal.print(describePlan(planned, verbose));
+}
+
+export function describePlan(planned: Plan, all = false): string {
+  const { tensors, problems, bytes, originalBytes, bitsPerWeight, search } = planned;
+  const unsolved = new Set(problems.map(({ name }) => name));
+  const rows = tensors.map(({ name, type, requestedType, bytes: size, reason }) => ({
+    name,
+    type: unsolved.has(name) ? '—' : type,
+    ...(unsolved.has(name) ? {} : { bytes: size }),
+    ...(reason
+      ? { note: unsolved.has(name) ? `${requestedType} impossible` : `${requestedType} wanted` }
+      : {}),
+  }));
+  const reasons = new Map<string, string[]>();
+  for (const { name, reason } of tensors) {
+    if (reason) reasons.set(reason, [...(reasons.get(reason) ?? []), name]);
+  }
+  const explained = [...reasons].map(([reason, names]) =>
+    wrap(`${reason}: ${collapseNames(names).join(', ')}`, undefined, '  '),
+  );
+  const size = fields([
+    ['model', `${planned.model} (${planned.architecture})`],
+    ['original', formatBytes(originalBytes)],
+    ...(problems.length === 0
+      ? ([
+          ['output', `${formatCount(bytes)} bytes, ${significant(bitsPerWeight, 3)} bits per weight`],
+        ] as const)
+      : []),
+    ...(search ? describeSearch(search) : []),
+  ]);
+  const ending =
+    problems.length === 0
+      ? []
+      : [wrap(`${problems.length} tensors need another type: add --fallback TYPE (such as q8_0 or f16).`)];
+  return [
+    tensorTable(rows, { all }),
+    ...(explained.length ? [explained.join('\n')] : []),
+    size,
+    ...ending,
+  ].join('\n\n');
+}
+
+function describeSearch({ search, divergence, uncertainty, seconds }: SearchResult) {
+  return [
+    [
+      'expected',
+      `divergence of ${significant(divergence, 2)} ± ${significant(uncertainty, 1)} nats per token from the original`,
+    ],
+    ['search', `${search}, ${formatDuration(seconds)}`],
+  ] as const;
+}
