@@ -34,7 +34,7 @@ export interface FrontPoint extends Allocation {
 /**
  * The Pareto front of size and whatever is measured (divergence, latency): a genetic search (NSGA-II) on objectives
  * that a ridge regression predicts picks what to measure next, and every batch of measurements improves the
- * prediction (SimQ-NAS: Sarah et al., 2023, arXiv:2312.13301; InstaTune: arXiv:2308.15609).
+ * prediction (SimQ-NAS: Sridhar et al., 2023, arXiv:2312.13301; InstaTune: Sarah et al., 2023, arXiv:2308.15609).
  *
  * The first measurements are the uniform settings (one type for all tensors that have it) and allocations spread over
  * the table's hull, so that the front is nowhere worse than a uniform setting.
