@@ -1,6 +1,6 @@
 import { TersorError } from '../errors.js';
 import { createRandom, type Random } from '../random.js';
-import { type Bandit, choose, createBandit, learn } from './bandit.js';
+import { type Bandit, type BanditPolicy, choose, createBandit, learn } from './bandit.js';
 import { knapsack } from './knapsack.js';
 import { createLadder, type Ladder, mutate, operators } from './mutation.js';
 import { type Allocation, type Choice, checkBudget, total } from './table.js';
@@ -13,8 +13,8 @@ export interface EvoPressOptions {
   readonly tokens: readonly number[];
   /** Mutants that each selection but the last leaves over, falling; the last leaves one. */
   readonly survivors: readonly number[];
-  /** How mutations are chosen: by what has succeeded so far, or all alike. */
-  readonly operators: 'bandit' | 'uniform';
+  /** How mutations are chosen: by a bandit, from what has succeeded so far, or all alike. */
+  readonly operators: BanditPolicy | 'uniform';
   readonly seed: number;
 }
 
@@ -23,7 +23,7 @@ export const evoPressDefaults: EvoPressOptions = {
   offspring: 16,
   tokens: [512, 2048, 8192],
   survivors: [4, 2],
-  operators: 'bandit',
+  operators: 'thompson',
   seed: 0,
 };
 
@@ -177,9 +177,9 @@ function breed(
   const mutants: Mutant[] = [];
   for (let attempt = 0; attempt < 4 * settings.offspring && mutants.length < settings.offspring; attempt++) {
     const arm =
-      settings.operators === 'bandit'
-        ? choose(state.bandit, 'thompson', random)
-        : random.integer(operators.length);
+      settings.operators === 'uniform'
+        ? random.integer(operators.length)
+        : choose(state.bandit, settings.operators, random);
     const operator = operators[arm] ?? { switches: 1, reach: 'next' };
     const ranks = mutate(ladder, parent, budget, operator, random);
     if (seen.has(ranks.join())) continue;
