@@ -19,6 +19,7 @@ export const modelArgument = 'Hugging Face directory or hub id, .gguf, or llama2
 export interface PlanFlags {
   readonly override?: readonly Override[];
   readonly solverOption?: Record<string, unknown>;
+  readonly searchOption?: Record<string, unknown>;
   readonly recipe?: string;
   readonly verbose?: boolean;
   readonly json?: boolean;
@@ -66,6 +67,7 @@ export function planOptions(command: Command): Command {
     .option('--fallback <type>', 'type for rows that the block size does not divide', typeName)
     .option('--types <list>', 'types that a search for a size may choose from', list)
     .option('--search <name>', 'how it chooses (default: knapsack); see tersor methods')
+    .option('--search-option <key=value>', 'option of the search; repeatable', setting)
     .option('--damage <measure>', 'how it judges what a type costs; see tersor methods')
     .option('--solver <name>', 'how codes are chosen (default: gptq); see tersor methods')
     .option('--solver-option <key=value>', 'option of the solver; repeatable', setting)
@@ -91,14 +93,24 @@ export function planOptions(command: Command): Command {
 export async function compressOptions(
   model: string,
   output: string | undefined,
-  { override: overrides, solverOption: solverOptions, recipe, json: _, verbose: __, ...same }: PlanFlags,
+  flags: PlanFlags,
 ): Promise<CompressOptions> {
+  const {
+    override: overrides,
+    solverOption: solverOptions,
+    searchOption: searchOptions,
+    recipe,
+    json: _,
+    verbose: __,
+    ...same
+  } = flags;
   return {
     model,
     output: output ?? 'model.gguf',
     ...same,
     ...(overrides ? { overrides } : {}),
     ...(solverOptions ? { solverOptions } : {}),
+    ...(searchOptions ? { searchOptions } : {}),
     ...(recipe ? { recipe: await readRecipe(recipe) } : {}),
   };
 }

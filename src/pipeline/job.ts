@@ -102,6 +102,7 @@ function recipeOf(options: CompressOptions, calibration: CalibrationText, types:
     ...(maxDivergence === undefined ? {} : { maxDivergence }),
     ...(options.types ? { types: [...options.types] } : {}),
     ...(search ? { search } : {}),
+    ...(searchOptions ? { searchOptions: { ...searchOptions } } : {}),
     ...(damage ? { damage } : {}),
     ...(options.embeddingType ? { embedding: options.embeddingType } : {}),
     ...(overrides.length > 0

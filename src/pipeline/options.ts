@@ -29,6 +29,7 @@ export interface CompressOptions extends WorkshopOptions {
   readonly types?: readonly string[];
   /** How types are chosen for a size (src/pipeline/search/searches.ts). */
   readonly search?: string;
+  readonly searchOptions?: Readonly<Record<string, unknown>>;
   /** How a search judges what storing a tensor in a type does to the model (src/sensitivity). */
   readonly damage?: string;
   /** Folder that keeps solved levels, for later searches and after interruptions. */

@@ -14,6 +14,7 @@ const recipeSchema = z.strictObject({
   maxDivergence: z.number().optional(),
   types: z.array(z.string()).optional(),
   search: z.string().optional(),
+  searchOptions: z.record(z.string(), z.unknown()).optional(),
   damage: z.string().optional(),
   overrides: z.record(z.string(), z.string()).optional(),
   fallback: z.string().optional(),

@@ -11,7 +11,7 @@ import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
 import type { SolvedLevel } from './levels.js';
 import { mixture } from './mixture.js';
-import { findSearch, type Search, type SearchTask } from './searches.js';
+import { defaultSearch, findSearch, type SearchTask } from './searches.js';
 import { defaultDamage, type LevelTable, levelTable } from './table.js';
 
 /**
@@ -35,7 +35,7 @@ export async function allocate(
   draft: Draft,
 ): Promise<Job> {
   const started = performance.now();
-  const search = findSearch(options.search);
+  const search = findSearch(options.search, options.searchOptions);
   const table = await levelTable(shop, materials, recipe, options, hooks);
   const gain = correction[recipe.target === 'asymmetric' ? 'asymmetric' : 'otherwise'];
   const judge: SearchTask['judge'] = async (allocation, tokens) => {
@@ -49,7 +49,7 @@ export async function allocate(
       : bisect(choicesOf(table, materials.format.alignment), options.maxDivergence, judge));
     const { value, error } = await judge(allocation);
     return draft(typesOf(table, allocation), {
-      search: options.maxDivergence === undefined ? search.name : 'bisection',
+      search: options.maxDivergence === undefined ? (options.search ?? defaultSearch) : 'bisection',
       damage: options.damage ?? defaultDamage,
       divergence: value,
       uncertainty: 2 * error,
@@ -69,7 +69,7 @@ type Draft = (types: ReadonlyMap<TensorSpec, string>, found?: SearchResult) => J
  */
 async function withinBudget(
   table: LevelTable & Pick<SearchTask, 'judge' | 'hooks'>,
-  search: Search,
+  search: (task: SearchTask) => Promise<Allocation>,
   format: OutputFormat,
   options: CompressOptions,
   draft: Draft,
@@ -80,7 +80,7 @@ async function withinBudget(
   if (measure(least) > budget(least)) throw unreachable(options, least);
   let allowed = budget(least) - measure(least) + stored(least, unit);
   for (;;) {
-    const allocation = await search.run({ ...table, choices, budget: allowed });
+    const allocation = await search({ ...table, choices, budget: allowed });
     const job = draft(typesOf(table, allocation));
     const excess = measure(job) - budget(job);
     if (excess <= 0) return allocation;
