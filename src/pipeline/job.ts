@@ -92,6 +92,7 @@ function recipeOf(options: CompressOptions, calibration: CalibrationText, types:
     bits,
     maxDivergence,
     search,
+    searchOptions,
     damage,
   } = options;
   const { solver = defaults.solver, prefix = defaults.prefix, target = defaults.target } = options;
