@@ -83,41 +83,33 @@ function missing({ checkpoint }: Model, { names }: TensorSpec): never {
 const defaults = { solver: 'gptq', prefix: 'compressed', target: 'asymmetric' } as const;
 
 function recipeOf(options: CompressOptions, calibration: CalibrationText, types: Partial<Recipe>): Recipe {
-  const {
-    overrides = [],
-    fallback,
-    solverOptions,
-    seed,
+  const { solver = defaults.solver, prefix = defaults.prefix, target = defaults.target, overrides } = options;
+  const { size, bits, maxDivergence, search, searchOptions, damage, fallback, solverOptions, seed } = options;
+  return defined({
+    type: types.type,
+    embedding: types.embedding ?? options.embeddingType,
     size,
     bits,
     maxDivergence,
+    types: options.types && [...options.types],
     search,
     searchOptions,
     damage,
-  } = options;
-  const { solver = defaults.solver, prefix = defaults.prefix, target = defaults.target } = options;
-  return {
-    ...types,
-    ...(size === undefined ? {} : { size }),
-    ...(bits === undefined ? {} : { bits }),
-    ...(maxDivergence === undefined ? {} : { maxDivergence }),
-    ...(options.types ? { types: [...options.types] } : {}),
-    ...(search ? { search } : {}),
-    ...(searchOptions ? { searchOptions: { ...searchOptions } } : {}),
-    ...(damage ? { damage } : {}),
-    ...(options.embeddingType ? { embedding: options.embeddingType } : {}),
-    ...(overrides.length > 0
-      ? { overrides: Object.fromEntries(overrides.map(({ pattern, type }) => [pattern.source, type])) }
-      : {}),
-    ...(fallback ? { fallback } : {}),
+    overrides: overrides && Object.fromEntries(overrides.map(({ pattern, type }) => [pattern.source, type])),
+    fallback,
     solver,
-    ...(solverOptions ? { options: { ...solverOptions } } : {}),
+    options: solverOptions,
     prefix,
-    ...(prefix === 'compressed' ? { target } : {}),
+    target: prefix === 'compressed' ? target : undefined,
     context: calibration.sequences[0]?.length ?? 0,
     tokens: calibration.tokens,
-    ...(seed === undefined ? {} : { seed }),
-  };
+    seed,
+  });
+}
+
+/** Without the properties that are undefined. */
+function defined(recipe: { readonly [Key in keyof Recipe]: Recipe[Key] | undefined }): Recipe {
+  return Object.fromEntries(Object.entries(recipe).filter(([, value]) => value !== undefined)) as Recipe;
 }
 
 /** The job that follows from a type for every tensor. */

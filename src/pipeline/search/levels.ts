@@ -207,12 +207,13 @@ async function solveLevel(
 
 /** A double as it stands at the beginning of an entry. */
 function numberBytes(value: number): Uint8Array {
-  return new Uint8Array(Float64Array.of(value).buffer);
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleLE(value);
+  return bytes;
 }
 
-function readNumber(entry: Uint8Array): number {
-  return new Float64Array(entry.slice(0, 8).buffer)[0] ?? Number.NaN;
-}
+const readNumber = ({ buffer, byteOffset }: Uint8Array): number =>
+  new DataView(buffer, byteOffset).getFloat64(0, true);
 
 /** Decoded values of a level in the store, rows × cols. */
 export async function readLevel(

@@ -31,7 +31,7 @@ export interface LevelTable {
 export async function levelTable(
   shop: Workshop,
   materials: Materials,
-  recipe: TensorRecipe,
+  { solver, options: solverOptions }: TensorRecipe,
   options: CompressOptions,
   hooks: Hooks,
 ): Promise<LevelTable> {
@@ -49,7 +49,7 @@ export async function levelTable(
     {
       model,
       candidates,
-      recipe,
+      recipe: solverOptions ? { solver, options: solverOptions } : { solver },
       calibration: every(calibration.sequences, tableTokens),
       referee,
       probed,

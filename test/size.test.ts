@@ -1,0 +1,151 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type CompressResult, compress, plan } from '../src/pipeline/compress.js';
+import { evaluate } from '../src/pipeline/evaluate.js';
+import type { CompressOptions } from '../src/pipeline/options.js';
+import { readRecipe, recipeFile } from '../src/pipeline/recipe.js';
+import { tales } from './fixtures/data.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'tersor-size-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const output = join(folder, 'model.gguf');
+const options = {
+  model: tales.model,
+  output,
+  calibration: tales.calibration,
+  tokens: 4096,
+  types: ['q2_k', 'q3_k', 'q4_k', 'q6_k'],
+  store: join(folder, 'store'),
+} satisfies CompressOptions;
+const stored = (result: { readonly tensors: readonly { readonly bytes: number }[] }) =>
+  result.tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** The files of a store by their inodes: an entry that is written again has another one. */
+const entries = (store: string) =>
+  new Set(readdirSync(store).map((name) => `${name} ${statSync(join(store, name)).ino}`));
+
+describe('a size', () => {
+  const size = 2_100_000;
+  let result: CompressResult;
+  beforeAll(async () => {
+    result = await compress({ ...options, size });
+  });
+
+  test('is never exceeded, and used to 99.5 %', () => {
+    expect(statSync(output).size).toBe(result.bytes);
+    expect(result.bytes).toBeLessThanOrEqual(size);
+    expect(result.bytes).toBeGreaterThan(0.995 * size);
+    expect(new Set(result.tensors.map(({ type }) => type)).size).toBeGreaterThan(2);
+  });
+
+  test('is planned to the byte, with the same types', async () => {
+    const planned = await plan({ ...options, size });
+    expect(planned.bytes).toBe(result.bytes);
+    expect(planned.tensors.map(({ type }) => type)).toEqual(result.tensors.map(({ type }) => type));
+  });
+
+  test('is worth more than one type for all', async () => {
+    const uniform = join(folder, 'uniform.gguf');
+    const { model, calibration, tokens } = options;
+    const { bytes } = await compress({ model, output: uniform, calibration, tokens, type: 'q3_k' });
+    expect(bytes).toBeGreaterThan(size);
+    const measure = (model: string) =>
+      evaluate({ model, against: tales.model, text: tales.evaluation, context: 256, tokens: 8192 });
+    const [mixed, plain] = [await measure(output), await measure(uniform)];
+    expect(mixed.divergence?.mean).toBeLessThan(plain.divergence?.mean ?? 0);
+  });
+
+  test('comes with an expectation that holds', () => {
+    const { search, heldOut } = result;
+    const miss = Math.abs((heldOut?.divergence?.mean ?? Number.NaN) - (search?.divergence ?? 0));
+    expect(miss).toBeLessThan(1.5 * (search?.uncertainty ?? 0));
+  });
+
+  test('is repeated by the recipe, to the last byte', async () => {
+    const path = join(folder, 'plan.json');
+    const planned = await plan({ ...options, size });
+    writeFileSync(path, JSON.stringify(recipeFile(planned)));
+    const copy = join(folder, 'copy.gguf');
+    const { model, calibration } = options;
+    await compress({ model, output: copy, calibration, recipe: await readRecipe(path) });
+    expect(readFileSync(copy).equals(readFileSync(output))).toBe(true);
+  });
+});
+
+test('bits count all weights, the embedding included', async () => {
+  for (const bits of [2.7, 3.3]) {
+    const planned = await plan({ ...options, bits });
+    expect(planned.bitsPerWeight).toBeLessThanOrEqual(bits);
+    expect(planned.bitsPerWeight).toBeGreaterThan(0.995 * bits);
+    const elements = planned.tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
+    expect((8 * stored(planned)) / elements).toBeCloseTo(planned.bitsPerWeight, 10);
+  }
+});
+
+test('a limit on the divergence holds, and not by far', async () => {
+  const maxDivergence = 0.15;
+  const limited = await compress({ ...options, output: join(folder, 'limited.gguf'), maxDivergence });
+  const { divergence } = await evaluate({
+    model: join(folder, 'limited.gguf'),
+    against: tales.model,
+    text: tales.evaluation,
+    context: 256,
+    tokens: 8192,
+  });
+  expect(divergence?.mean).toBeLessThan(maxDivergence);
+  expect(divergence?.mean).toBeGreaterThan(0.6 * maxDivergence);
+  expect(limited.search?.search).toBe('bisection');
+  await expect(plan({ ...options, maxDivergence: 1e-5 })).rejects.toThrow('no allocation holds the limit');
+});
+
+test('overrides are kept', async () => {
+  const overrides = [{ pattern: /ffn_down/, type: 'q6_k' }];
+  const planned = await plan({ ...options, overrides, bits: 4 });
+  const down = planned.tensors.filter(({ name }) => name.includes('ffn_down'));
+  expect(down.map(({ type }) => type)).toEqual(down.map(() => 'q6_k'));
+  expect(planned.bitsPerWeight).toBeLessThanOrEqual(4);
+});
+
+test('what was solved once is not solved again', async () => {
+  const store = join(folder, 'fresh');
+  const before = await plan({ ...options, store, bits: 3 });
+  const solved = entries(store);
+  expect(solved.size).toBeGreaterThan(100);
+  const after = await plan({ ...options, store, bits: 3.5 });
+  expect(entries(store)).toEqual(solved);
+  expect(after.bytes).toBeGreaterThan(before.bytes);
+});
+
+test('an interrupted search goes on where it was', async () => {
+  const store = join(folder, 'interrupted');
+  const controller = new AbortController();
+  const progress = (stage: string, done: number) => {
+    if (stage === 'levels' && done === 60) controller.abort();
+  };
+  const interrupted = plan({ ...options, store, bits: 3 }, { signal: controller.signal, progress });
+  await expect(interrupted).rejects.toThrow('stopped');
+  const solved = entries(store);
+  expect(solved.size).toBeGreaterThan(50);
+  const { search: _, ...resumed } = await plan({ ...options, store, bits: 3 });
+  expect([...solved].every((entry) => entries(store).has(entry))).toBe(true);
+  expect(await plan({ ...options, bits: 3 })).toMatchObject(resumed);
+});
+
+test('what cannot be is said', async () => {
+  const least = /the smallest possible is (\d+)/;
+  const message = await plan({ ...options, size: 1_000_000 }).catch(({ message }: Error) => message);
+  expect(message).toMatch(least);
+  const size = Number(least.exec(String(message))?.[1]);
+  expect((await plan({ ...options, size })).bytes).toBe(size);
+  await expect(plan({ ...options, size: size - 1 })).rejects.toThrow('the smallest possible is');
+  await expect(plan({ ...options, size, bits: 4 })).rejects.toThrow(
+    '--size and --bits contradict each other',
+  );
+  await expect(plan({ ...options, size, type: 'q4_k' })).rejects.toThrow('--size and --type');
+  await expect(plan({ ...options, size, search: 'luck' })).rejects.toThrow('there is no search luck');
+  await expect(plan({ ...options, size, damage: 'pain' })).rejects.toThrow('no measure of damage pain');
+  await expect(plan({ ...options, size, types: ['int4'] })).rejects.toThrow('cannot hold the type int4');
+});
