@@ -84,7 +84,10 @@ export async function solveLevels(
     moments?: Moments,
   ): Promise<Solved[]> => {
     const grids = wanted.get(spec)?.grids ?? [];
-    const identity = keyOf(weight, moments?.gram.data ?? '', JSON.stringify(recipe), packageVersion);
+    // Of the recipe only what solves a level: another size must find the levels of this one.
+    const { solver, options } = recipe;
+    const settings = JSON.stringify({ solver, options });
+    const identity = keyOf(weight, moments?.gram.data ?? '', settings, packageVersion);
     const results: Solved[] = [];
     for (const grid of grids) {
       checkAborted(hooks);
