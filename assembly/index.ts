@@ -19,6 +19,7 @@ export * from './round';
 export * from './scales';
 export { fitSigns, signLevels, signsScratch } from './signs';
 export * from './solve';
+export * from './statistics';
 export * from './vector';
 
 /** The first byte that constant data does not use; src/kernels allocates from there. */

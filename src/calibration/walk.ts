@@ -163,7 +163,7 @@ function stages(architecture: Architecture, batch: Batch): Stage[] {
 }
 
 /** Values that feed linear layers, in the order in which the block reaches them, with the weights' names. */
-function findSites(output: Value): [Value, string[]][] {
+export function findSites(output: Value): [Value, string[]][] {
   const sites = new Map<Value, string[]>();
   for (const { op, inputs } of topological([output])) {
     const [x, weight] = inputs;

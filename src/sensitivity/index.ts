@@ -1,6 +1,11 @@
 import { TersorError } from '../errors.js';
 import { divergenceDamage } from './divergence.js';
+import { energyMeasure } from './energy.js';
+import { entropyMeasure } from './entropy.js';
+import { limMeasure } from './lim.js';
 import type { DamageMeasure } from './measure.js';
+import { weightErrorMeasure } from './weight-error.js';
+import { zdMeasure } from './zd.js';
 
 /** Every measure of damage, in the order of the catalogue. */
 export const damageMeasures: readonly DamageMeasure[] = [
@@ -9,6 +14,7 @@ export const damageMeasures: readonly DamageMeasure[] = [
     id: 'A1',
     title: 'Divergence of the model with only this tensor compressed, measured at two levels',
     paper: 'baseline',
+    needs: ['divergence'],
     damage: divergenceDamage,
   },
   {
@@ -16,8 +22,14 @@ export const damageMeasures: readonly DamageMeasure[] = [
     id: 'A1',
     title: 'Relative loss of the layer’s outputs',
     paper: 'Hubara et al., AdaQuant, 2020, arXiv:2006.10518',
+    needs: [],
     damage: ({ levels }) => levels.map(({ relativeError }) => relativeError),
   },
+  energyMeasure,
+  weightErrorMeasure,
+  limMeasure,
+  zdMeasure,
+  entropyMeasure,
 ];
 
 /** The measure of this name. Throws a TersorError that lists the names if there is none. */

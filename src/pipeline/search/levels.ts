@@ -7,11 +7,13 @@ import { decodeRows } from '../../checkpoint/decode.js';
 import { memoryFile } from '../../checkpoint/file.js';
 import type { Probe, Referee } from '../../evaluation/referee.js';
 import type { Grid } from '../../grid/grid.js';
+import type { TensorStatistics } from '../../sensitivity/measure.js';
 import type { Moments } from '../../types.js';
 import { packageVersion } from '../../version.js';
 import { checkAborted, type Hooks } from '../hooks.js';
 import { compressTensor, type TensorRecipe } from '../tensor.js';
 import type { Workshop } from '../workshop.js';
+import { createStatistician, type Statistician } from './statistics.js';
 import { keyOf, type Store } from './store.js';
 
 /** One way to store a tensor, solved on the original model's activations. */
@@ -21,6 +23,8 @@ export interface SolvedLevel extends Level {
   readonly relativeError: number;
   /** Mean divergence of the model with only this tensor so, where it was measured; nats per token. */
   readonly divergence?: number;
+  /** ‖W − Ŵ‖² / ‖W‖², where it was asked for. */
+  readonly weightError?: number;
   /** Where the store has its packed rows. */
   readonly key: string;
 }
@@ -31,6 +35,8 @@ export interface TensorLevels {
   readonly name: string;
   readonly spec: TensorSpec;
   readonly levels: readonly SolvedLevel[];
+  /** Of tensors with more than one level, where they were asked for. */
+  readonly statistics?: TensorStatistics;
 }
 
 export interface LevelRequest {
@@ -47,12 +53,20 @@ export interface LevelRequest {
   readonly referee: Referee;
   /** Levels of one tensor whose divergence is measured, of the candidates that are not plain numbers. */
   readonly probed: (grids: readonly Grid[]) => readonly Grid[];
+  /** Whether statistics of tensors and errors of weights are wanted. */
+  readonly statistics: boolean;
 }
 
 interface Solved {
   readonly level: Omit<SolvedLevel, 'damage'>;
   /** Decoded values. */
   readonly values: () => Promise<Float32Array>;
+}
+
+/** What measures of damage want to know of a tensor, where they were asked. */
+interface Description {
+  readonly weightErrors: ReadonlyMap<Solved, number>;
+  readonly statistics?: TensorStatistics;
 }
 
 interface SolvedProbe extends Probe {
@@ -66,16 +80,18 @@ interface SolvedProbe extends Probe {
 export async function solveLevels(
   shop: Workshop,
   store: Store,
-  { model, candidates, recipe, calibration, referee, probed }: LevelRequest,
+  request: LevelRequest,
   hooks: Hooks,
 ): Promise<TensorLevels[]> {
+  const { model, candidates, recipe, calibration, referee, probed } = request;
   const { architecture } = model;
   const { time } = shop.stopwatch;
   const forward = createForward(architecture, shop);
   const calibrator = createCalibrator(architecture, shop);
+  const statistician = request.statistics ? createStatistician(architecture, shop) : undefined;
   const wanted = new Map(candidates.map((candidate) => [candidate.spec, candidate]));
   const total = candidates.reduce((sum, { grids }) => sum + grids.length, 0);
-  const table = new Map<TensorSpec, SolvedLevel[]>();
+  const table = new Map<TensorSpec, Pick<TensorLevels, 'levels' | 'statistics'>>();
   let done = 0;
 
   const solveTensor = async (
@@ -84,7 +100,10 @@ export async function solveLevels(
     moments?: Moments,
   ): Promise<Solved[]> => {
     const grids = wanted.get(spec)?.grids ?? [];
-    const identity = keyOf(weight, moments?.gram.data ?? '', JSON.stringify(recipe), packageVersion);
+    // Of the recipe only what solves a level: another size must find the levels of this one.
+    const { solver, options } = recipe;
+    const settings = JSON.stringify({ solver, options });
+    const identity = keyOf(weight, moments?.gram.data ?? '', settings, packageVersion);
     const results: Solved[] = [];
     for (const grid of grids) {
       checkAborted(hooks);
@@ -104,14 +123,41 @@ export async function solveLevels(
     }
     return probes;
   };
-  const record = (spec: TensorSpec, solved: readonly Solved[], divergences: ReadonlyMap<Solved, number>) => {
-    table.set(
-      spec,
-      solved.map((each): SolvedLevel => {
-        const divergence = divergences.get(each);
-        return { ...each.level, damage: 0, ...(divergence === undefined ? {} : { divergence }) };
-      }),
-    );
+  /** Errors of a tensor's weights at each level, and what is known of the tensor itself. */
+  const describe = async (
+    solved: readonly Solved[],
+    ...about: Parameters<Statistician['tensor']>
+  ): Promise<Description> => {
+    if (!statistician || solved.length < 2) return { weightErrors: new Map() };
+    const [spec, weight] = about;
+    const weightErrors = new Map<Solved, number>();
+    for (const each of solved) {
+      const key = keyOf('weight error', each.level.key);
+      const known = await store.get(key);
+      const error = known
+        ? readNumber(known)
+        : await statistician.weightError(spec, weight, await each.values());
+      if (!known) await store.put(key, numberBytes(error));
+      weightErrors.set(each, error);
+    }
+    return { weightErrors, statistics: await statistician.tensor(...about) };
+  };
+  const record = (
+    spec: TensorSpec,
+    solved: readonly Solved[],
+    divergences: ReadonlyMap<Solved, number>,
+    { weightErrors, statistics }: Description = { weightErrors: new Map() },
+  ) => {
+    const levels = solved.map((each): SolvedLevel => {
+      const [divergence, weightError] = [divergences.get(each), weightErrors.get(each)];
+      return {
+        ...each.level,
+        damage: 0,
+        ...(divergence === undefined ? {} : { divergence }),
+        ...(weightError === undefined ? {} : { weightError }),
+      };
+    });
+    table.set(spec, { levels, ...(statistics ? { statistics } : {}) });
   };
 
   /** Divergences by probe: those in the store, and the others measured together. */
@@ -146,7 +192,7 @@ export async function solveLevels(
       for (const probe of probes) means.push(await referee.outside(probe));
       return means;
     });
-    record(spec, solved, divergences);
+    record(spec, solved, divergences, await describe(solved, spec, weight));
   }
 
   let hidden = await time('calibrate', () => forward.embedAll(calibration, outside));
@@ -154,11 +200,16 @@ export async function solveLevels(
     const weights = await time('read', () => model.readBlock(block));
     const left = new Map(blockTensors(architecture, block).map((spec) => [spec.role, spec]));
     const solved = new Map<TensorSpec, Solved[]>();
+    const descriptions = new Map<TensorSpec, Description>();
+    const seen = await time('calibrate', async () => statistician?.block(hidden, weights));
     const visit: Visit = async (roles, moments) => {
       for (const role of roles) {
         const [spec, weight] = [left.get(role), weights[role]];
         left.delete(role);
-        if (spec && weight) solved.set(spec, await solveTensor(spec, weight, moments));
+        if (!spec || !weight) continue;
+        const results = await solveTensor(spec, weight, moments);
+        solved.set(spec, results);
+        descriptions.set(spec, await describe(results, spec, weight, moments, seen));
       }
     };
     hidden = (await time('calibrate', () => calibrator.walk({ hidden, weights }, visit))).output;
@@ -168,10 +219,10 @@ export async function solveLevels(
     const probes: SolvedProbe[] = [];
     for (const [spec, results] of solved) probes.push(...(await probesOf(spec.role, results)));
     const divergences = await divergencesOf(probes, (missing) => referee.block(block, weights, missing));
-    for (const [spec, results] of solved) record(spec, results, divergences);
+    for (const [spec, results] of solved) record(spec, results, divergences, descriptions.get(spec));
   }
-  await Promise.all([forward.release(), calibrator.release()]);
-  return candidates.map(({ name, spec }) => ({ name, spec, levels: table.get(spec) ?? [] }));
+  await Promise.all([forward.release(), calibrator.release(), statistician?.release()]);
+  return candidates.map(({ name, spec }) => ({ name, spec, ...(table.get(spec) ?? { levels: [] }) }));
 }
 
 /** One level, from the store if it is there. An entry is the relative error as a double, then the packed rows. */

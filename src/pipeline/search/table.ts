@@ -1,6 +1,7 @@
 import { createReferee, type Referee } from '../../evaluation/referee.js';
 import type { Grid } from '../../grid/grid.js';
 import { findDamageMeasure } from '../../sensitivity/index.js';
+import type { DamageMeasure } from '../../sensitivity/measure.js';
 import type { Hooks } from '../hooks.js';
 import type { Materials } from '../job.js';
 import type { CompressOptions } from '../options.js';
@@ -34,6 +35,7 @@ export async function levelTable(
   { solver, options: solverOptions }: TensorRecipe,
   options: CompressOptions,
   hooks: Hooks,
+  measure: DamageMeasure = findDamageMeasure(options.damage ?? defaultDamage),
 ): Promise<LevelTable> {
   const { model, format, calibration } = materials;
   const store = await openStore(options.store ?? defaultStoreFolder);
@@ -52,11 +54,11 @@ export async function levelTable(
       recipe: solverOptions ? { solver, options: solverOptions } : { solver },
       calibration: every(calibration.sequences, tableTokens),
       referee,
-      probed,
+      probed: measure.needs.includes('divergence') ? probed : () => [],
+      statistics: measure.needs.includes('statistics'),
     },
     hooks,
   );
-  const measure = findDamageMeasure(options.damage ?? defaultDamage);
   return {
     store,
     referee,

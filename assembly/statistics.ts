@@ -1,0 +1,93 @@
+// Sums over the rows of row-major matrices, rows [start, end) of `cols` values each, in double precision.
+
+/** sums[row] = (Σ x, Σ x²). */
+export function rowMoments(start: i32, end: i32, cols: i32, values: usize, sums: usize): void {
+  for (let row = start; row < end; row++) {
+    let at = values + ((<usize>row * <usize>cols) << 2);
+    let sum = f64x2.splat(0);
+    let squares = f64x2.splat(0);
+    for (let col = 1; col < cols; col += 2, at += 8) {
+      const x = f64x2.promote_low_f32x4(v128.load64_zero(at));
+      sum = f64x2.add(sum, x);
+      squares = f64x2.add(squares, f64x2.mul(x, x));
+    }
+    const last = cols & 1 ? <f64>load<f32>(at) : 0;
+    const into = sums + ((<usize>row) << 4);
+    store<f64>(into, lanes(sum) + last);
+    store<f64>(into, lanes(squares) + last * last, 8);
+  }
+}
+
+/** sums[row] = Σ (x − y)². */
+export function rowDistances(start: i32, end: i32, cols: i32, x: usize, y: usize, sums: usize): void {
+  for (let row = start; row < end; row++) {
+    let at = (<usize>row * <usize>cols) << 2;
+    let squares = f64x2.splat(0);
+    for (let col = 1; col < cols; col += 2, at += 8) {
+      const difference = f64x2.sub(
+        f64x2.promote_low_f32x4(v128.load64_zero(x + at)),
+        f64x2.promote_low_f32x4(v128.load64_zero(y + at)),
+      );
+      squares = f64x2.add(squares, f64x2.mul(difference, difference));
+    }
+    const last = cols & 1 ? <f64>load<f32>(x + at) - <f64>load<f32>(y + at) : 0;
+    store<f64>(sums + ((<usize>row) << 3), lanes(squares) + last * last);
+  }
+}
+
+/** counts[row] = how many values exceed a threshold. */
+export function rowExceeding(
+  start: i32,
+  end: i32,
+  cols: i32,
+  values: usize,
+  threshold: f64,
+  counts: usize,
+): void {
+  for (let row = start; row < end; row++) {
+    const at = values + ((<usize>row * <usize>cols) << 2);
+    let count = 0;
+    for (let col: usize = 0; col < <usize>cols; col++) {
+      count += i32(<f64>load<f32>(at + (col << 2)) > threshold);
+    }
+    store<f64>(counts + ((<usize>row) << 3), count);
+  }
+}
+
+/** ranges[row] = (least, largest). */
+export function rowRanges(start: i32, end: i32, cols: i32, values: usize, ranges: usize): void {
+  for (let row = start; row < end; row++) {
+    const at = values + ((<usize>row * <usize>cols) << 2);
+    let least = load<f32>(at);
+    let largest = least;
+    for (let col: usize = 1; col < <usize>cols; col++) {
+      const x = load<f32>(at + (col << 2));
+      least = min(least, x);
+      largest = max(largest, x);
+    }
+    const into = ranges + ((<usize>row) << 4);
+    store<f64>(into, least);
+    store<f64>(into, largest, 8);
+  }
+}
+
+/** Adds `count` values to a histogram of equal bins of this width from `low` on; what lies beyond goes to the ends. */
+export function addHistogram(
+  values: usize,
+  count: i32,
+  low: f64,
+  width: f64,
+  bins: i32,
+  counts: usize,
+): void {
+  for (let i: usize = 0; i < <usize>count; i++) {
+    const place = (<f64>load<f32>(values + (i << 2)) - low) / width;
+    const bin = <usize>min(<f64>(bins - 1), max(0, place));
+    const into = counts + (bin << 3);
+    store<f64>(into, load<f64>(into) + 1);
+  }
+}
+
+function lanes(pair: v128): f64 {
+  return f64x2.extract_lane(pair, 0) + f64x2.extract_lane(pair, 1);
+}

@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { damageMeasures, findDamageMeasure } from './index.js';
+import type { TensorFacts } from './measure.js';
+
+const tensor: TensorFacts = {
+  name: 'blk.0.attn_q.weight',
+  levels: [
+    { bytes: 10, relativeError: 0.2, weightError: 0.3, divergence: 0.5 },
+    { bytes: 20, relativeError: 0.02, weightError: 0.04 },
+    { bytes: 40, relativeError: 0, weightError: 0 },
+  ],
+  statistics: { elements: 100, energy: 8, outliers: 0.16, entropy: 2.5, cosine: 0.75, depth: 0.25 },
+};
+
+test.each([
+  ['divergence', [0.5, 0.05, 0]],
+  ['loss', [0.2, 0.02, 0]],
+  ['energy', [1.6, 0.16, 0]],
+  ['weight-error', [0.3, 0.04, 0]],
+  ['lim', [0.05, 0.005, 0]],
+  ['zd', [1.25, 0.125, 0]],
+  ['entropy', [0.5, 0.05, 0]],
+])('%s of known facts', (name, expected) => {
+  const damages = findDamageMeasure(name).damage(tensor);
+  expect(damages).toHaveLength(expected.length);
+  for (const [index, damage] of damages.entries()) expect(damage).toBeCloseTo(expected[index] ?? 0, 12);
+});
+
+test('tensors without a choice, whose statistics nobody collects, have finite damages', () => {
+  const norm = { name: 'output_norm.weight', levels: [{ bytes: 4, relativeError: 0 }] };
+  for (const { name, damage } of damageMeasures) expect(damage(norm), name).toEqual([0]);
+});
+
+test('a weight without outliers has a finite damage', () => {
+  const flat = { ...tensor, statistics: { ...(tensor.statistics as object), outliers: 0 } } as TensorFacts;
+  expect(findDamageMeasure('zd').damage(flat)[0]).toBeCloseTo(20, 12);
+});
+
+test('an unknown measure is refused with the names of the others', () => {
+  expect(() => findDamageMeasure('luck')).toThrow('there is no measure of damage luck');
+});
