@@ -90,6 +90,7 @@ export async function evoPress(
   let state = hooks.state;
   if (!state) {
     const start = total(choices, hooks.start ?? knapsack(choices, budget).levels);
+    checkFits(start, budget);
     const value = await fitness(start, most);
     if (!Number.isFinite(value))
       throw new TersorError(`the allocation to start from has a fitness of ${value}`);
@@ -213,10 +214,10 @@ function checkState(choices: readonly Choice[], budget: number, state: EvoPressS
   if (!fits) {
     throw new TersorError('the search to go on with belongs to another table', { remedy: 'start it anew' });
   }
-  const { bytes } = total(choices, state.levels);
-  if (bytes > budget) {
-    throw new TersorError(
-      `the allocation to start from has ${bytes} bytes, more than the budget of ${budget}`,
-    );
-  }
+  checkFits(total(choices, state.levels), budget);
+}
+
+function checkFits({ bytes }: Allocation, budget: number): void {
+  if (bytes <= budget) return;
+  throw new TersorError(`the allocation to start from has ${bytes} bytes, more than the budget of ${budget}`);
 }

@@ -1,5 +1,13 @@
 import { TersorError } from '../errors.js';
-import { type Allocation, type Choice, checkBudget, smallest, total, worthwhile } from './table.js';
+import {
+  type Allocation,
+  type Choice,
+  checkBudget,
+  type IndexedLevel,
+  smallest,
+  total,
+  worthwhile,
+} from './table.js';
 
 export interface LayerDpOptions {
   /** Most cells that the budget is divided into, when no coarser unit divides all sizes. */
@@ -16,8 +24,7 @@ export const layerDpDefaults: LayerDpOptions = { cells: 20_000 };
  * they find to be additive).
  *
  * Exact when the greatest common divisor of the size differences cuts the budget into no more than `cells`;
- * otherwise sizes are rounded up to the grid, so that the budget holds, but some of it may stay unused: up to one
- * cell per tensor.
+ * otherwise sizes are rounded up to the grid, so that the budget holds, and what that leaves unused is offered again.
  *
  * @throws TersorError when the table holds no number, or the budget is below the smallest size
  */
@@ -40,16 +47,37 @@ export function layerDp(
   const spare = Math.min(budget - floor.bytes, ceiling);
   const divisor = tensors.flat().reduce((result, { bytes }) => gcd(result, bytes), 0) || 1;
   const unit = Math.max(divisor, spare / most);
-  const cells = Math.floor(spare / unit) + 1;
+  const exact = unit === divisor;
 
+  const attempt = (bytes: number) => total(choices, onGrid(tensors, Math.floor(bytes / unit), unit));
+  let best = attempt(spare);
+  // What rounding left unused is offered on top, as long as the true sizes keep the budget.
+  for (let [pass, offered] = [1, spare]; !exact && pass < passes; pass++) {
+    const unused = Math.min(budget, floor.bytes + ceiling) - best.bytes;
+    if (unused < unit) break;
+    offered += unused;
+    const next = attempt(offered);
+    if (next.bytes > budget || next.damage >= best.damage) break;
+    best = next;
+  }
+  return best;
+}
+
+/** Dynamic programmes at most; the second wins back nearly all that rounding loses. */
+const passes = 3;
+
+/** Indices of the levels of least damage whose sizes, each rounded up to units, fit into so many units. */
+function onGrid(tensors: readonly (readonly IndexedLevel[])[], units: number, unit: number): number[] {
+  const cells = units + 1;
+  // A size that is a multiple of the unit but for rounding must not cost one more.
+  const cost = (bytes: number) => Math.ceil(bytes / unit - 1e-9);
   // best[c]: least damage of the tensors so far in at most c units.
   let best = new Float64Array(cells);
   const chosen = tensors.map((levels) => {
     const next = new Float64Array(cells).fill(Infinity);
     const positions = new Uint16Array(cells);
     for (const [position, { bytes, damage }] of levels.entries()) {
-      // A size that is a multiple of the unit but for rounding must not cost one more.
-      const step = Math.ceil(bytes / unit - 1e-9);
+      const step = cost(bytes);
       for (let cell = step; cell < cells; cell++) {
         const sum = (best[cell - step] ?? 0) + damage;
         if (sum >= (next[cell] ?? 0)) continue;
@@ -58,18 +86,18 @@ export function layerDp(
       }
     }
     best = next;
-    return { positions, levels };
+    return positions;
   });
 
-  const levels = choices.map(() => 0);
+  const indices = tensors.map(() => 0);
   // The smallest size that has the least damage.
-  let cell = best.indexOf(best[cells - 1] ?? 0);
-  for (let tensor = chosen.length - 1; tensor >= 0; tensor--) {
-    const level = chosen[tensor]?.levels[chosen[tensor]?.positions[cell] ?? 0];
-    levels[tensor] = level?.index ?? 0;
-    cell -= Math.ceil((level?.bytes ?? 0) / unit - 1e-9);
+  let cell = best.indexOf(best[units] ?? 0);
+  for (let tensor = tensors.length - 1; tensor >= 0; tensor--) {
+    const level = tensors[tensor]?.[chosen[tensor]?.[cell] ?? 0];
+    indices[tensor] = level?.index ?? 0;
+    cell -= cost(level?.bytes ?? 0);
   }
-  return total(choices, levels);
+  return indices;
 }
 
 function gcd(a: number, b: number): number {
