@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { searches } from '../allocation/index.js';
 import { findGrid, gridFamilies, gridNames } from '../grid/index.js';
+import { damageMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
 import type { Session } from './command.js';
 import { significant, table, wrap } from './format.js';
@@ -10,7 +12,10 @@ export function methodsCommand(program: Command, session: Session): void {
   program
     .command('methods')
     .summary('every method and number format')
-    .description('Lists the solvers (--solver), with the papers they come from, and the types (--type).')
+    .description(
+      'Lists the solvers, the searches for a size and how they judge damage, with the papers they come from, and ' +
+        'the types.',
+    )
     .option('--json', 'print one JSON document')
     .action((flags: { readonly json?: boolean }) => {
       const terminal = createTerminal(session, flags);
@@ -19,19 +24,25 @@ export function methodsCommand(program: Command, session: Session): void {
     });
 }
 
+interface MethodOption {
+  readonly name: string;
+  readonly description: string;
+  readonly default: unknown;
+  readonly choices?: readonly unknown[];
+}
+
+interface Method {
+  readonly id: string;
+  readonly name: string;
+  readonly title: string;
+  readonly paper: string;
+  readonly options: readonly MethodOption[];
+}
+
 interface Methods {
-  readonly solvers: readonly {
-    readonly id: string;
-    readonly name: string;
-    readonly title: string;
-    readonly paper: string;
-    readonly options: readonly {
-      readonly name: string;
-      readonly description: string;
-      readonly default: unknown;
-      readonly choices?: readonly unknown[];
-    }[];
-  }[];
+  readonly solvers: readonly Method[];
+  readonly searches: readonly Method[];
+  readonly damage: readonly Omit<Method, 'options'>[];
   readonly types: readonly {
     readonly name: string;
     readonly bitsPerWeight: number;
@@ -52,13 +63,9 @@ interface Methods {
 /** Everything that can be chosen, from the same tables that the pipeline chooses by. */
 export function listMethods(): Methods {
   return {
-    solvers: solvers.map(({ id, name, title, paper, options }) => ({
-      id,
-      name,
-      title,
-      paper,
-      options: describeOptions(options),
-    })),
+    solvers: solvers.map(describeMethod),
+    searches: searches.map(describeMethod),
+    damage: damageMeasures.map(({ id, name, title, paper }) => ({ id, name, title, paper })),
     types: gridNames.map((name) => {
       const { blockSize, blockBytes, summary, runtimes } = findGrid(name);
       return { name, bitsPerWeight: (8 * blockBytes) / blockSize, blockSize, summary, runtimes };
@@ -73,7 +80,17 @@ export function listMethods(): Methods {
   };
 }
 
-function describeOptions(options: z.ZodObject): Methods['solvers'][number]['options'] {
+function describeMethod({
+  id,
+  name,
+  title,
+  paper,
+  options,
+}: Omit<Method, 'options'> & { readonly options: z.ZodObject }): Method {
+  return { id, name, title, paper, options: describeOptions(options) };
+}
+
+function describeOptions(options: z.ZodObject): MethodOption[] {
   return Object.entries(z.toJSONSchema(options).properties ?? {}).flatMap(([name, schema]) =>
     typeof schema === 'boolean'
       ? []
@@ -88,21 +105,18 @@ function describeOptions(options: z.ZodObject): Methods['solvers'][number]['opti
   );
 }
 
-function optionLine({
-  name,
-  description,
-  default: value,
-  choices,
-}: ReturnType<typeof describeOptions>[number]): string {
+function optionLine({ name, description, default: value, choices }: MethodOption): string {
   const wanted = choices ? choices.join('|') : String(value);
   return wrapped(`${name}=${wanted}: ${description}${choices ? ` (default: ${value})` : ''}`, '        ');
 }
 
+/** A method with its options, as a paragraph. */
+function paragraph({ name, title, paper, options = [] }: Omit<Method, 'options'> & Partial<Method>): string {
+  return [`  ${name}`, wrapped(title), wrapped(paper), ...options.map(optionLine)].join('\n');
+}
+
 export function describeMethods(): string {
-  const { solvers: methods, types, families } = listMethods();
-  const listed = methods.map(({ name, title, paper, options }) =>
-    [`  ${name}`, wrapped(title), wrapped(paper), ...options.map(optionLine)].join('\n'),
-  );
+  const { solvers: methods, searches: plans, damage, types, families } = listMethods();
   const sorted = types.toSorted((a, b) => b.bitsPerWeight - a.bitsPerWeight);
   const [heading, ...rows] = table(
     [{ title: 'type' }, { title: 'bits', align: 'right' }, { title: 'block', align: 'right' }],
@@ -128,7 +142,14 @@ export function describeMethods(): string {
       ),
     ].join('\n');
   });
-  return `Solvers (--solver; their options: --solver-option KEY=VALUE)\n\n${listed.join('\n\n')}\n\nTypes (--type, --embedding-type, --override, --fallback)\n\n${formats}\n\nTypes for --format safetensors\n\n${own.join('\n\n')}`;
+  const sections: readonly (readonly [heading: string, ...content: string[]])[] = [
+    ['Solvers (--solver; their options: --solver-option KEY=VALUE)', ...methods.map(paragraph)],
+    ['Searches for a size (--search; their options: --search-option KEY=VALUE)', ...plans.map(paragraph)],
+    ['What a search takes for the damage of a type (--damage)', ...damage.map(paragraph)],
+    ['Types (--type, --embedding-type, --override, --fallback)', formats],
+    ['Types for --format safetensors', ...own],
+  ];
+  return sections.map((section) => section.join('\n\n')).join('\n\n');
 }
 
 const wrapped = (text: string, indent = '') => `      ${wrap(text, 74, `      ${indent}`)}`;
