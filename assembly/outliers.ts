@@ -140,6 +140,16 @@ export function takeOut(
   }
 }
 
+/** values += s where s is not zero, for numbers [start, end): zeros keep their signs. */
+export function addOutliers(start: i32, end: i32, outliers: usize, values: usize): void {
+  for (let at = (<usize>start) << 2; at < (<usize>end) << 2; at += 16) {
+    const s = v128.load(outliers + at);
+    const b = v128.load(values + at);
+    const there = f32x4.ne(s, f32x4.splat(0));
+    v128.store(values + at, v128.bitselect(f32x4.add(b, s), b, there));
+  }
+}
+
 /** scores[col] = w · Σ over rows of (x − y)² for columns [start, end). */
 export function columnDamage(
   start: i32,

@@ -88,7 +88,7 @@ export function findOutlierGrid(name: string): OutlierGrid | undefined {
       const tail = bytes.subarray(size);
       if (numbers) await unpackColumns(kernels, encoded, outliers, numbers, tail);
       else await unpackWeights(kernels, encoded, outliers, room(rows, cols), tail);
-      kernels.call('axpy', 0, outliers.length, 1, outliers, encoded.values);
+      kernels.parallel('addOutliers', outliers.length, outliers, encoded.values);
       return { ...encoded, grid, parameters };
     },
   };

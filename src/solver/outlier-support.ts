@@ -7,10 +7,11 @@ import type { Arena } from '../kernels/kernels.js';
 import { doubles, total } from './layer-error.js';
 import type { Workbench } from './solver.js';
 
-/** Numbers of outliers of a group that are weighed up, in units of what it would have if all had alike. */
-const shares = [0, 0.5, 1, 2, 4];
+/** Numbers of outliers of a group that are weighed up: these, or where groups have more, in units of their mean. */
+const few = [0, 1, 2, 3, 4];
+const shares = [0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3];
 /** Fits of a group without its outliers, each followed by choosing them anew by the damage done to them. */
-const concentrations = 3;
+const concentrations = 2;
 /** Steps in which the price of an outlier is found. */
 const bisections = 60;
 
@@ -32,9 +33,10 @@ export async function chooseOutliers(
   await kernels.scope(async (inner) => {
     const groupSize = Math.min(base.groupSize, cols);
     const groups = cols / groupSize;
-    const counts = inner.i32(shares.length);
-    counts.set(numbersOf((room(rows, cols) / rows / cols) * groupSize, groupSize));
-    const choices = new Set(counts).size;
+    const numbers = numbersOf(room(rows, cols) / rows / groups, groupSize);
+    const choices = numbers.length;
+    const counts = inner.i32(choices);
+    counts.set(numbers);
     const errors = doubles(inner, groups * choices * stride);
     for (let group = 0; group < groups; group++) {
       const from = group * groupSize;
@@ -42,8 +44,8 @@ export async function chooseOutliers(
       const own = importance.subarray(from, from + groupSize);
       // Errors of a group come relative to the mean of its importances.
       const unit = own.reduce((sum, value) => sum + value, 0) / groupSize;
-      for (let k = 0; k < choices; k++) {
-        const trim = { count: counts[k] ?? 0, bit: 1 << k, marks: marks.subarray(from * stride) };
+      for (const [k, count] of numbers.entries()) {
+        const trim = { count, bit: 1 << k, marks: marks.subarray(from * stride) };
         const result = await trimmed(bench, columns, own, base, trim);
         errors.set(
           result.map((error) => error * unit),
@@ -64,10 +66,10 @@ export async function chooseOutliers(
   return marks;
 }
 
-/** Different numbers of outliers, ascending from 0; `usual` per group on average. */
-function numbersOf(usual: number, groupSize: number): number[] {
-  const numbers = shares.map((share, i) => Math.min(groupSize, Math.max(i, Math.round(share * usual))));
-  return [...new Set(numbers)];
+/** Different numbers of outliers, ascending from 0, for groups that have so many on average. */
+function numbersOf(mean: number, groupSize: number): number[] {
+  const numbers = mean < 2 ? few : shares.map((share) => Math.round(share * mean));
+  return [...new Set(numbers.map((number) => Math.min(groupSize, number)))];
 }
 
 /** Fits a group without its worst weights; per row the errors of the others. Marks the worst. */

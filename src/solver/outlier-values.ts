@@ -5,6 +5,7 @@ import type { Matrix } from '../types.js';
 import { meanDiagonal } from './cholesky.js';
 import { doubles, total } from './layer-error.js';
 import type { Workbench } from './solver.js';
+import { comfortable } from './sweeps.js';
 
 /** A layer whose codes and outliers are being chosen. All arrays in the kernels' memory. */
 export interface SparseLayer {
@@ -44,7 +45,8 @@ export function prepareOutliers(
   const together = Number.isFinite(grid.groupSize) ? grid.blockSize : 1;
   const blockSize = Math.ceil(Math.min(options.blockSize, cols) / together) * together;
   const groupSize = Math.min(grid.groupSize, cols);
-  const damping = options.damping * meanDiagonal(gram);
+  const { hessian, unit } = comfortable(gram);
+  const damping = (options.damping * meanDiagonal(gram)) / unit;
   const levels = levelRecord(arena, grid, parameters);
   const deltas = arena.f32(cols * stride);
   const product = arena.f32(blockSize * stride);
@@ -60,11 +62,11 @@ export function prepareOutliers(
     for (let from = 0; from < cols; from += blockSize) {
       const width = Math.min(blockSize, cols - from);
       const at = from * stride;
-      const rowsOfH = { data: gram.data.subarray(from * cols, (from + width) * cols), shape: [width, cols] };
+      const rowsOfH = { data: hessian.subarray(from * cols, (from + width) * cols), shape: [width, cols] };
       product.set(await gemm(rowsOfH, known));
       for (let i = 0; i < width; i++) {
         const start = (from + i) * cols + from;
-        square.set(gram.data.subarray(start, start + width), i * width);
+        square.set(hessian.subarray(start, start + width), i * width);
         square[i * (width + 1)] = (square[i * (width + 1)] ?? 0) + damping;
       }
       const group = Math.floor(from / groupSize) * stride;
@@ -93,6 +95,6 @@ export function prepareOutliers(
       );
       known.data.set(own, at);
     }
-    return total(gained, rows);
+    return total(gained, rows) * unit;
   };
 }

@@ -121,7 +121,7 @@ export function prepareSweeps(
 }
 
 /** H in a unit in which squares of its products stay within single precision; as it is, for any usual model. */
-function comfortable(gram: Matrix): { hessian: Float32Array; unit: number } {
+export function comfortable(gram: Matrix): { hessian: Float32Array; unit: number } {
   const mean = meanDiagonal(gram);
   if (mean > 1e-10 && mean < 1e10) return { hessian: gram.data, unit: 1 };
   return { hessian: gram.data.map((value) => value / mean), unit: mean };
