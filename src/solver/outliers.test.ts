@@ -122,7 +122,7 @@ describe('outliers', () => {
     expect(relativeError / plain.relativeError).toBeLessThan(0.1);
   });
 
-  test('of 1 % of the weights halve the error of QuantEase where tails are heavy, and take a fifth where not', async () => {
+  test('of 1 % of the weights halve the error of QuantEase where tails are heavy, and take a sixth where not', async () => {
     const { gram } = await layer(1, 256, 31);
     for (const [data, type, bound] of [
       [heavyTailed(64 * 256, 4, 32), 'int3-channel', 0.5],
@@ -182,6 +182,8 @@ describe('outliers', () => {
       await expect(findSolver('outliers').solve(bench, panel, moments, findGrid('int3'))).rejects.toThrow(
         'type int3 does not',
       );
+      const groups = findSolver('outliers').solve(bench, panel, moments, findGrid('int3-g64-s1'));
+      await expect(groups).rejects.toThrow('stores 64 columns together');
     });
   });
 });
