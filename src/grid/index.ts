@@ -11,6 +11,7 @@ import { findIntegerGrid, integerGridNames } from './integer.js';
 import { type BlockLayout, blockLayouts } from './layout.js';
 import { findNestedGrid, nestedGridNames } from './nested.js';
 import { findNvfp4Grid } from './nvfp4.js';
+import { findOutlierGrid, outlierGridNames } from './outliers.js';
 import { packBlocks, unpackBlocks } from './pack.js';
 import { findPowerGrid, powerGridNames } from './power.js';
 import { findSignGrid, signGridNames } from './signs.js';
@@ -109,6 +110,14 @@ export const gridFamilies: readonly GridFamily[] = [
     names: vectorGridNames,
     examples: ['vq-d2-k16', 'vq-d4-k256', 'vq-d4-k64-r4', 'vq-d8-k4096'],
     find: findVectorGrid,
+  },
+  {
+    id: 'V4, D3',
+    title: 'Outliers beside codes, for the solver outliers',
+    paper: 'QuantEase: Behdin et al., 2023, arXiv:2309.01885; SqueezeLLM: Kim et al., 2023, arXiv:2306.07629',
+    names: outlierGridNames,
+    examples: ['int3-g64-s1', 'int3-channel-s0.5', 'int4-asym-c1', 'codebook3-s0.5'],
+    find: findOutlierGrid,
   },
 ];
 

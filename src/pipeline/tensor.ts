@@ -1,5 +1,6 @@
 import { matrixShape } from '../architecture/architecture.js';
 import type { Grid } from '../grid/grid.js';
+import { isOutlierGrid } from '../grid/outliers.js';
 import { isVectorGrid } from '../grid/vector.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
 import { findSolver } from '../solver/index.js';
@@ -63,8 +64,9 @@ export async function compressTensor(
   };
 }
 
-/** Vector codebooks have a solver of their own; without moments there is nothing for any other to gain. */
+/** Vector codebooks and outliers have solvers of their own; without moments there is nothing for any other to gain. */
 function solverFor(grid: Grid, moments: Moments | undefined, recipe: TensorRecipe): string {
   if (isVectorGrid(grid)) return 'vptq';
+  if (isOutlierGrid(grid)) return 'outliers';
   return moments ? recipe.solver : 'rtn';
 }

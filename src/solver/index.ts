@@ -5,6 +5,7 @@ import type { Moments } from '../types.js';
 import { decoupleQ, decoupleQDefaults } from './decoupleq.js';
 import { gptq, gptqDefaults } from './gptq.js';
 import { greedy } from './greedy.js';
+import { outliers, outliersDefaults } from './outliers.js';
 import { quantEase, quantEaseDefaults } from './quantease.js';
 import { rtn, rtnDefaults } from './rtn.js';
 import type { Solution, Workbench } from './solver.js';
@@ -124,6 +125,15 @@ const decoupleQOptions = quantEaseOptions.extend({
     .describe('storable neighbours of the best scale and offset that a refit tries'),
 });
 
+const outliersOptions = decoupleQOptions.extend({
+  exchanges: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(outliersDefaults.exchanges)
+    .describe('outliers of a row and block of columns that may change places in a pass'),
+});
+
 const vptqOptions = z.strictObject({
   damping: z
     .number()
@@ -215,6 +225,15 @@ export const solvers: readonly SolverMethod[] = [
     options: decoupleQOptions,
     solve: (bench, weight, moments, grid, options = {}) =>
       decoupleQ(bench, weight, moments, grid, parse('decoupleq', decoupleQOptions, options)),
+  },
+  {
+    name: 'outliers',
+    id: 'V4, D3',
+    title: 'QuantEase with outliers: some weights stay halves, chosen in turns with codes and scales',
+    paper: 'Behdin et al., 2023, arXiv:2309.01885, algorithm 3',
+    options: outliersOptions,
+    solve: (bench, weight, moments, grid, options = {}) =>
+      outliers(bench, weight, moments, grid, parse('outliers', outliersOptions, options)),
   },
   {
     name: 'vptq',

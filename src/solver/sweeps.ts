@@ -18,7 +18,7 @@ interface Progress {
   readonly moves: number;
 }
 
-/** Returns a function that goes over all columns once. */
+/** Returns a function that goes over all columns once; `changed`: the weights are others than the last time. */
 export function prepareSweeps(
   bench: Workbench,
   arena: Arena,
@@ -26,7 +26,7 @@ export function prepareSweeps(
   gram: Matrix,
   encoded: Encoded,
   plan: Plan,
-): () => Promise<Progress> {
+): (changed?: boolean) => Promise<Progress> {
   const { kernels, gemm } = bench;
   const { rows, cols, stride } = weight;
   const { grid, codes, values, parameters } = encoded;
@@ -69,8 +69,9 @@ export function prepareSweeps(
   };
   refresh();
 
-  return async () => {
+  return async (changed = false) => {
     gained.fill(0);
+    if (changed) refresh();
     const refitted = wholeRows ? await refitRows(bench, weight, hessian, damping, encoded, known.data) : 0;
     if (refitted > 0) refresh();
     for (const { from, width, at } of blocks) {
@@ -120,7 +121,7 @@ export function prepareSweeps(
 }
 
 /** H in a unit in which squares of its products stay within single precision; as it is, for any usual model. */
-function comfortable(gram: Matrix): { hessian: Float32Array; unit: number } {
+export function comfortable(gram: Matrix): { hessian: Float32Array; unit: number } {
   const mean = meanDiagonal(gram);
   if (mean > 1e-10 && mean < 1e10) return { hessian: gram.data, unit: 1 };
   return { hessian: gram.data.map((value) => value / mean), unit: mean };
