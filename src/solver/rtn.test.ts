@@ -56,7 +56,7 @@ describe('rounding to nearest', () => {
     const squares = (x: Float32Array) => x.reduce((sum, value) => sum + value * value, 0);
     const difference = weight.data.map((value, i) => value - (values[i] ?? Number.NaN));
     expect(relativeError / (squares(difference) / squares(weight.data))).toBeCloseTo(1, 4);
-    for (const { name } of solvers.filter(({ name }) => name !== 'vptq')) {
+    for (const { name } of solvers.filter(({ name }) => name !== 'vptq' && name !== 'outliers')) {
       expect((await solve(name, weight, undefined, 'q4_0')).codes).toEqual(codes);
     }
   });
