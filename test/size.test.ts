@@ -11,11 +11,18 @@ import { tales } from './fixtures/data.js';
 const folder = mkdtempSync(join(tmpdir(), 'tersor-size-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+/** Two parts of one text: tales knows the text that it was trained on too well to compare it with another. */
+const [calibration, evaluation] = [join(folder, 'calibration.txt'), join(folder, 'evaluation.txt')];
+const text = readFileSync(tales.evaluation, 'utf8');
+const cut = Math.floor(0.7 * text.length);
+writeFileSync(calibration, text.slice(0, cut));
+writeFileSync(evaluation, text.slice(cut));
+
 const output = join(folder, 'model.gguf');
 const options = {
   model: tales.model,
   output,
-  calibration: tales.calibration,
+  calibration,
   tokens: 4096,
   types: ['q2_k', 'q3_k', 'q4_k', 'q6_k'],
   store: join(folder, 'store'),
@@ -28,7 +35,8 @@ const entries = (store: string) =>
   new Set(readdirSync(store).map((name) => `${name} ${statSync(join(store, name)).ino}`));
 
 describe('a size', () => {
-  const size = 2_100_000;
+  /** Of a file with every layer in q3_k and the embedding in q6_k. */
+  const size = 2_355_328;
   let result: CompressResult;
   beforeAll(async () => {
     result = await compress({ ...options, size });
@@ -49,13 +57,13 @@ describe('a size', () => {
 
   test('is worth more than one type for all', async () => {
     const uniform = join(folder, 'uniform.gguf');
-    const { model, calibration, tokens } = options;
+    const { model, tokens } = options;
     const { bytes } = await compress({ model, output: uniform, calibration, tokens, type: 'q3_k' });
-    expect(bytes).toBeGreaterThan(size);
+    expect(Math.abs(bytes - size)).toBeLessThan(2000);
     const measure = (model: string) =>
-      evaluate({ model, against: tales.model, text: tales.evaluation, context: 256, tokens: 8192 });
+      evaluate({ model, against: tales.model, text: evaluation, context: 256 });
     const [mixed, plain] = [await measure(output), await measure(uniform)];
-    expect(mixed.divergence?.mean).toBeLessThan(plain.divergence?.mean ?? 0);
+    expect(mixed.divergence?.mean).toBeLessThan(0.8 * (plain.divergence?.mean ?? 0));
   });
 
   test('comes with an expectation that holds', () => {
@@ -69,7 +77,7 @@ describe('a size', () => {
     const planned = await plan({ ...options, size });
     writeFileSync(path, JSON.stringify(recipeFile(planned)));
     const copy = join(folder, 'copy.gguf');
-    const { model, calibration } = options;
+    const { model } = options;
     await compress({ model, output: copy, calibration, recipe: await readRecipe(path) });
     expect(readFileSync(copy).equals(readFileSync(output))).toBe(true);
   });
@@ -91,9 +99,8 @@ test('a limit on the divergence holds, and not by far', async () => {
   const { divergence } = await evaluate({
     model: join(folder, 'limited.gguf'),
     against: tales.model,
-    text: tales.evaluation,
+    text: evaluation,
     context: 256,
-    tokens: 8192,
   });
   expect(divergence?.mean).toBeLessThan(maxDivergence);
   expect(divergence?.mean).toBeGreaterThan(0.6 * maxDivergence);

@@ -12,7 +12,7 @@ import { solveLevels, type TensorLevels } from './levels.js';
 import { defaultStoreFolder, openStore, type Store } from './store.js';
 
 /** Calibration tokens for levels. */
-const tableTokens = 16384;
+export const tableTokens = 16384;
 /** Tokens that whole models are judged on, and the first of them for single levels; half of them are scored. */
 const judgedTokens = 4096;
 const probeTokens = 2048;
