@@ -23,7 +23,7 @@ export interface DescentOptions {
   /** How often every column is part of a window, a random set of columns that is solved anew in each sweep. */
   readonly windows: number;
   readonly windowSize: number;
-  /** Columns between matrix products; changes speed, hardly the result. */
+  /** Columns per matrix product, at most those that settle together; changes speed and memory, not the result. */
   readonly blockSize: number;
 }
 

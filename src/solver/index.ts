@@ -104,7 +104,7 @@ const quantEaseOptions = z.strictObject({
     .min(8)
     .multipleOf(8)
     .default(quantEaseDefaults.blockSize)
-    .describe('columns between matrix products; changes speed, hardly the result'),
+    .describe('columns per matrix product, at most 256; changes speed and memory, not the result'),
 });
 
 const greedyOptions = quantEaseOptions.omit({ rule: true });

@@ -10,6 +10,12 @@ import type { Workbench } from './solver.js';
 import { storageRecord } from './storage.js';
 import { createWindows } from './windows.js';
 
+/**
+ * Columns that settle together: in passes, and in windows, which lie within them. Part of the method, unlike the
+ * width of matrix products: a larger number wins little and costs more.
+ */
+const settledColumns = 256;
+
 /** What a sweep did. */
 interface Progress {
   /** By how much the (damped) loss fell. */
@@ -33,7 +39,7 @@ export function prepareSweeps(
   if (!codes) throw new Error('coordinate descent needs a grid with codes');
   const { rule, passes, refits, trials } = plan;
   const together = Number.isFinite(grid.groupSize) ? grid.blockSize : 1;
-  const blockSize = Math.ceil(Math.min(plan.blockSize, cols) / together) * together;
+  const blockSize = Math.ceil(Math.min(settledColumns, cols) / together) * together;
   const groupSize = Math.min(grid.groupSize, cols);
   const { hessian, unit } = comfortable(gram);
   const damping = (plan.damping * meanDiagonal(gram)) / unit;
@@ -54,7 +60,7 @@ export function prepareSweeps(
   const scratch = arena.u8(Math.ceil(stride / 16) * kernels.call('descentScratch', blockSize));
   // onnxruntime reads and writes outside the kernels' memory.
   const known = { data: new Float32Array(cols * stride), shape: [cols, stride] };
-  const result = new Float32Array(blockSize * stride);
+  const result = new Float32Array(Math.min(plan.blockSize, blockSize) * stride);
   const blocks = Array.from({ length: Math.ceil(cols / blockSize) }, (_, b) => {
     const from = b * blockSize;
     return { from, width: Math.min(blockSize, cols - from), at: from * stride };
@@ -74,8 +80,12 @@ export function prepareSweeps(
     const refitted = wholeRows ? await refitRows(bench, weight, hessian, damping, encoded, known.data) : 0;
     if (refitted > 0) refresh();
     for (const { from, width, at } of blocks) {
-      const rowsOfH = { data: hessian.subarray(from * cols, (from + width) * cols), shape: [width, cols] };
-      product.set(await gemm(rowsOfH, known, { into: result.subarray(0, width * stride) }));
+      for (let j = 0; j < width; j += plan.blockSize) {
+        const count = Math.min(plan.blockSize, width - j);
+        const data = hessian.subarray((from + j) * cols, (from + j + count) * cols);
+        const into = result.subarray(0, count * stride);
+        product.set(await gemm({ data, shape: [count, cols] }, known, { into }), j * stride);
+      }
       for (let i = 0; i < width; i++) {
         const start = (from + i) * cols + from;
         square.set(hessian.subarray(start, start + width), i * width);
