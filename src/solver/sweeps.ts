@@ -1,3 +1,4 @@
+import { dequantize } from '../grid/dequantize.js';
 import type { Encoded, Panel } from '../grid/grid.js';
 import { levelRecord } from '../grid/levels.js';
 import type { Arena } from '../kernels/kernels.js';
@@ -17,14 +18,32 @@ import { createWindows } from './windows.js';
 const settledColumns = 256;
 
 /** What a sweep did. */
-interface Progress {
-  /** By how much the (damped) loss fell. */
+export interface Progress {
+  /** The (damped) loss before, as its blocks saw it, and by how much it fell. */
+  readonly loss: number;
   readonly gain: number;
   /** How many weights moved one by one. */
   readonly moves: number;
+  /** The same per row, in an unnamed unit; valid until the next sweep. */
+  readonly losses: Float64Array;
+  readonly gains: Float64Array;
 }
 
-/** Returns a function that goes over all columns once. */
+/** Noise of an annealed sweep (assembly/descent-anneal.ts). */
+export interface Heat {
+  /** 6 × temperature of every row, in the unit of losses; in the kernels' memory. */
+  readonly temperatures: Float32Array;
+  readonly shakes: number;
+  readonly seed: number;
+}
+
+export interface Sweeps {
+  /** Goes over all columns once. */
+  sweep(heat?: Heat): Promise<Progress>;
+  /** To be called when codes or parameters were changed from outside: brings values up to date. */
+  refresh(): Promise<void>;
+}
+
 export function prepareSweeps(
   bench: Workbench,
   arena: Arena,
@@ -32,7 +51,7 @@ export function prepareSweeps(
   gram: Matrix,
   encoded: Encoded,
   plan: Plan,
-): () => Promise<Progress> {
+): Sweeps {
   const { kernels, gemm } = bench;
   const { rows, cols, stride } = weight;
   const { grid, codes, values, parameters } = encoded;
@@ -48,7 +67,7 @@ export function prepareSweeps(
   const product = arena.f32(blockSize * stride);
   const square = arena.f32(blockSize ** 2);
   const deltas = arena.f32(blockSize * stride);
-  const gained = doubles(arena, 2 * stride);
+  const gained = doubles(arena, 3 * stride);
   const groups = storage && createWindows(kernels, arena, blockSize, 'groups', groupSize);
   const windows = createWindows(
     kernels,
@@ -57,7 +76,8 @@ export function prepareSweeps(
     plan.windows,
     Math.min(plan.windowSize, blockSize),
   );
-  const scratch = arena.u8(Math.ceil(stride / 16) * kernels.call('descentScratch', blockSize));
+  const room = kernels.call('descentScratch', blockSize, Math.min(groupSize, blockSize), windows.size);
+  const scratch = arena.u8(Math.ceil(stride / 16) * room);
   // onnxruntime reads and writes outside the kernels' memory.
   const known = { data: new Float32Array(cols * stride), shape: [cols, stride] };
   const result = new Float32Array(Math.min(plan.blockSize, blockSize) * stride);
@@ -66,20 +86,20 @@ export function prepareSweeps(
     return { from, width: Math.min(blockSize, cols - from), at: from * stride };
   });
   const wholeRows = refits > 0 && grid.scale?.kind === 'direct' && grid.groupSize >= cols && !storage;
-  const refresh = () => {
+  const subtract = () => {
     for (const { width, at } of blocks) {
       const args = [weight.data.subarray(at), values.subarray(at), deltas];
       kernels.parallel('subtractPanels', stride, width, stride, ...args);
       known.data.set(deltas.subarray(0, width * stride), at);
     }
   };
-  refresh();
+  subtract();
 
-  return async () => {
+  const sweep = async (heat?: Heat) => {
     gained.fill(0);
-    const refitted = wholeRows ? await refitRows(bench, weight, hessian, damping, encoded, known.data) : 0;
-    if (refitted > 0) refresh();
-    for (const { from, width, at } of blocks) {
+    if (wholeRows && (await refitRows(bench, weight, hessian, damping, encoded, known.data, gained)) > 0)
+      subtract();
+    for (const [block, { from, width, at }] of blocks.entries()) {
       for (let j = 0; j < width; j += plan.blockSize) {
         const count = Math.min(plan.blockSize, width - j);
         const data = hessian.subarray((from + j) * cols, (from + j + count) * cols);
@@ -117,6 +137,9 @@ export function prepareSweeps(
         windows.columns,
         windows.factors,
         damping,
+        heat?.temperatures ?? 0,
+        heat?.shakes ?? 0,
+        (heat?.seed ?? 0) * blocks.length + block,
         codes.subarray(at),
         values.subarray(at),
         deltas,
@@ -125,7 +148,25 @@ export function prepareSweeps(
       );
       known.data.set(deltas.subarray(0, width * stride), at);
     }
-    return { gain: (total(gained, rows) + refitted) * unit, moves: total(gained.subarray(stride), rows) };
+    const [gains, moved, losses] = [
+      gained.subarray(0, rows),
+      gained.subarray(stride, stride + rows),
+      gained.subarray(2 * stride, 2 * stride + rows),
+    ];
+    return {
+      gains,
+      losses,
+      loss: total(losses, rows) * unit,
+      gain: total(gains, rows) * unit,
+      moves: total(moved, rows),
+    };
+  };
+  return {
+    sweep,
+    async refresh() {
+      await dequantize(kernels, grid, codes, parameters, weight, values);
+      subtract();
+    },
   };
 }
 
