@@ -58,7 +58,8 @@ export interface Plan extends DescentOptions {
 /**
  * Block coordinate descent on tr(Δ H Δᵀ), Δ = W − Ŵ. The gradient Δ H of a block of columns is one matrix product
  * with all of Δ; a kernel then goes over the block, keeping its part of the gradient exact. Nothing but Δ and the
- * codes is carried from block to block, so errors of single precision do not pile up.
+ * codes is carried from block to block, so errors of single precision do not pile up. Annealed sweeps in between may
+ * raise the loss; rows that end above the start get it back.
  * @throws TersorError for a second moment that is not finite
  */
 export async function descend(
