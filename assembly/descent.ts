@@ -1,7 +1,8 @@
 // Coordinate descent inside one block of columns (src/solver/descent.ts).
+import { annealBlock, setAnneal } from './descent-anneal';
 import { descendGreedily } from './descent-greedy';
 import { refineGroup } from './descent-refit';
-import { setRefit, superColumnsOf } from './descent-storage';
+import { arrays, setRefit, superColumnsOf } from './descent-storage';
 import {
   addGains,
   codes,
@@ -57,9 +58,13 @@ let firstLane: usize = 0;
  * @param passes over the block; `refits` of them choose scales and offsets, too
  * @param windows how many windows are tried behind the refits; columns and factors as for factorWindows
  * @param damping what was added to the diagonal of H
+ * @param heat 6 × temperature of every row; 0: no annealing
+ * @param shakes noisy passes behind the refits (assembly/descent-anneal.ts); the others descend from what they leave
+ * @param seed of the noise
  * @param deltas blockWidth × stride, written: Δ
- * @param gained 2 · stride doubles: by how much the loss fell is added, and how many columns moved one by one
- * @param scratch (see `descentScratch`) bytes per row, rows rounded up to 16
+ * @param gained 3 · stride doubles: by how much the loss fell is added, how many columns moved one by one, and the
+ *   block's part of the loss before
+ * @param scratch (see `descentScratch`) bytes per sixteen rows
  */
 export function descendBlock(
   start: i32,
@@ -84,6 +89,9 @@ export function descendBlock(
   windowColumns: usize,
   windowFactors: usize,
   damping: f32,
+  heat: usize,
+  shakes: i32,
+  seed: i32,
   bytes: usize,
   outputs: usize,
   deltas: usize,
@@ -91,24 +99,25 @@ export function descendBlock(
   scratch: usize,
 ): void {
   const pitch = (<usize>stride) << 2;
-  const own = scratch + <usize>start * (<usize>descentScratch(blockWidth) >> 4);
+  const group = min(groupSize, blockWidth);
+  const own = scratch + <usize>start * (<usize>descentScratch(blockWidth, group, windowSize) >> 4);
   const behind = setStrip(own, hessian, blockWidth);
   levels = record;
-  const group = min(groupSize, blockWidth);
   for (let row = start; row < end; row += 4 * stripVectors) {
     const vectors = min(stripVectors, (end - row) >> 2);
     const lane = (<usize>row) << 2;
     copyColumns(gradient, stripBytes, product + lane, pitch, width, vectors);
     copyColumns(values, stripBytes, outputs + lane, pitch, width, vectors);
     loadCodes(bytes + <usize>row, stride, vectors);
-    if (damping > 0) addDamping(weight + lane, pitch, vectors, damping);
     gains = gained + (lane << 1);
     moves = gains + (pitch << 1);
+    addDamping(weight + lane, pitch, vectors, damping, moves + (pitch << 1));
     firstLane = lane;
+    if (heat) setAnneal(row, seed, heat + lane, levels, gains);
     for (let pass = 0; pass < passes; pass++) {
       setMoved(false);
       setWindows(behind, levels, lane, vectors, gains);
-      if (pass == refits && windows > 0) {
+      if (pass == min(refits, passes - 1) || (heat && pass == 0)) {
         for (let i = 0; i < windows; i++) {
           const index = windowColumns + ((<usize>(i * windowSize)) << 2);
           const factor = windowFactors + ((<usize>i * <usize>windowFloats(windowSize)) << 2);
@@ -145,6 +154,13 @@ export function descendBlock(
           step(from, min(last, from + stepColumns), scales + parameters, offsets + parameters, vectors);
         }
       }
+      // Descending behind the noise would undo it.
+      if (heat) {
+        for (let shake = 0; shake < shakes; shake++) {
+          annealBlock(group, scales + lane, offsets + lane, pitch, vectors);
+        }
+        break;
+      }
       if (!moved && pass >= refits) break;
     }
     storeBack(weight + lane, outputs + lane, deltas + lane, bytes + <usize>row, stride, vectors);
@@ -156,9 +172,9 @@ function windowRoom(group: i32, windowSize: i32): usize {
   return <usize>max(group, windowSize) * (2 * stripBytes + 16);
 }
 
-/** Bytes of scratch that sixteen rows need. */
-export function descentScratch(blockWidth: i32): i32 {
-  return blockWidth * <i32>(columnBytes + 4 * stripBytes + 16) + 4096;
+/** Bytes of scratch that sixteen rows need; for narrower blocks less will do. */
+export function descentScratch(blockWidth: i32, group: i32, windowSize: i32): i32 {
+  return blockWidth * <i32>(columnBytes + 2 * stripBytes) + <i32>(windowRoom(group, windowSize) + arrays);
 }
 
 function loadCodes(bytes: usize, stride: i32, vectors: i32): void {
@@ -169,14 +185,19 @@ function loadCodes(bytes: usize, stride: i32, vectors: i32): void {
   }
 }
 
-function addDamping(weight: usize, pitch: usize, vectors: i32, damping: f32): void {
+/** Adds the damping's part of the gradient, and Σ Δ G to the losses. */
+function addDamping(weight: usize, pitch: usize, vectors: i32, damping: f32, losses: usize): void {
   const factor = f32x4.splat(damping);
-  for (let j: usize = 0; j < <usize>width; j++) {
-    for (let at: usize = 0; at < (<usize>vectors) << 4; at += 16) {
+  for (let at: usize = 0; at < (<usize>vectors) << 4; at += 16) {
+    let loss = f32x4.splat(0);
+    for (let j: usize = 0; j < <usize>width; j++) {
       const local = j * stripBytes + at;
       const delta = f32x4.sub(v128.load(weight + j * pitch + at), v128.load(values + local));
-      v128.store(gradient + local, f32x4.add(v128.load(gradient + local), f32x4.mul(factor, delta)));
+      const g = f32x4.add(v128.load(gradient + local), f32x4.mul(factor, delta));
+      v128.store(gradient + local, g);
+      loss = f32x4.add(loss, f32x4.mul(delta, g));
     }
+    addGains(losses + (at << 1), loss);
   }
 }
 

@@ -268,6 +268,26 @@ export function subtractPanels(
   }
 }
 
+/** now = old in the rows of [start, end) where `lost` (bytes) is not zero; panels of `lines` lines, `size` bytes each. */
+export function restoreRows(
+  start: i32,
+  end: i32,
+  lines: i32,
+  stride: i32,
+  size: i32,
+  lost: usize,
+  old: usize,
+  now: usize,
+): void {
+  for (let line = 0; line < lines; line++) {
+    for (let row = start; row < end; row++) {
+      if (!load<u8>(lost + <usize>row)) continue;
+      const at = (<usize>line * stride + row) * <usize>size;
+      memory.copy(now + at, old + at, <usize>size);
+    }
+  }
+}
+
 /** sums[row] += Σ over columns of x · y, in double precision, for rows [start, end) of `cols` columns. */
 export function addRowProducts(
   start: i32,

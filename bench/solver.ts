@@ -132,7 +132,7 @@ async function timeSweep(layer: { weight: Matrix; gram: Matrix }, type: string, 
       findGrid(type),
     );
     const { stages, ...bench } = clock();
-    const sweep = prepareSweeps({ ...bench, arena }, arena, panel, layer.gram, encoded, plan);
+    const { sweep } = prepareSweeps({ ...bench, arena }, arena, panel, layer.gram, encoded, plan);
     await sweep();
     for (const stage of Object.keys(stages)) stages[stage] = 0;
     const start = performance.now();

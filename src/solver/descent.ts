@@ -1,5 +1,6 @@
 import type { Grid, Panel } from '../grid/grid.js';
 import type { Moments } from '../types.js';
+import { add, anneal, remember } from './annealing.js';
 import { gptq } from './gptq.js';
 import { layerEnergy, ratio } from './layer-error.js';
 import { rtn } from './rtn.js';
@@ -23,7 +24,13 @@ export interface DescentOptions {
   /** How often every column is part of a window, a random set of columns that is solved anew in each sweep. */
   readonly windows: number;
   readonly windowSize: number;
-  /** Columns between matrix products; changes speed, hardly the result. */
+  /** How far weights move against the loss in annealed sweeps, in units of the row's loss per column; 0: none. */
+  readonly temperature: number;
+  /** Annealed sweeps, behind the first of the others; they get ten times cooler. */
+  readonly anneals: number;
+  /** Noisy passes over a block in each of them. */
+  readonly shakes: number;
+  /** Columns per matrix product, at most those that settle together; changes speed and memory, not the result. */
   readonly blockSize: number;
 }
 
@@ -36,6 +43,9 @@ export const descentDefaults: DescentOptions = {
   damping: 0.05,
   windows: 8,
   windowSize: 64,
+  temperature: 1,
+  anneals: 8,
+  shakes: 8,
   blockSize: 256,
 };
 
@@ -48,7 +58,8 @@ export interface Plan extends DescentOptions {
 /**
  * Block coordinate descent on tr(Δ H Δᵀ), Δ = W − Ŵ. The gradient Δ H of a block of columns is one matrix product
  * with all of Δ; a kernel then goes over the block, keeping its part of the gradient exact. Nothing but Δ and the
- * codes is carried from block to block, so errors of single precision do not pile up.
+ * codes is carried from block to block, so errors of single precision do not pile up. Annealed sweeps in between may
+ * raise the loss; rows that end above the start get it back.
  * @throws TersorError for a second moment that is not finite
  */
 export async function descend(
@@ -64,13 +75,17 @@ export async function descend(
   const { gram } = moments;
   const energy = await layerEnergy(bench, gram, weight);
   const relativeError = await bench.kernels.scope(async (arena) => {
-    const sweep = prepareSweeps(bench, arena, weight, gram, encoded, plan);
-    let loss = start.relativeError * energy;
+    const sweeps = prepareSweeps(bench, arena, weight, gram, encoded, plan);
+    const annealed = plan.temperature > 0 && plan.anneals > 0;
+    const restore = annealed ? remember(bench, arena, encoded) : undefined;
+    const gained = new Float64Array(weight.rows);
     for (let i = 0; i < plan.sweeps; i++) {
-      const { gain } = await sweep();
-      if (gain < plan.tolerance * loss) break;
-      loss -= gain;
+      const progress = await sweeps.sweep();
+      add(gained, progress.gains);
+      if (i === 0 && annealed) await anneal(arena, sweeps, encoded, plan, progress, gained);
+      else if (progress.gain < plan.tolerance * progress.loss) break;
     }
+    if (restore?.(gained)) await sweeps.refresh();
     const { cols, stride } = weight;
     const difference = { ...weight, data: arena.f32(cols * stride) };
     const args = [weight.data, encoded.values, difference.data];

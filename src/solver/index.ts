@@ -100,12 +100,32 @@ const quantEaseOptions = z.strictObject({
     .default(quantEaseDefaults.windows)
     .describe('how often a sweep solves every column anew as part of a random set of columns'),
   windowSize: z.int().min(2).max(256).default(quantEaseDefaults.windowSize).describe('columns of such a set'),
+  temperature: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(quantEaseDefaults.temperature)
+    .describe(
+      'of annealed sweeps: how far weights move against the loss, in units of loss per column; 0: none',
+    ),
+  anneals: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(quantEaseDefaults.anneals)
+    .describe('annealed sweeps, behind the first of the others; they get ten times cooler'),
+  shakes: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(quantEaseDefaults.shakes)
+    .describe('noisy passes over a block in each annealed sweep'),
   blockSize: z
     .int()
     .min(8)
     .multipleOf(8)
     .default(quantEaseDefaults.blockSize)
-    .describe('columns between matrix products; changes speed, hardly the result'),
+    .describe('columns per matrix product, at most 256; changes speed and memory, not the result'),
 });
 
 const greedyOptions = quantEaseOptions.omit({ rule: true });

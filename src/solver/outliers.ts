@@ -55,12 +55,13 @@ export const outliers: Solver<OutliersOptions> = async (bench, weight, moments, 
       const exchanges = grid.columns ? 0 : plan.exchanges;
       const layer = { weight, gram, encoded, outliers: sparse, marks };
       const improve = prepareOutliers(bench, inner, layer, { ...plan, exchanges });
-      const sweep = prepareSweeps(bench, inner, rest, gram, encoded, plan);
+      const { sweep, refresh } = prepareSweeps(bench, inner, rest, gram, encoded, plan);
       let loss = relativeError * (await layerEnergy(bench, gram, rest));
       loss -= await improve();
       for (let i = 0; i < plan.sweeps; i++) {
         subtract();
-        const gain = (await sweep(true)).gain + (await improve());
+        await refresh();
+        const gain = (await sweep()).gain + (await improve());
         if (gain < plan.tolerance * loss) break;
         loss -= gain;
       }

@@ -26,7 +26,8 @@ interface Equations {
  * where the loss falls; brings `values` up to date.
  * @param hessian H, row-major; `damping` counts as added to its diagonal
  * @param delta Δ = W − Ŵ, cols × stride
- * @returns by how much the loss fell
+ * @param gained per row: by how much the loss fell is added
+ * @returns how many rows changed
  */
 export async function refitRows(
   bench: Workbench,
@@ -35,6 +36,7 @@ export async function refitRows(
   damping: number,
   encoded: Encoded,
   delta: Float32Array,
+  gained: Float64Array,
 ): Promise<number> {
   const { kernels } = bench;
   const { rows, stride } = weight;
@@ -53,7 +55,7 @@ export async function refitRows(
       newOffset[row] = (offset[row] ?? 0) + (equations.offset > 0 ? pull / equations.offset : 0);
     }
     roundToHalves(bench, arena, newOffset);
-    let gain = 0;
+    let changed = 0;
     for (let row = 0; row < rows; row++) {
       const s = (newScale[row] ?? 0) - (scale[row] ?? 0);
       const o = affine ? (newOffset[row] ?? 0) - (offset[row] ?? 0) : 0;
@@ -61,10 +63,11 @@ export async function refitRows(
       if (!(fall > 0)) continue;
       scale[row] = newScale[row] ?? 0;
       if (affine) offset[row] = newOffset[row] ?? 0;
-      gain += fall;
+      gained[row] = (gained[row] ?? 0) + fall;
+      changed++;
     }
-    if (gain > 0) await dequantize(kernels, grid, codes, parameters, weight, values);
-    return gain;
+    if (changed > 0) await dequantize(kernels, grid, codes, parameters, weight, values);
+    return changed;
   });
 }
 

@@ -1,3 +1,4 @@
+import { dequantize } from '../grid/dequantize.js';
 import type { Encoded, Panel } from '../grid/grid.js';
 import { levelRecord } from '../grid/levels.js';
 import type { Arena } from '../kernels/kernels.js';
@@ -10,15 +11,39 @@ import type { Workbench } from './solver.js';
 import { storageRecord } from './storage.js';
 import { createWindows } from './windows.js';
 
+/**
+ * Columns that settle together: in passes, and in windows, which lie within them. Part of the method, unlike the
+ * width of matrix products: a larger number wins little and costs more.
+ */
+const settledColumns = 256;
+
 /** What a sweep did. */
-interface Progress {
-  /** By how much the (damped) loss fell. */
+export interface Progress {
+  /** The (damped) loss before, as its blocks saw it, and by how much it fell. */
+  readonly loss: number;
   readonly gain: number;
   /** How many weights moved one by one. */
   readonly moves: number;
+  /** The same per row, in an unnamed unit; valid until the next sweep. */
+  readonly losses: Float64Array;
+  readonly gains: Float64Array;
 }
 
-/** Returns a function that goes over all columns once; `changed`: the weights are others than the last time. */
+/** Noise of an annealed sweep (assembly/descent-anneal.ts). */
+export interface Heat {
+  /** 6 × temperature of every row, in the unit of losses; in the kernels' memory. */
+  readonly temperatures: Float32Array;
+  readonly shakes: number;
+  readonly seed: number;
+}
+
+export interface Sweeps {
+  /** Goes over all columns once. */
+  sweep(heat?: Heat): Promise<Progress>;
+  /** To be called when weights, codes or parameters were changed from outside: brings values up to date. */
+  refresh(): Promise<void>;
+}
+
 export function prepareSweeps(
   bench: Workbench,
   arena: Arena,
@@ -26,14 +51,14 @@ export function prepareSweeps(
   gram: Matrix,
   encoded: Encoded,
   plan: Plan,
-): (changed?: boolean) => Promise<Progress> {
+): Sweeps {
   const { kernels, gemm } = bench;
   const { rows, cols, stride } = weight;
   const { grid, codes, values, parameters } = encoded;
   if (!codes) throw new Error('coordinate descent needs a grid with codes');
   const { rule, passes, refits, trials } = plan;
   const together = Number.isFinite(grid.groupSize) ? grid.blockSize : 1;
-  const blockSize = Math.ceil(Math.min(plan.blockSize, cols) / together) * together;
+  const blockSize = Math.ceil(Math.min(settledColumns, cols) / together) * together;
   const groupSize = Math.min(grid.groupSize, cols);
   const { hessian, unit } = comfortable(gram);
   const damping = (plan.damping * meanDiagonal(gram)) / unit;
@@ -42,7 +67,7 @@ export function prepareSweeps(
   const product = arena.f32(blockSize * stride);
   const square = arena.f32(blockSize ** 2);
   const deltas = arena.f32(blockSize * stride);
-  const gained = doubles(arena, 2 * stride);
+  const gained = doubles(arena, 3 * stride);
   const groups = storage && createWindows(kernels, arena, blockSize, 'groups', groupSize);
   const windows = createWindows(
     kernels,
@@ -51,32 +76,36 @@ export function prepareSweeps(
     plan.windows,
     Math.min(plan.windowSize, blockSize),
   );
-  const scratch = arena.u8(Math.ceil(stride / 16) * kernels.call('descentScratch', blockSize));
+  const room = kernels.call('descentScratch', blockSize, Math.min(groupSize, blockSize), windows.size);
+  const scratch = arena.u8(Math.ceil(stride / 16) * room);
   // onnxruntime reads and writes outside the kernels' memory.
   const known = { data: new Float32Array(cols * stride), shape: [cols, stride] };
-  const result = new Float32Array(blockSize * stride);
+  const result = new Float32Array(Math.min(plan.blockSize, blockSize) * stride);
   const blocks = Array.from({ length: Math.ceil(cols / blockSize) }, (_, b) => {
     const from = b * blockSize;
     return { from, width: Math.min(blockSize, cols - from), at: from * stride };
   });
   const wholeRows = refits > 0 && grid.scale?.kind === 'direct' && grid.groupSize >= cols && !storage;
-  const refresh = () => {
+  const subtract = () => {
     for (const { width, at } of blocks) {
       const args = [weight.data.subarray(at), values.subarray(at), deltas];
       kernels.parallel('subtractPanels', stride, width, stride, ...args);
       known.data.set(deltas.subarray(0, width * stride), at);
     }
   };
-  refresh();
+  subtract();
 
-  return async (changed = false) => {
+  const sweep = async (heat?: Heat) => {
     gained.fill(0);
-    if (changed) refresh();
-    const refitted = wholeRows ? await refitRows(bench, weight, hessian, damping, encoded, known.data) : 0;
-    if (refitted > 0) refresh();
-    for (const { from, width, at } of blocks) {
-      const rowsOfH = { data: hessian.subarray(from * cols, (from + width) * cols), shape: [width, cols] };
-      product.set(await gemm(rowsOfH, known, { into: result.subarray(0, width * stride) }));
+    if (wholeRows && (await refitRows(bench, weight, hessian, damping, encoded, known.data, gained)) > 0)
+      subtract();
+    for (const [block, { from, width, at }] of blocks.entries()) {
+      for (let j = 0; j < width; j += plan.blockSize) {
+        const count = Math.min(plan.blockSize, width - j);
+        const data = hessian.subarray((from + j) * cols, (from + j + count) * cols);
+        const into = result.subarray(0, count * stride);
+        product.set(await gemm({ data, shape: [count, cols] }, known, { into }), j * stride);
+      }
       for (let i = 0; i < width; i++) {
         const start = (from + i) * cols + from;
         square.set(hessian.subarray(start, start + width), i * width);
@@ -108,6 +137,9 @@ export function prepareSweeps(
         windows.columns,
         windows.factors,
         damping,
+        heat?.temperatures ?? 0,
+        heat?.shakes ?? 0,
+        (heat?.seed ?? 0) * blocks.length + block,
         codes.subarray(at),
         values.subarray(at),
         deltas,
@@ -116,7 +148,25 @@ export function prepareSweeps(
       );
       known.data.set(deltas.subarray(0, width * stride), at);
     }
-    return { gain: (total(gained, rows) + refitted) * unit, moves: total(gained.subarray(stride), rows) };
+    const [gains, moved, losses] = [
+      gained.subarray(0, rows),
+      gained.subarray(stride, stride + rows),
+      gained.subarray(2 * stride, 2 * stride + rows),
+    ];
+    return {
+      gains,
+      losses,
+      loss: total(losses, rows) * unit,
+      gain: total(gains, rows) * unit,
+      moves: total(moved, rows),
+    };
+  };
+  return {
+    sweep,
+    async refresh() {
+      await dequantize(kernels, grid, codes, parameters, weight, values);
+      subtract();
+    },
   };
 }
 
