@@ -258,11 +258,14 @@ async function solveLevel(
 
 /** A double as it stands at the beginning of an entry. */
 function numberBytes(value: number): Uint8Array {
-  return new Uint8Array(Float64Array.of(value).buffer);
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, value, true);
+  return bytes;
 }
 
-function readNumber(entry: Uint8Array): number {
-  return new Float64Array(entry.slice(0, 8).buffer)[0] ?? Number.NaN;
+// An entry is a view into a file's bytes: its buffer begins with what lies before it.
+function readNumber({ buffer, byteOffset }: Uint8Array): number {
+  return new DataView(buffer, byteOffset, 8).getFloat64(0, true);
 }
 
 /** Decoded values of a level in the store, rows × cols. */
