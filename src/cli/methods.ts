@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { findGrid, gridFamilies, gridNames } from '../grid/index.js';
+import { damageMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
 import type { Session } from './command.js';
 import { significant, table, wrap } from './format.js';
@@ -10,7 +11,9 @@ export function methodsCommand(program: Command, session: Session): void {
   program
     .command('methods')
     .summary('every method and number format')
-    .description('Lists the solvers (--solver), with the papers they come from, and the types (--type).')
+    .description(
+      'Lists the solvers (--solver) and measures of damage (--damage), with the papers they come from, and the types (--type).',
+    )
     .option('--json', 'print one JSON document')
     .action((flags: { readonly json?: boolean }) => {
       const terminal = createTerminal(session, flags);
@@ -31,6 +34,12 @@ interface Methods {
       readonly default: unknown;
       readonly choices?: readonly unknown[];
     }[];
+  }[];
+  readonly damages: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly title: string;
+    readonly paper: string;
   }[];
   readonly types: readonly {
     readonly name: string;
@@ -59,6 +68,7 @@ export function listMethods(): Methods {
       paper,
       options: describeOptions(options),
     })),
+    damages: damageMeasures.map(({ id, name, title, paper }) => ({ id, name, title, paper })),
     types: gridNames.map((name) => {
       const { blockSize, blockBytes, summary, runtimes } = findGrid(name);
       return { name, bitsPerWeight: (8 * blockBytes) / blockSize, blockSize, summary, runtimes };
@@ -99,9 +109,12 @@ function optionLine({
 }
 
 export function describeMethods(): string {
-  const { solvers: methods, types, families } = listMethods();
+  const { solvers: methods, damages, types, families } = listMethods();
   const listed = methods.map(({ name, title, paper, options }) =>
     [`  ${name}`, wrapped(title), wrapped(paper), ...options.map(optionLine)].join('\n'),
+  );
+  const measures = damages.map(({ name, title, paper }) =>
+    [`  ${name}`, wrapped(title), wrapped(paper)].join('\n'),
   );
   const sorted = types.toSorted((a, b) => b.bitsPerWeight - a.bitsPerWeight);
   const [heading, ...rows] = table(
@@ -128,7 +141,7 @@ export function describeMethods(): string {
       ),
     ].join('\n');
   });
-  return `Solvers (--solver; their options: --solver-option KEY=VALUE)\n\n${listed.join('\n\n')}\n\nTypes (--type, --embedding-type, --override, --fallback)\n\n${formats}\n\nTypes for --format safetensors\n\n${own.join('\n\n')}`;
+  return `Solvers (--solver; their options: --solver-option KEY=VALUE)\n\n${listed.join('\n\n')}\n\nMeasures of damage for a search (--damage)\n\n${measures.join('\n\n')}\n\nTypes (--type, --embedding-type, --override, --fallback)\n\n${formats}\n\nTypes for --format safetensors\n\n${own.join('\n\n')}`;
 }
 
 const wrapped = (text: string, indent = '') => `      ${wrap(text, 74, `      ${indent}`)}`;
