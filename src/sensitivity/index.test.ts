@@ -20,6 +20,8 @@ test.each([
   ['lim', [0.05, 0.005, 0]],
   ['zd', [1.25, 0.125, 0]],
   ['entropy', [0.5, 0.05, 0]],
+  // √(ε · weight error · 100 · (1 − 0.75))
+  ['evolved', [Math.sqrt(1.5), Math.sqrt(0.02), 0]],
 ])('%s of known facts', (name, expected) => {
   const damages = findDamageMeasure(name).damage(tensor);
   expect(damages).toHaveLength(expected.length);

@@ -2,6 +2,7 @@ import { TersorError } from '../errors.js';
 import { divergenceDamage } from './divergence.js';
 import { energyMeasure } from './energy.js';
 import { entropyMeasure } from './entropy.js';
+import { evolvedMeasure } from './evolved.js';
 import { limMeasure } from './lim.js';
 import type { DamageMeasure } from './measure.js';
 import { weightErrorMeasure } from './weight-error.js';
@@ -30,6 +31,7 @@ export const damageMeasures: readonly DamageMeasure[] = [
   limMeasure,
   zdMeasure,
   entropyMeasure,
+  evolvedMeasure,
 ];
 
 /** The measure of this name. Throws a TersorError that lists the names if there is none. */

@@ -1,11 +1,12 @@
-import type { Grid, Panel } from '../grid/grid.js';
+import type { Encoded, Grid, Panel } from '../grid/grid.js';
+import type { Arena } from '../kernels/kernels.js';
 import type { Moments } from '../types.js';
 import { add, anneal, remember } from './annealing.js';
 import { gptq } from './gptq.js';
 import { layerEnergy, ratio } from './layer-error.js';
 import { rtn } from './rtn.js';
 import type { Solution, Workbench } from './solver.js';
-import { prepareSweeps } from './sweeps.js';
+import { prepareSweeps, type Sweeps } from './sweeps.js';
 
 /** Options of every solver that descends column by column. */
 export interface DescentOptions {
@@ -75,17 +76,7 @@ export async function descend(
   const { gram } = moments;
   const energy = await layerEnergy(bench, gram, weight);
   const relativeError = await bench.kernels.scope(async (arena) => {
-    const sweeps = prepareSweeps(bench, arena, weight, gram, encoded, plan);
-    const annealed = plan.temperature > 0 && plan.anneals > 0;
-    const restore = annealed ? remember(bench, arena, encoded) : undefined;
-    const gained = new Float64Array(weight.rows);
-    for (let i = 0; i < plan.sweeps; i++) {
-      const progress = await sweeps.sweep();
-      add(gained, progress.gains);
-      if (i === 0 && annealed) await anneal(arena, sweeps, encoded, plan, progress, gained);
-      else if (progress.gain < plan.tolerance * progress.loss) break;
-    }
-    if (restore?.(gained)) await sweeps.refresh();
+    await settle(bench, arena, prepareSweeps(bench, arena, weight, gram, encoded, plan), encoded, plan);
     const { cols, stride } = weight;
     const difference = { ...weight, data: arena.f32(cols * stride) };
     const args = [weight.data, encoded.values, difference.data];
@@ -93,4 +84,29 @@ export async function descend(
     return ratio(await layerEnergy(bench, gram, difference), energy);
   });
   return { ...start, relativeError };
+}
+
+/**
+ * Sweeps until they change little, with annealed ones behind the first. Rows that end above where they were get their
+ * codes and scales back, so that the loss never rises.
+ * @returns by how much the loss fell
+ */
+export async function settle(
+  bench: Workbench,
+  arena: Arena,
+  sweeps: Sweeps,
+  encoded: Encoded,
+  plan: Plan,
+): Promise<number> {
+  const annealed = plan.temperature > 0 && plan.anneals > 0;
+  const restore = annealed ? remember(bench, arena, encoded) : undefined;
+  const gained = new Float64Array(encoded.rows);
+  for (let i = 0; i < plan.sweeps; i++) {
+    const progress = await sweeps.sweep();
+    add(gained, progress.gains);
+    if (i === 0 && annealed) await anneal(arena, sweeps, encoded, plan, progress, gained);
+    else if (progress.gain < plan.tolerance * progress.loss) break;
+  }
+  if (restore?.(gained)) await sweeps.refresh();
+  return sweeps.unit * gained.reduce((sum, gain) => sum + Math.max(0, gain), 0);
 }

@@ -4,6 +4,7 @@ import { isOutlierGrid, type OutlierGrid } from '../grid/outliers.js';
 import type { Arena } from '../kernels/kernels.js';
 import type { Moments } from '../types.js';
 import { type DecoupleQOptions, decoupleQDefaults } from './decoupleq.js';
+import { settle } from './descent.js';
 import { gptq } from './gptq.js';
 import { importanceOf } from './importance.js';
 import { layerEnergy, layerError } from './layer-error.js';
@@ -55,13 +56,15 @@ export const outliers: Solver<OutliersOptions> = async (bench, weight, moments, 
       const exchanges = grid.columns ? 0 : plan.exchanges;
       const layer = { weight, gram, encoded, outliers: sparse, marks };
       const improve = prepareOutliers(bench, inner, layer, { ...plan, exchanges });
-      const { sweep, refresh } = prepareSweeps(bench, inner, rest, gram, encoded, plan);
+      const sweeps = prepareSweeps(bench, inner, rest, gram, encoded, plan);
       let loss = relativeError * (await layerEnergy(bench, gram, rest));
       loss -= await improve();
       for (let i = 0; i < plan.sweeps; i++) {
         subtract();
-        await refresh();
-        const gain = (await sweep()).gain + (await improve());
+        await sweeps.refresh();
+        const settled =
+          i === 0 ? await settle(bench, inner, sweeps, encoded, plan) : (await sweeps.sweep()).gain;
+        const gain = settled + (await improve());
         if (gain < plan.tolerance * loss) break;
         loss -= gain;
       }

@@ -38,6 +38,8 @@ export interface Heat {
 }
 
 export interface Sweeps {
+  /** Of gains and losses per row, in the loss's own. */
+  readonly unit: number;
   /** Goes over all columns once. */
   sweep(heat?: Heat): Promise<Progress>;
   /** To be called when weights, codes or parameters were changed from outside: brings values up to date. */
@@ -162,6 +164,7 @@ export function prepareSweeps(
     };
   };
   return {
+    unit,
     sweep,
     async refresh() {
       await dequantize(kernels, grid, codes, parameters, weight, values);

@@ -258,13 +258,15 @@ async function solveLevel(
 
 /** A double as it stands at the beginning of an entry. */
 function numberBytes(value: number): Uint8Array {
-  const bytes = Buffer.alloc(8);
-  bytes.writeDoubleLE(value);
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, value, true);
   return bytes;
 }
 
-const readNumber = ({ buffer, byteOffset }: Uint8Array): number =>
-  new DataView(buffer, byteOffset).getFloat64(0, true);
+// An entry is a view into a file's bytes: its buffer begins with what lies before it.
+function readNumber({ buffer, byteOffset }: Uint8Array): number {
+  return new DataView(buffer, byteOffset, 8).getFloat64(0, true);
+}
 
 /** Decoded values of a level in the store, rows × cols. */
 export async function readLevel(
