@@ -69,7 +69,7 @@ export function planOptions(command: Command): Command {
     .option('--search <name>', 'how it chooses (default: knapsack); see tersor methods')
     .option('--search-option <key=value>', 'option of the search; repeatable', setting)
     .option('--damage <measure>', 'how it judges what a type costs; see tersor methods')
-    .option('--solver <name>', 'how codes are chosen (default: gptq); see tersor methods')
+    .option('--solver <name>', 'how codes are chosen (default: decoupleq); see tersor methods')
     .option('--solver-option <key=value>', 'option of the solver; repeatable', setting)
     .option('--calibration <file>', 'text like the one that the model will see (default: built in)')
     .option('--tokens <n>', 'calibration tokens at most', positiveInteger)

@@ -80,7 +80,7 @@ function missing({ checkpoint }: Model, { names }: TensorSpec): never {
   });
 }
 
-const defaults = { solver: 'gptq', prefix: 'compressed', target: 'asymmetric' } as const;
+const defaults = { solver: 'decoupleq', prefix: 'compressed', target: 'asymmetric' } as const;
 
 function recipeOf(options: CompressOptions, calibration: CalibrationText, types: Partial<Recipe>): Recipe {
   const { solver = defaults.solver, prefix = defaults.prefix, target = defaults.target, overrides } = options;

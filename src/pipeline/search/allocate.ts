@@ -40,7 +40,7 @@ export async function allocate(
 ): Promise<Job> {
   const started = performance.now();
   const search = findSearch(options.search, options.searchOptions);
-  const table = await levelTable(shop, materials, recipe, options, hooks);
+  const table = await levelTable(shop, materials, options, hooks);
   const gain = correction(recipe);
   const judge: SearchTask['judge'] = async (allocation, tokens) => {
     const changed = mixture(shop, table.store, materials.model, pick(table, allocation));

@@ -52,7 +52,7 @@ export interface LevelRequest {
   readonly calibration: readonly Int32Array[];
   readonly referee: Referee;
   /** Levels of one tensor whose divergence is measured, of the candidates that are not plain numbers. */
-  readonly probed: (grids: readonly Grid[]) => readonly Grid[];
+  readonly probed: (grids: readonly Grid[], spec: TensorSpec) => readonly Grid[];
   /** Whether statistics of tensors and errors of weights are wanted. */
   readonly statistics: boolean;
 }
@@ -100,10 +100,7 @@ export async function solveLevels(
     moments?: Moments,
   ): Promise<Solved[]> => {
     const grids = wanted.get(spec)?.grids ?? [];
-    // Of the recipe only what solves a level: another size must find the levels of this one.
-    const { solver, options } = recipe;
-    const settings = JSON.stringify({ solver, options });
-    const identity = keyOf(weight, moments?.gram.data ?? '', settings, packageVersion);
+    const identity = keyOf(weight, moments?.gram.data ?? '', JSON.stringify(recipe), packageVersion);
     const results: Solved[] = [];
     for (const grid of grids) {
       checkAborted(hooks);
@@ -115,11 +112,14 @@ export async function solveLevels(
     return results;
   };
   /** The levels of a tensor whose effect on the model is measured. */
-  const probesOf = async (role: string, solved: readonly Solved[]) => {
-    const chosen = probed(solved.map(({ level }) => level.grid));
+  const probesOf = async (spec: TensorSpec, solved: readonly Solved[]) => {
+    const chosen = probed(
+      solved.map(({ level }) => level.grid),
+      spec,
+    );
     const probes: SolvedProbe[] = [];
     for (const of of solved.filter(({ level }) => chosen.includes(level.grid))) {
-      probes.push({ role, weight: await of.values(), of });
+      probes.push({ role: spec.role, weight: await of.values(), of });
     }
     return probes;
   };
@@ -187,7 +187,7 @@ export async function solveLevels(
     const weight = outside[spec.role];
     if (!weight) continue;
     const solved = await solveTensor(spec, weight);
-    const divergences = await divergencesOf(await probesOf(spec.role, solved), async (probes) => {
+    const divergences = await divergencesOf(await probesOf(spec, solved), async (probes) => {
       const means: number[] = [];
       for (const probe of probes) means.push(await referee.outside(probe));
       return means;
@@ -217,7 +217,7 @@ export async function solveLevels(
       solved.set(spec, await solveTensor(spec, weights[role] ?? new Float32Array()));
 
     const probes: SolvedProbe[] = [];
-    for (const [spec, results] of solved) probes.push(...(await probesOf(spec.role, results)));
+    for (const [spec, results] of solved) probes.push(...(await probesOf(spec, results)));
     const divergences = await divergencesOf(probes, (missing) => referee.block(block, weights, missing));
     for (const [spec, results] of solved) record(spec, results, divergences, descriptions.get(spec));
   }

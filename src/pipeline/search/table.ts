@@ -1,3 +1,4 @@
+import type { TensorSpec } from '../../architecture/architecture.js';
 import { createReferee, type Referee } from '../../evaluation/referee.js';
 import type { Grid } from '../../grid/grid.js';
 import { findDamageMeasure } from '../../sensitivity/index.js';
@@ -6,11 +7,12 @@ import type { Hooks } from '../hooks.js';
 import type { Materials } from '../job.js';
 import type { CompressOptions } from '../options.js';
 import { candidateGrids } from '../plan.js';
-import type { TensorRecipe } from '../tensor.js';
 import type { Workshop } from '../workshop.js';
 import { solveLevels, type TensorLevels } from './levels.js';
 import { defaultStoreFolder, openStore, type Store } from './store.js';
 
+/** What levels are solved with, whatever solves the tensors in the end: it orders them as well as slower ones do. */
+const tableSolver = 'gptq';
 /** Calibration tokens for levels. */
 export const tableTokens = 16384;
 /** Tokens that whole models are judged on, and the first of them for single levels; half of them are scored. */
@@ -32,7 +34,6 @@ export interface LevelTable {
 export async function levelTable(
   shop: Workshop,
   materials: Materials,
-  { solver, options: solverOptions }: TensorRecipe,
   options: CompressOptions,
   hooks: Hooks,
   measure: DamageMeasure = findDamageMeasure(options.damage ?? defaultDamage),
@@ -51,7 +52,7 @@ export async function levelTable(
     {
       model,
       candidates,
-      recipe: solverOptions ? { solver, options: solverOptions } : { solver },
+      recipe: { solver: tableSolver },
       calibration: every(calibration.sequences, tableTokens),
       referee,
       probed: measure.needs.includes('divergence') ? probed : () => [],
@@ -84,12 +85,16 @@ function every(sequences: readonly Int32Array[], tokens: number): Int32Array[] {
   );
 }
 
-/** The smallest level and one of about four and a half bits: between them lie most of those that are chosen. */
-function probed(grids: readonly Grid[]): readonly Grid[] {
+/**
+ * Of a linear layer the smallest level and one of about five bits: between them lie most of those that are chosen.
+ * There are few tensors outside the blocks and they are large, so that all their levels are measured.
+ */
+function probed(grids: readonly Grid[], { kind }: TensorSpec): readonly Grid[] {
   const coded = grids.filter(({ levels }) => levels.kind !== 'cast');
   if (coded.length < 2) return [];
+  if (kind !== 'linear') return coded;
   const bits = ({ blockBytes, blockSize }: Grid) => (8 * blockBytes) / blockSize;
   const nearest = (target: number) =>
     coded.toSorted((a, b) => Math.abs(bits(a) - target) - Math.abs(bits(b) - target))[0];
-  return [...new Set([nearest(0), nearest(4.5)])].flatMap((grid) => grid ?? []);
+  return [...new Set([nearest(0), nearest(5)])].flatMap((grid) => grid ?? []);
 }
