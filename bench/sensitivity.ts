@@ -57,7 +57,7 @@ await withWorkshop({ threads: 1 }, {}, async (shop) => {
   const tokenizer = await shop.tokenizer(model);
   const calibration = await calibrationText(options, model, tokenizer, {});
   const materials = { model, tokenizer, format: findFormat(options), calibration };
-  const table = await levelTable(shop, materials, { solver: 'gptq' }, options, {}, everything);
+  const table = await levelTable(shop, materials, options, {}, everything);
   const tensors = table.tensors.map(sorted);
   const bytesOf = (mix: Mix) =>
     tensors.reduce((sum, { levels }, tensor) => sum + (levels[mix[tensor] ?? 0]?.bytes ?? 0), 0);
