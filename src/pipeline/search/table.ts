@@ -16,8 +16,8 @@ const tableSolver = 'gptq';
 /** Calibration tokens for levels. */
 export const tableTokens = 16384;
 /** Tokens that whole models are judged on, and the first of them for single levels; half of them are scored. */
-const judgedTokens = 4096;
-const probeTokens = 2048;
+const judgedTokens = 8192;
+const probeTokens = 4096;
 
 export const defaultDamage = 'divergence';
 
