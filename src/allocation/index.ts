@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { TersorError } from '../errors.js';
+import { findMethod, type OptionalMethod, parseOptions } from '../method.js';
 import { banditPolicies } from './bandit.js';
 import { bayesianDefaults } from './bayesian.js';
 import { bisectionDefaults } from './bisection.js';
@@ -8,17 +8,6 @@ import { frontDefaults } from './front.js';
 import { interactionDefaults } from './interactions.js';
 import { knapsackDefaults } from './knapsack.js';
 import { layerDpDefaults } from './layer-dp.js';
-
-/** A row of the table that `tersor methods`, the recipe's validation and the docs are made from. */
-export interface SearchMethod {
-  readonly name: string;
-  /** The row of the catalogue of methods. */
-  readonly id: string;
-  readonly title: string;
-  readonly paper: string;
-  /** Options with their defaults and descriptions. */
-  readonly options: z.ZodObject;
-}
 
 const seed = z.int().min(0).max(65535).describe('chooses the random numbers of the search');
 
@@ -122,7 +111,7 @@ const interactionOptions = z.strictObject({
 });
 
 /** Every search, in the order of the catalogue. */
-export const searches: readonly SearchMethod[] = [
+export const searches: readonly OptionalMethod[] = [
   {
     name: 'knapsack',
     id: 'A1',
@@ -190,29 +179,14 @@ export const searches: readonly SearchMethod[] = [
 ];
 
 /** The search of this name. Throws a TersorError that lists the names if there is none. */
-export function findSearch(name: string): SearchMethod {
-  const search = searches.find((method) => method.name === name);
-  if (search) return search;
-  throw new TersorError(`there is no search ${name}`, {
-    remedy: `choose one of ${searches.map((method) => method.name).join(', ')}`,
-  });
-}
+export const findSearch = (name: string): OptionalMethod => findMethod(searches, name, 'search');
 
 /**
  * The options of a search with its defaults filled in.
  *
  * @throws TersorError when there is no such search or it does not take these options
  */
-export function searchOptions(
+export const searchOptions = (
   name: string,
   options: Readonly<Record<string, unknown>> = {},
-): Readonly<Record<string, unknown>> {
-  const result = findSearch(name).options.safeParse(options);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const place = issue?.path.length ? `option ${issue.path.join('.')} of ${name}` : `the options of ${name}`;
-  throw new TersorError(`${place}: ${issue?.message ?? 'not valid'}`, {
-    remedy: `see tersor methods for what ${name} takes`,
-    cause: result.error,
-  });
-}
+): Readonly<Record<string, unknown>> => parseOptions(name, findSearch(name).options, options);

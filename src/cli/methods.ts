@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { searches } from '../allocation/index.js';
 import { findGrid, gridFamilies, gridNames } from '../grid/index.js';
+import type { Method, OptionalMethod } from '../method.js';
 import { damageMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
 import type { Session } from './command.js';
@@ -31,18 +32,14 @@ interface MethodOption {
   readonly choices?: readonly unknown[];
 }
 
-interface Method {
-  readonly id: string;
-  readonly name: string;
-  readonly title: string;
-  readonly paper: string;
+interface MethodDocument extends Method {
   readonly options: readonly MethodOption[];
 }
 
 interface Methods {
-  readonly solvers: readonly Method[];
-  readonly searches: readonly Method[];
-  readonly damage: readonly Omit<Method, 'options'>[];
+  readonly solvers: readonly MethodDocument[];
+  readonly searches: readonly MethodDocument[];
+  readonly damage: readonly Method[];
   readonly types: readonly {
     readonly name: string;
     readonly bitsPerWeight: number;
@@ -80,13 +77,7 @@ export function listMethods(): Methods {
   };
 }
 
-function describeMethod({
-  id,
-  name,
-  title,
-  paper,
-  options,
-}: Omit<Method, 'options'> & { readonly options: z.ZodObject }): Method {
+function describeMethod({ id, name, title, paper, options }: OptionalMethod): MethodDocument {
   return { id, name, title, paper, options: describeOptions(options) };
 }
 
@@ -111,7 +102,7 @@ function optionLine({ name, description, default: value, choices }: MethodOption
 }
 
 /** A method with its options, as a paragraph. */
-function paragraph({ name, title, paper, options = [] }: Omit<Method, 'options'> & Partial<Method>): string {
+function paragraph({ name, title, paper, options = [] }: Method & Partial<MethodDocument>): string {
   return [`  ${name}`, wrapped(title), wrapped(paper), ...options.map(optionLine)].join('\n');
 }
 

@@ -1,4 +1,4 @@
-import { TersorError } from '../errors.js';
+import { findMethod } from '../method.js';
 import { divergenceDamage } from './divergence.js';
 import { energyMeasure } from './energy.js';
 import { entropyMeasure } from './entropy.js';
@@ -35,10 +35,5 @@ export const damageMeasures: readonly DamageMeasure[] = [
 ];
 
 /** The measure of this name. Throws a TersorError that lists the names if there is none. */
-export function findDamageMeasure(name: string): DamageMeasure {
-  const found = damageMeasures.find((measure) => measure.name === name);
-  if (found) return found;
-  throw new TersorError(`there is no measure of damage ${name}`, {
-    remedy: `choose one of ${damageMeasures.map((measure) => measure.name).join(', ')}`,
-  });
-}
+export const findDamageMeasure = (name: string): DamageMeasure =>
+  findMethod(damageMeasures, name, 'measure of damage');

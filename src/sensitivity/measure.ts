@@ -1,3 +1,4 @@
+import type { Method } from '../method.js';
 /** What is known of one way to store a tensor. */
 export interface LevelFacts {
   readonly bytes: number;
@@ -37,12 +38,7 @@ export interface TensorStatistics {
 export type Need = 'divergence' | 'statistics';
 
 /** A way to judge what storing a tensor at some level does to the model. */
-export interface DamageMeasure {
-  readonly name: string;
-  /** The row of the catalogue of methods. */
-  readonly id: string;
-  readonly title: string;
-  readonly paper: string;
+export interface DamageMeasure extends Method {
   readonly needs: readonly Need[];
   /** Damage of each level, in units that can be added over tensors. */
   damage(tensor: TensorFacts): number[];

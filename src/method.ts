@@ -1,0 +1,48 @@
+import type { z } from 'zod';
+import { TersorError } from './errors.js';
+
+/** A row of one of the tables that `tersor methods`, the checks of options and the docs are made from. */
+export interface Method {
+  readonly name: string;
+  /** The row of the catalogue of methods. */
+  readonly id: string;
+  readonly title: string;
+  readonly paper: string;
+}
+
+/** A method with options, their defaults and descriptions. */
+export interface OptionalMethod extends Method {
+  readonly options: z.ZodObject;
+}
+
+/**
+ * The method of this name.
+ * @param kind what the table lists, in the singular
+ * @throws TersorError that lists the names if there is none
+ */
+export function findMethod<T extends Method>(methods: readonly T[], name: string, kind: string): T {
+  const found = methods.find((method) => method.name === name);
+  if (found) return found;
+  throw new TersorError(`there is no ${kind} ${name}`, {
+    remedy: `choose one of ${methods.map((method) => method.name).join(', ')}`,
+  });
+}
+
+/**
+ * The options of a method with its defaults filled in.
+ * @throws TersorError that names the first option that it does not take
+ */
+export function parseOptions<T>(
+  name: string,
+  schema: z.ZodType<T>,
+  options: Readonly<Record<string, unknown>> = {},
+): T {
+  const result = schema.safeParse(options);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const place = issue?.path.length ? `option ${issue.path.join('.')} of ${name}` : `the options of ${name}`;
+  throw new TersorError(`${place}: ${issue?.message ?? 'not valid'}`, {
+    remedy: `see tersor methods for what ${name} takes`,
+    cause: result.error,
+  });
+}

@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { decoupleQDefaults } from './decoupleq.js';
+import { gptqDefaults } from './gptq.js';
+import { outliersDefaults } from './outliers.js';
+import { quantEaseDefaults } from './quantease.js';
+import { rtnDefaults } from './rtn.js';
+import { vptqDefaults } from './vptq.js';
+
+// What several solvers take.
+const integer = (least: number, most: number) => z.int().min(least).max(most);
+const damping = z.number().min(0).max(10).describe('added to the diagonal of H, in units of its mean');
+const tolerance = z
+  .number()
+  .min(0)
+  .max(1)
+  .describe('ends when a round lowers the loss by less than this share');
+const blockSize = z
+  .int()
+  .min(8)
+  .multipleOf(8)
+  .describe('columns between matrix products; changes speed, hardly the result');
+
+export const rtnOptions = z.strictObject({
+  importance: z
+    .enum(['activation', 'uniform'])
+    .default(rtnDefaults.importance)
+    .describe('scales for columns by the energy of their inputs, or for all alike (plain rounding)'),
+});
+
+export const gptqOptions = z.strictObject({
+  damping: damping.default(gptqDefaults.damping),
+  order: z
+    .enum(['natural', 'activation'])
+    .default(gptqDefaults.order)
+    .describe('which columns are rounded first: in their order, or the loudest inputs'),
+  groups: z
+    .enum(['static', 'dynamic'])
+    .default(gptqDefaults.groups)
+    .describe('scales from the original weights, or block by block from the corrected ones'),
+  blockSize: blockSize.default(gptqDefaults.blockSize),
+});
+
+export const quantEaseOptions = z.strictObject({
+  start: z
+    .enum(['gptq', 'rtn'])
+    .default(quantEaseDefaults.start)
+    .describe('the solver whose result is improved'),
+  sweeps: integer(1, 1000).default(quantEaseDefaults.sweeps).describe('sweeps over all columns, at most'),
+  tolerance: tolerance.default(quantEaseDefaults.tolerance),
+  rule: z
+    .enum(['cyclic', 'greedy'])
+    .default(quantEaseDefaults.rule)
+    .describe('which column moves next: all in turn, or in every row the one that lowers the loss most'),
+  passes: integer(1, 100)
+    .default(quantEaseDefaults.passes)
+    .describe('passes over a block of columns before the next block'),
+  damping: damping.default(quantEaseDefaults.damping),
+  windows: integer(0, 1000)
+    .default(quantEaseDefaults.windows)
+    .describe('how often a sweep solves every column anew as part of a random set of columns'),
+  windowSize: integer(2, 256).default(quantEaseDefaults.windowSize).describe('columns of such a set'),
+  temperature: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(quantEaseDefaults.temperature)
+    .describe(
+      'of annealed sweeps: how far weights move against the loss, in units of loss per column; 0: none',
+    ),
+  anneals: integer(0, 1000)
+    .default(quantEaseDefaults.anneals)
+    .describe('annealed sweeps, behind the first of the others; they get ten times cooler'),
+  shakes: integer(0, 1000)
+    .default(quantEaseDefaults.shakes)
+    .describe('noisy passes over a block in each annealed sweep'),
+  blockSize: blockSize.default(quantEaseDefaults.blockSize),
+});
+
+export const greedyOptions = quantEaseOptions.omit({ rule: true });
+
+export const decoupleQOptions = quantEaseOptions.extend({
+  refits: integer(0, 100)
+    .default(decoupleQDefaults.refits)
+    .describe('passes over a block in which scales and offsets are chosen, too'),
+  trials: integer(0, 6)
+    .default(decoupleQDefaults.trials)
+    .describe('storable neighbours of the best scale and offset that a refit tries'),
+});
+
+export const outliersOptions = decoupleQOptions.extend({
+  exchanges: integer(0, 100)
+    .default(outliersDefaults.exchanges)
+    .describe('outliers of a row and block of columns that may change places in a pass'),
+});
+
+export const vptqOptions = z.strictObject({
+  damping: damping.default(vptqDefaults.damping),
+  iterations: integer(1, 1000)
+    .default(vptqDefaults.iterations)
+    .describe('rounds of k-means that codebooks start with'),
+  passes: integer(1, 100)
+    .default(vptqDefaults.passes)
+    .describe('passes of error feedback, codebooks fitted in between'),
+  sweeps: integer(0, 1000).default(vptqDefaults.sweeps).describe('rounds of joint refinement, at most'),
+  tolerance: tolerance.default(vptqDefaults.tolerance),
+  seed: integer(0, 65535)
+    .default(vptqDefaults.seed)
+    .describe('chooses the vectors that codebooks start from'),
+  blockSize: blockSize.default(vptqDefaults.blockSize),
+});
