@@ -3,7 +3,7 @@ import { type Hidden, programCache } from '../architecture/forward.js';
 import * as g from '../graph/build.js';
 import type { Arrays } from '../graph/program.js';
 import { frontier, substitute } from '../graph/rewrite.js';
-import { topological, type Value } from '../graph/value.js';
+import { elements, topological, type Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Moments } from '../types.js';
 
@@ -86,6 +86,24 @@ export function createCalibrator(architecture: Architecture, options: RuntimeOpt
   };
 }
 
+/** What a walk costs for every token. */
+export interface Footprint {
+  /** Floats that are kept between two parts of a block, at most. */
+  readonly kept: number;
+  /** Inputs of each site. */
+  readonly sites: readonly number[];
+}
+
+/** @returns the footprint of one block, the same for all */
+export function footprint(architecture: Architecture): Footprint {
+  const batch = { sequences: 1, length: 1 };
+  const parts = stages(architecture, batch);
+  return {
+    kept: Math.max(...parts.map(({ carriedWidth }) => carriedWidth)),
+    sites: parts.filter(({ roles }) => roles.length > 0).map(({ width }) => width),
+  };
+}
+
 /** Names of arrays that enter and leave the programs. */
 const [entrance, exit, site, originalSite] = ['hidden', 'exit', 'site', 'originalSite'] as const;
 const [previousGram, totalGram] = ['previousGram', 'totalGram'] as const;
@@ -113,6 +131,8 @@ interface Stage {
   readonly fresh: Readonly<Record<string, Value>>;
   /** Names of all arrays that later parts need. */
   readonly carried: readonly string[];
+  /** Floats per token of those. */
+  readonly carriedWidth: number;
 }
 
 /** What a part's program computes, by what it is given or asked for besides weights and states. */
@@ -158,6 +178,8 @@ function stages(architecture: Architecture, batch: Batch): Stage[] {
       width: value.shape[1] ?? 0,
       fresh,
       carried: kept.map((each) => names.get(each) ?? ''),
+      carriedWidth:
+        kept.reduce((sum, { shape }) => sum + elements(shape), 0) / (batch.sequences * batch.length),
     };
   });
 }

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { plan } from '../pipeline/compress.js';
+import type { Estimate } from '../pipeline/estimate.js';
 import type { Plan, SearchResult } from '../pipeline/plan.js';
 import { recipeFile } from '../pipeline/recipe.js';
 import { examples, type Session, withTerminal } from './command.js';
@@ -42,8 +43,8 @@ async function run(model: string, { save, verbose, ...flags }: Flags, terminal: 
   terminal.print(describePlan(planned, verbose));
 }
 
-export function describePlan(planned: Plan, all = false): string {
-  const { tensors, problems, bytes, originalBytes, bitsPerWeight, search } = planned;
+export function describePlan(planned: Plan & { readonly estimate?: Estimate }, all = false): string {
+  const { tensors, problems, bytes, originalBytes, bitsPerWeight, search, estimate } = planned;
   const unsolved = new Set(problems.map(({ name }) => name));
   const rows = tensors.map(({ name, type, requestedType, bytes: size, reason }) => ({
     name,
@@ -69,6 +70,7 @@ export function describePlan(planned: Plan, all = false): string {
         ] as const)
       : []),
     ...(search ? describeSearch(search) : []),
+    ...(estimate ? [describeEstimate(estimate)] : []),
   ]);
   const ending =
     problems.length === 0
@@ -91,3 +93,9 @@ function describeSearch({ search, divergence, uncertainty, seconds }: SearchResu
     ['search', `${search}, ${formatDuration(seconds)}`],
   ] as const;
 }
+
+const describeEstimate = ({ seconds, peakMemoryBytes }: Estimate) =>
+  [
+    'will take',
+    `about ${formatDuration(seconds)} and ${formatBytes(peakMemoryBytes)} of memory on this machine`,
+  ] as const;

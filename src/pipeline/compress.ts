@@ -1,5 +1,6 @@
 import type { Summary } from '../evaluation/summary.js';
 import { type CompressedTensor, compressBlocks } from './blocks.js';
+import { type Estimate, estimate } from './estimate.js';
 import { findFormat } from './formats.js';
 import type { Hooks } from './hooks.js';
 import { type Job, prepare, refuseProblems } from './job.js';
@@ -27,8 +28,14 @@ export interface CompressResult {
 }
 
 /** What will happen, to the byte, without doing it. */
-export function plan(options: CompressOptions, hooks: Hooks = {}): Promise<Plan> {
-  return withWorkshop(options, hooks, async (shop) => (await prepare(shop, options, hooks)).plan);
+export function plan(
+  options: CompressOptions,
+  hooks: Hooks = {},
+): Promise<Plan & { readonly estimate: Estimate }> {
+  return withWorkshop(options, hooks, async (shop) => {
+    const job = await prepare(shop, options, hooks);
+    return { ...job.plan, estimate: await estimate(shop, job) };
+  });
 }
 
 /**
