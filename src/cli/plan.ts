@@ -4,13 +4,15 @@ import { plan } from '../pipeline/compress.js';
 import type { Estimate } from '../pipeline/estimate.js';
 import type { Plan, SearchResult } from '../pipeline/plan.js';
 import { recipeFile } from '../pipeline/recipe.js';
+import { type FrontPoint, front } from '../pipeline/search/front.js';
 import { examples, type Session, withTerminal } from './command.js';
-import { fields, formatBytes, formatCount, formatDuration, significant, wrap } from './format.js';
+import { fields, formatBytes, formatCount, formatDuration, significant, table, wrap } from './format.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './plan-options.js';
 import { collapseNames, tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
 
 interface Flags extends PlanFlags {
+  readonly front?: boolean;
   readonly save?: string;
 }
 
@@ -25,6 +27,7 @@ export function planCommand(program: Command, session: Session): void {
     )
     .argument('<model>', modelArgument);
   planOptions(command)
+    .option('--front', 'list what sizes cost what, over the whole range of types')
     .option('--save <file>', 'write the plan as a recipe for compress --recipe')
     .action((model: string, flags: Flags) =>
       withTerminal(session, flags, (terminal) => run(model, flags, terminal)),
@@ -33,10 +36,21 @@ export function planCommand(program: Command, session: Session): void {
     ['tersor plan ./model --size 14MB', 'the best choice of types for 14 MB, and what it costs'],
     ['tersor plan ./model --max-divergence 0.05 --save plan.json', 'the smallest file that is as good, kept'],
     ['tersor compress ./model -o model.gguf --recipe plan.json', 'carries it out'],
+    ['tersor plan ./model --front', 'which sizes are worth asking for'],
   ]);
 }
 
-async function run(model: string, { save, verbose, ...flags }: Flags, terminal: Terminal): Promise<void> {
+async function run(
+  model: string,
+  { save, front: wantsFront, verbose, ...flags }: Flags,
+  terminal: Terminal,
+): Promise<void> {
+  if (wantsFront) {
+    const points = await front(await compressOptions(model, undefined, flags), terminal.hooks);
+    terminal.json(points);
+    terminal.print(describeFront(points));
+    return;
+  }
   const planned = await plan(await compressOptions(model, undefined, flags), terminal.hooks);
   if (save) await writeFile(save, `${JSON.stringify(recipeFile(planned), null, 2)}\n`);
   terminal.json(planned);
@@ -84,13 +98,34 @@ export function describePlan(planned: Plan & { readonly estimate?: Estimate }, a
   ].join('\n\n');
 }
 
-function describeSearch({ search, divergence, uncertainty, seconds }: SearchResult) {
+function describeFront(points: readonly FrontPoint[]): string {
+  return table(
+    [
+      { title: 'size', align: 'right' },
+      { title: 'bits', align: 'right' },
+      { title: 'divergence', align: 'right' },
+      { title: 'types', flexible: true },
+    ],
+    points.map(({ bytes, bitsPerWeight, divergence, types }) => [
+      formatBytes(bytes),
+      significant(bitsPerWeight, 3),
+      significant(divergence, 2),
+      Object.entries(types)
+        .filter(([type]) => type !== 'f32')
+        .sort(([, a], [, b]) => b - a)
+        .map(([type, count]) => `${count} ${type}`)
+        .join(', '),
+    ]),
+  );
+}
+
+function describeSearch({ note, search, divergence, uncertainty, seconds }: SearchResult) {
   return [
     [
       'expected',
       `divergence of ${significant(divergence, 2)} ± ${significant(uncertainty, 1)} nats per token from the original`,
     ],
-    ['search', `${search}, ${formatDuration(seconds)}`],
+    ['search', `${search}, ${formatDuration(seconds)}${note ? `: ${note}` : ''}`],
   ] as const;
 }
 

@@ -36,6 +36,16 @@ export interface Job extends Materials {
   readonly recipe: Recipe;
 }
 
+/** Opens what a job is made from. Throws a TersorError for options that name nothing that there is. */
+export async function gather(shop: Workshop, options: CompressOptions, hooks: Hooks): Promise<Materials> {
+  checkSolver(options.solver ?? defaults.solver, options.solverOptions);
+  const format = findFormat(options);
+  const model = await shop.open(options.model);
+  const tokenizer = await shop.tokenizer(model);
+  const calibration = await calibrationText(options, model, tokenizer, hooks);
+  return { model, tokenizer, format, calibration };
+}
+
 /**
  * Takes every decision that the options leave open, before the work itself; where a size is asked for and no type,
  * that includes solving all tensors at all types they may get.
@@ -43,12 +53,8 @@ export interface Job extends Materials {
 export async function prepare(shop: Workshop, given: CompressOptions, hooks: Hooks): Promise<Job> {
   const searching = isSearch(given);
   const options = withRecipe(given);
-  checkSolver(options.solver ?? defaults.solver, options.solverOptions);
-  const format = findFormat(options);
-  const model = await shop.open(options.model);
-  const tokenizer = await shop.tokenizer(model);
-  const calibration = await calibrationText(options, model, tokenizer, hooks);
-  const materials = { model, tokenizer, format, calibration };
+  const materials = await gather(shop, options, hooks);
+  const { model, format, calibration } = materials;
   if (options.recipe) {
     const { recipe, types } = options.recipe;
     return draft(
@@ -82,7 +88,12 @@ function missing({ checkpoint }: Model, { names }: TensorSpec): never {
 
 const defaults = { solver: 'decoupleq', prefix: 'compressed', target: 'asymmetric' } as const;
 
-function recipeOf(options: CompressOptions, calibration: CalibrationText, types: Partial<Recipe>): Recipe {
+/** What a file says of how it was made. */
+export function recipeOf(
+  options: CompressOptions,
+  calibration: CalibrationText,
+  types: Partial<Recipe>,
+): Recipe {
   const { solver = defaults.solver, prefix = defaults.prefix, target = defaults.target, overrides } = options;
   const { size, bits, maxDivergence, search, searchOptions, damage, fallback, solverOptions, seed } = options;
   return defined({

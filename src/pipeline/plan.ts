@@ -55,6 +55,8 @@ export interface Prediction {
 export interface SearchResult extends Prediction {
   readonly search: string;
   readonly damage: string;
+  /** What the search has to say of its result. */
+  readonly note?: string;
   /** What the search itself took. */
   readonly seconds: number;
 }

@@ -1,5 +1,5 @@
 import { bisect } from '../../allocation/bisection.js';
-import { type Allocation, type Choice, smallest } from '../../allocation/table.js';
+import { type Allocation, smallest } from '../../allocation/table.js';
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { TersorError } from '../../errors.js';
 import type { OutputFormat } from '../formats.js';
@@ -9,21 +9,9 @@ import type { CompressOptions } from '../options.js';
 import type { SearchResult } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
-import type { SolvedLevel } from './levels.js';
-import { mixture } from './mixture.js';
-import { defaultSearch, findSearch, type SearchTask } from './searches.js';
-import { defaultDamage, type LevelTable, levelTable, tableTokens } from './table.js';
-
-/**
- * What is left of the divergence of levels solved one by one on the original's activations when the model is
- * compressed for good: every layer then aims at the original's outputs from behind compressed ones, and is calibrated
- * on more tokens than the levels were. Measured in docs/results.md (“Planning”), where it varied by the deviation.
- */
-function correction({ target, tokens }: Recipe): number {
-  if (target !== 'asymmetric') return 1;
-  return tokens >= 2 * tableTokens ? 0.86 : 0.92;
-}
-const correctionDeviation = 0.08;
+import { choicesOf, createJudge, pick } from './judge.js';
+import { defaultSearch, type Found, findSearch, type SearchTask } from './searches.js';
+import { defaultDamage, type LevelTable, levelTable } from './table.js';
 
 /**
  * Finds types for what was asked for and drafts the job with them.
@@ -41,22 +29,19 @@ export async function allocate(
   const started = performance.now();
   const search = findSearch(options.search, options.searchOptions);
   const table = await levelTable(shop, materials, options, hooks);
-  const gain = correction(recipe);
-  const judge: SearchTask['judge'] = async (allocation, tokens) => {
-    const changed = mixture(shop, table.store, materials.model, pick(table, allocation));
-    const { mean, standardError } = await table.referee.model(changed, tokens);
-    return { value: gain * mean, error: gain * Math.hypot(standardError, correctionDeviation * mean) };
-  };
+  const judge = createJudge(shop, materials.model, table, recipe);
   try {
-    const allocation = await (options.maxDivergence === undefined
+    const allocation: Found = await (options.maxDivergence === undefined
       ? withinBudget({ ...table, judge, hooks }, search, materials.format, options, draft)
       : bisect(choicesOf(table, materials.format.alignment), options.maxDivergence, judge));
     const { value, error } = await judge(allocation);
+    const { note } = allocation;
     return draft(typesOf(table, allocation), {
       search: options.maxDivergence === undefined ? (options.search ?? defaultSearch) : 'bisection',
       damage: options.damage ?? defaultDamage,
       divergence: value,
       uncertainty: 2 * error,
+      ...(note ? { note } : {}),
       seconds: (performance.now() - started) / 1000,
     });
   } finally {
@@ -73,11 +58,11 @@ type Draft = (types: ReadonlyMap<TensorSpec, string>, found?: SearchResult) => J
  */
 async function withinBudget(
   table: LevelTable & Pick<SearchTask, 'judge' | 'hooks'>,
-  search: (task: SearchTask) => Promise<Allocation>,
+  search: (task: SearchTask) => Promise<Found>,
   format: OutputFormat,
   options: CompressOptions,
   draft: Draft,
-): Promise<Allocation> {
+): Promise<Found> {
   const { unit, budget, measure } = goal(options, format);
   const choices = choicesOf(table, unit);
   const least = draft(typesOf(table, smallest(choices)));
@@ -90,24 +75,6 @@ async function withinBudget(
     if (excess <= 0) return allocation;
     allowed = Math.min(allowed, stored(job, unit)) - excess;
   }
-}
-
-/** The table as searches want it: tensors count as multiples of `unit` bytes. */
-function choicesOf({ tensors }: LevelTable, unit: number): Choice[] {
-  return tensors.map(({ name, levels }) => ({
-    name,
-    levels: levels.map((level) => ({ ...level, bytes: Math.ceil(level.bytes / unit) * unit })),
-  }));
-}
-
-/** The level that an allocation gives to every tensor. */
-function pick({ tensors }: LevelTable, { levels }: Allocation): ReadonlyMap<TensorSpec, SolvedLevel> {
-  return new Map(
-    tensors.flatMap(({ spec, levels: all }, tensor) => {
-      const level = all[levels[tensor] ?? -1];
-      return level ? [[spec, level] as const] : [];
-    }),
-  );
 }
 
 /** What is limited, in units of bytes. */
