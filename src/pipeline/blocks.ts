@@ -17,13 +17,16 @@ export interface CompressedTensor {
   readonly relativeError: number;
 }
 
+/** What of a job decides on the weights. */
+export type BlocksJob = Pick<Job, 'model' | 'assignments' | 'recipe' | 'calibration' | 'format'>;
+
 /**
  * Block after block: moments at each site of the block (by default with everything before the site already
  * compressed), then its weights, until the block is done and its outputs feed the next.
  */
 export async function compressBlocks(
   shop: Workshop,
-  { model, assignments, recipe, calibration, format }: Job,
+  { model, assignments, recipe, calibration, format }: BlocksJob,
   write: (name: string, bytes: Uint8Array) => Promise<void>,
   hooks: Hooks,
 ): Promise<CompressedTensor[]> {

@@ -10,6 +10,7 @@ import type { SearchResult } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
 import { choicesOf, createJudge, pick } from './judge.js';
+import { createRehearsal } from './rehearsal.js';
 import { defaultSearch, type Found, findSearch, type SearchTask } from './searches.js';
 import { defaultDamage, type LevelTable, levelTable } from './table.js';
 
@@ -30,9 +31,10 @@ export async function allocate(
   const search = findSearch(options.search, options.searchOptions);
   const table = await levelTable(shop, materials, options, hooks);
   const judge = createJudge(shop, materials.model, table, recipe);
+  const rehearse = createRehearsal(shop, materials, table, recipe, options, hooks);
   try {
     const allocation: Found = await (options.maxDivergence === undefined
-      ? withinBudget({ ...table, judge, hooks }, search, materials.format, options, draft)
+      ? withinBudget({ ...table, judge, rehearse, hooks }, search, materials.format, options, draft)
       : bisect(choicesOf(table, materials.format.alignment), options.maxDivergence, judge));
     const { value, error } = await judge(allocation);
     const { note } = allocation;
@@ -57,7 +59,7 @@ type Draft = (types: ReadonlyMap<TensorSpec, string>, found?: SearchResult) => J
  * out too large is made again with less.
  */
 async function withinBudget(
-  table: LevelTable & Pick<SearchTask, 'judge' | 'hooks'>,
+  table: LevelTable & Pick<SearchTask, 'judge' | 'rehearse' | 'hooks'>,
   search: (task: SearchTask) => Promise<Found>,
   format: OutputFormat,
   options: CompressOptions,

@@ -257,14 +257,14 @@ async function solveLevel(
 }
 
 /** A double as it stands at the beginning of an entry. */
-function numberBytes(value: number): Uint8Array {
+export function numberBytes(value: number): Uint8Array {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setFloat64(0, value, true);
   return bytes;
 }
 
 // An entry is a view into a file's bytes: its buffer begins with what lies before it.
-function readNumber({ buffer, byteOffset }: Uint8Array): number {
+export function readNumber({ buffer, byteOffset }: Uint8Array): number {
   return new DataView(buffer, byteOffset, 8).getFloat64(0, true);
 }
 

@@ -4,12 +4,15 @@ import type { Workshop } from '../workshop.js';
 import { readLevel, type SolvedLevel } from './levels.js';
 import type { Store } from './store.js';
 
-/** A model whose weights are the chosen levels of the store; tensors without one keep the original's. */
+/** A weight in the store. */
+export type StoredWeight = Pick<SolvedLevel, 'grid' | 'key'>;
+
+/** A model whose weights are in the store; tensors without one there keep the original's. */
 export function mixture(
   shop: Workshop,
   store: Store,
   model: Model,
-  chosen: ReadonlyMap<TensorSpec, SolvedLevel>,
+  chosen: ReadonlyMap<TensorSpec, StoredWeight>,
 ): Model {
   const read = async (spec: TensorSpec) => {
     const level = chosen.get(spec);

@@ -3,6 +3,7 @@ import { createReferee, type Referee } from '../../evaluation/referee.js';
 import type { Grid } from '../../grid/grid.js';
 import { findDamageMeasure } from '../../sensitivity/index.js';
 import type { DamageMeasure } from '../../sensitivity/measure.js';
+import type { CalibrationText } from '../calibration-text.js';
 import type { Hooks } from '../hooks.js';
 import type { Materials } from '../job.js';
 import type { CompressOptions } from '../options.js';
@@ -12,7 +13,7 @@ import { solveLevels, type TensorLevels } from './levels.js';
 import { defaultStoreFolder, openStore, type Store } from './store.js';
 
 /** What levels are solved with, whatever solves the tensors in the end: it orders them as well as slower ones do. */
-const tableSolver = 'gptq';
+export const tableSolver = 'gptq';
 /** Calibration tokens for levels. */
 export const tableTokens = 16384;
 /** Tokens that whole models are judged on, and the first of them for single levels; half of them are scored. */
@@ -53,7 +54,7 @@ export async function levelTable(
       model,
       candidates,
       recipe: { solver: tableSolver },
-      calibration: every(calibration.sequences, tableTokens),
+      calibration: calibrationForTable(calibration),
       referee,
       probed: measure.needs.includes('divergence') ? probed : () => [],
       statistics: measure.needs.includes('statistics'),
@@ -69,6 +70,10 @@ export async function levelTable(
     }),
   };
 }
+
+/** The part of the calibration text that levels are solved on. */
+export const calibrationForTable = ({ sequences }: CalibrationText): Int32Array[] =>
+  every(sequences, tableTokens);
 
 /** Text that damage is measured on, not calibrated on where there is enough. */
 function heldOutText({ calibration: { heldOut, sequences } }: Materials): readonly Int32Array[] {
