@@ -148,6 +148,15 @@ test('what cannot be is said', async () => {
   const size = Number(least.exec(String(message))?.[1]);
   expect((await plan({ ...options, size })).bytes).toBe(size);
   await expect(plan({ ...options, size: size - 1 })).rejects.toThrow('the smallest possible is');
+  const overrides = [{ pattern: /token_embd/, type: 'f16' }];
+  await expect(plan({ ...options, size, overrides })).rejects.toThrow('with --override token_embd=f16 is');
+  const shadowed = [
+    { pattern: /attn_q/, type: 'q4_k' },
+    { pattern: /attn/, type: 'q6_k' },
+  ];
+  await expect(plan({ ...options, type: 'q4_k', overrides: shadowed })).rejects.toThrow(
+    '--override attn_q=q4_k and --override attn=q6_k contradict each other',
+  );
   await expect(plan({ ...options, size, bits: 4 })).rejects.toThrow(
     '--size and --bits contradict each other',
   );

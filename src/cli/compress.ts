@@ -11,7 +11,7 @@ import {
   significant,
   wrap,
 } from './format.js';
-import { describePlan } from './plan.js';
+import { describePlan, describeSearch } from './plan.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './plan-options.js';
 import { tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
@@ -74,8 +74,9 @@ async function run(
 }
 
 export function describeResult(result: CompressResult, style: Terminal['style'], all = false): string {
-  const { verified, heldOut, seconds, peakMemoryBytes } = result;
+  const { verified, heldOut, search, seconds, peakMemoryBytes } = result;
   const measures = fields([
+    ...(search ? describeSearch(search) : []),
     ['time', `${formatDuration(seconds)}, at most ${formatBytes(peakMemoryBytes)} of memory`],
     verified
       ? [

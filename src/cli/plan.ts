@@ -119,7 +119,7 @@ function describeFront(points: readonly FrontPoint[]): string {
   );
 }
 
-function describeSearch({ note, search, divergence, uncertainty, seconds }: SearchResult) {
+export function describeSearch({ note, search, divergence, uncertainty, seconds }: SearchResult) {
   return [
     [
       'expected',

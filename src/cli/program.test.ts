@@ -32,6 +32,19 @@ describe('wrong command lines end with code 1 and one line', () => {
     [['compress', 'x', '-o', 'y.gguf', '--override', 'q4_k'], 'REGEX=TYPE'],
     [['compress', 'x', '-o', 'y.gguf', '--override', '(=q4_k'], 'regular expression'],
     [['compress', 'x', '-o', 'y.gguf', '--prefix', 'both'], 'original'],
+    [['compress', 'x', '-o', 'y.gguf', '--size', 'small'], '14MB'],
+    [['compress', 'x', '-o', 'y.gguf', '--size', '0'], '14MB'],
+    [['compress', 'x', '-o', 'y.gguf', '--bits', '99'], 'from 0.5 to 32'],
+    [
+      ['compress', 'x', '-o', 'y.gguf', '--bits', '3', '--size', '2MB'],
+      '--size and --bits contradict each other',
+    ],
+    [
+      ['compress', 'x', '-o', 'y.gguf', '--recipe', join(folder, 'missing.json')],
+      'the recipe cannot be read',
+    ],
+    [['compress', 'x', '-o', 'y.gguf', '--recipe', import.meta.filename], 'the recipe is not JSON'],
+    [['plan', 'x', '--max-divergence', 'none'], 'give a number'],
     [['evaluate', 'x'], '--text'],
     [['evaluate', 'x', '--text', 'y', '--runtime', 'z'], 'llama.cpp'],
     [['run', 'x.gguf'], "missing required argument 'prompt'"],
@@ -51,7 +64,7 @@ test('help goes to standard output and fits 80 columns', async () => {
   for (const words of [
     [],
     ['--help'],
-    ...['compress', 'evaluate', 'inspect', 'run', 'methods', 'demo'].map((name) => [name, '--help']),
+    ...['compress', 'plan', 'evaluate', 'inspect', 'run', 'methods', 'demo'].map((name) => [name, '--help']),
   ]) {
     const { code, stdout, stderr } = await tersor(...words);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -102,14 +102,33 @@ export function assign(
     };
   });
   const [stray] = unused;
-  if (stray) {
-    throw new TersorError(`--override ${stray.pattern.source}=${stray.type} matches no tensor`, {
-      file: model.checkpoint.path,
+  if (stray) throw uselessOverride(model, stray, overrides);
+  return assignments;
+}
+
+/** Why an override decides on nothing: no tensor has such a name, or later ones take all that have. */
+function uselessOverride(
+  { checkpoint, architecture }: Model,
+  stray: Override,
+  overrides: readonly Override[],
+) {
+  const matched = architecture.tensors.find((spec) => findOverride(spec, [stray]));
+  const winner = matched && findOverride(matched, overrides);
+  const file = checkpoint.path;
+  if (!winner) {
+    return new TersorError(`${flagOf(stray)} matches no tensor`, {
+      file,
       remedy: 'see tersor inspect for the names',
     });
   }
-  return assignments;
+  return new TersorError(
+    `${flagOf(stray)} and ${flagOf(winner)} contradict each other: the later names every tensor of the first`,
+    { file, remedy: 'drop one of them, or give the narrower last' },
+  );
 }
+
+/** An override as it was given. */
+export const flagOf = ({ pattern, type }: Override): string => `--override ${pattern.source}=${type}`;
 
 /** The last override that names a tensor counts. */
 function findOverride(spec: TensorSpec, overrides: readonly Override[]): Override | undefined {

@@ -6,7 +6,7 @@ import type { OutputFormat } from '../formats.js';
 import type { Hooks } from '../hooks.js';
 import type { Job, Materials } from '../job.js';
 import type { CompressOptions } from '../options.js';
-import type { SearchResult } from '../plan.js';
+import { flagOf, type SearchResult } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
 import { choicesOf, createJudge, pick } from './judge.js';
@@ -110,7 +110,7 @@ function unreachable({ size, bits, overrides = [] }: CompressOptions, { plan }: 
     size === undefined
       ? [`${bits} bits per weight`, `${Math.ceil(plan.bitsPerWeight * 1000) / 1000}`]
       : [`${size} bytes`, `${plan.bytes}`];
-  const bound = overrides.length > 0 ? ' with these overrides' : '';
+  const bound = overrides.length > 0 ? ` with ${overrides.map(flagOf).join(' and ')}` : '';
   return new TersorError(`${asked} cannot be reached: the smallest possible${bound} is ${least}`, {
     file: plan.model,
     remedy: `ask for ${least} or more${bound ? ', drop an override' : ''}, or allow smaller types with --types`,

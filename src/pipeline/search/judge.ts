@@ -3,7 +3,7 @@ import type { TensorSpec } from '../../architecture/architecture.js';
 import type { Model } from '../../architecture/model.js';
 import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
-import type { SolvedLevel } from './levels.js';
+import type { SolvedLevel } from './entries.js';
 import { mixture } from './mixture.js';
 import { type LevelTable, tableTokens } from './table.js';
 

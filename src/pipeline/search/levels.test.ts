@@ -10,7 +10,8 @@ import { type Model, readBlock } from '../../architecture/model.js';
 import { createReferee } from '../../evaluation/referee.js';
 import { findGrid } from '../../grid/index.js';
 import { withWorkshop } from '../workshop.js';
-import { readLevel, solveLevels } from './levels.js';
+import { readLevel } from './entries.js';
+import { solveLevels } from './levels.js';
 import { openStore } from './store.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-levels-'));

@@ -1,7 +1,7 @@
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { type Model, readBlock } from '../../architecture/model.js';
 import type { Workshop } from '../workshop.js';
-import { readLevel, type SolvedLevel } from './levels.js';
+import { readLevel, type SolvedLevel } from './entries.js';
 import type { Store } from './store.js';
 
 /** A weight in the store. */
