@@ -6,6 +6,7 @@ import { type CompressResult, compress, plan } from '../src/pipeline/compress.js
 import { evaluate } from '../src/pipeline/evaluate.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
 import { readRecipe, recipeFile } from '../src/pipeline/recipe.js';
+import { front } from '../src/pipeline/search/front.js';
 import { tales } from './fixtures/data.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-size-'));
@@ -24,6 +25,7 @@ const options = {
   output,
   calibration,
   tokens: 4096,
+  solver: 'gptq',
   types: ['q2_k', 'q3_k', 'q4_k', 'q6_k'],
   store: join(folder, 'store'),
 } satisfies CompressOptions;
@@ -57,8 +59,8 @@ describe('a size', () => {
 
   test('is worth more than one type for all', async () => {
     const uniform = join(folder, 'uniform.gguf');
-    const { model, tokens } = options;
-    const { bytes } = await compress({ model, output: uniform, calibration, tokens, type: 'q3_k' });
+    const { model, tokens, solver } = options;
+    const { bytes } = await compress({ model, output: uniform, calibration, tokens, solver, type: 'q3_k' });
     expect(Math.abs(bytes - size)).toBeLessThan(2000);
     const measure = (model: string) =>
       evaluate({ model, against: tales.model, text: evaluation, context: 256 });
@@ -116,17 +118,7 @@ test('overrides are kept', async () => {
   expect(planned.bitsPerWeight).toBeLessThanOrEqual(4);
 });
 
-test('what was solved once is not solved again', async () => {
-  const store = join(folder, 'fresh');
-  const before = await plan({ ...options, store, bits: 3 });
-  const solved = entries(store);
-  expect(solved.size).toBeGreaterThan(100);
-  const after = await plan({ ...options, store, bits: 3.5 });
-  expect(entries(store)).toEqual(solved);
-  expect(after.bytes).toBeGreaterThan(before.bytes);
-});
-
-test('an interrupted search goes on where it was', async () => {
+test('an interrupted search goes on where it was, and nothing is solved twice', async () => {
   const store = join(folder, 'interrupted');
   const controller = new AbortController();
   const progress = (stage: string, done: number) => {
@@ -136,9 +128,47 @@ test('an interrupted search goes on where it was', async () => {
   await expect(interrupted).rejects.toThrow('stopped');
   const solved = entries(store);
   expect(solved.size).toBeGreaterThan(50);
-  const { search: _, ...resumed } = await plan({ ...options, store, bits: 3 });
-  expect([...solved].every((entry) => entries(store).has(entry))).toBe(true);
-  expect(await plan({ ...options, bits: 3 })).toMatchObject(resumed);
+  const resumed = await plan({ ...options, store, bits: 3 });
+  const complete = entries(store);
+  expect([...solved].every((entry) => complete.has(entry))).toBe(true);
+  expect((await plan({ ...options, bits: 3 })).tensors).toEqual(resumed.tensors);
+
+  const larger = await plan({ ...options, store, bits: 3.5 });
+  expect(entries(store)).toEqual(complete);
+  expect(larger.bytes).toBeGreaterThan(resumed.bytes);
+});
+
+test('an interrupted evolution goes on where it was', async () => {
+  const searchOptions = { generations: 2, offspring: 2, tokens: [256, 512], survivors: [1] };
+  const evolving = { ...options, bits: 3, search: 'evopress', searchOptions };
+  const whole = await plan({ ...evolving, store: join(folder, 'interrupted') });
+  const controller = new AbortController();
+  const progress = (stage: string) => {
+    if (stage === 'evolve') controller.abort();
+  };
+  const hooks = { signal: controller.signal, progress };
+  await expect(plan(evolving, hooks)).rejects.toThrow('stopped');
+  const resumed = await plan(evolving);
+  expect(resumed.tensors).toEqual(whole.tensors);
+  expect(resumed.search?.note).toBe(whole.search?.note);
+  expect(resumed.search?.note).toContain('mixtures measured');
+});
+
+test('every search keeps to the budget', async () => {
+  for (const search of ['layer-dp', 'families', 'interactions']) {
+    const planned = await plan({ ...options, bits: 3, search });
+    expect(planned.bitsPerWeight, search).toBeLessThanOrEqual(3);
+    expect(planned.bitsPerWeight, search).toBeGreaterThan(0.99 * 3);
+  }
+});
+
+test('the front falls, and no type for all beats it', async () => {
+  const points = await front({ ...options, searchOptions: { measurements: 12 } });
+  expect(points.length).toBeGreaterThan(3);
+  for (const [i, { bytes, divergence }] of points.entries()) {
+    expect(bytes).toBeGreaterThan(points[i - 1]?.bytes ?? 0);
+    expect(divergence).toBeLessThan(points[i - 1]?.divergence ?? Number.POSITIVE_INFINITY);
+  }
 });
 
 test('what cannot be is said', async () => {

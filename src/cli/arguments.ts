@@ -44,22 +44,22 @@ export function override(text: string, previous: readonly Override[] = []): Over
   }
 }
 
-/** KEY=VALUE, repeatable; numbers, true and false become values of their kind. */
+/** KEY=VALUE, repeatable; numbers, true and false become values of their kind, numbers with commas lists. */
 export function setting(
   text: string,
   previous: Readonly<Record<string, unknown>> = {},
 ): Record<string, unknown> {
   const at = text.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('give KEY=VALUE, such as damping=0.02.');
-  const value = text.slice(at + 1);
-  const number = Number(value);
-  const typed =
-    value === 'true' || value === 'false'
-      ? value === 'true'
-      : value !== '' && !Number.isNaN(number)
-        ? number
-        : value;
-  return { ...previous, [text.slice(0, at)]: typed };
+  return { ...previous, [text.slice(0, at)]: settingValue(text.slice(at + 1)) };
+}
+
+function settingValue(text: string): unknown {
+  if (text === 'true' || text === 'false') return text === 'true';
+  const parts = text.split(',').filter((part) => part.trim() !== '');
+  const numbers = parts.map(Number);
+  if (numbers.length === 0 || numbers.some(Number.isNaN)) return text;
+  return text.includes(',') ? numbers : numbers[0];
 }
 
 /** One of a few words. */

@@ -12,7 +12,7 @@ import { type Allocation, type Choice, total } from '../../allocation/table.js';
 import { TersorError } from '../../errors.js';
 import type { Referee } from '../../evaluation/referee.js';
 import { findGrid } from '../../grid/index.js';
-import type { Hooks } from '../hooks.js';
+import { checkAborted, type Hooks } from '../hooks.js';
 import type { Judge } from './judge.js';
 import { measurePairs } from './pairs.js';
 import type { Rehearse } from './rehearsal.js';
@@ -127,8 +127,9 @@ async function evolve(
     start: start.levels,
     ...(memory ? { state: memory.state } : {}),
     async onState(state) {
-      hooks.progress?.('evolve', state.generation, options.generations);
       await store.put(key, new TextEncoder().encode(JSON.stringify({ state, elite } satisfies Memory)));
+      hooks.progress?.('evolve', state.generation, options.generations);
+      checkAborted(hooks);
     },
   });
 
