@@ -6,7 +6,7 @@ import { llama } from '../architecture/llama.js';
 import * as g from '../graph/build.js';
 import { compile } from '../graph/program.js';
 import { topological } from '../graph/value.js';
-import { createCalibrator } from './walk.js';
+import { createCalibrator, type Passage } from './walk.js';
 
 const shared = {
   layers: 1,
@@ -81,6 +81,58 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
     await forward.release();
     await calibrator.release();
   });
+
+  test('gathers what the head multiplies with, beside the original', async () => {
+    const calibrator = createCalibrator(architecture);
+    const outside = (seed: number) =>
+      Object.fromEntries(
+        architecture.tensors
+          .filter(({ role }) => role.startsWith('output_norm'))
+          .map(({ role }, index) => [role, normals(shared.hidden, seed + index)]),
+      );
+    const twin = hidden.map(({ batch, data }) => ({ batch, data: data.map((x, at) => x + Math.sin(at)) }));
+    const [own, original] = [
+      { hidden, weights: outside(1) },
+      { hidden: twin, weights: outside(9) },
+    ];
+    const { gram, cross, tokens } = await calibrator.head(own, original);
+    const [x, y] = [await normed(own), await normed(original)];
+    expect(tokens).toBe(24);
+    expectClose(gram.data, product(x, x));
+    expectClose(cross?.data ?? new Float32Array(), product(y, x));
+    expect((await calibrator.head(own)).cross).toBeUndefined();
+    await calibrator.release();
+  });
+
+  /** Final norm of all states. */
+  async function normed({ hidden: states, weights }: Passage): Promise<number[]> {
+    const rows: number[] = [];
+    for (const { batch, data } of states) {
+      const output = architecture.head(g.input('hidden', [batch.sequences * batch.length, shared.hidden]));
+      const program = await compile({ x: output.inputs[0] ?? output });
+      const { x } = await program.run({ ...weights, hidden: data });
+      await program.release();
+      rows.push(...(x ?? []));
+    }
+    return rows;
+  }
+
+  /** xᵀ y / tokens. */
+  function product(x: readonly number[], y: readonly number[]): number[] {
+    const width = shared.hidden;
+    return Array.from({ length: width * width }, (_, at) => {
+      let sum = 0;
+      for (let t = 0; t < x.length; t += width)
+        sum += (x[t + Math.floor(at / width)] ?? 0) * (y[t + (at % width)] ?? 0);
+      return (sum * width) / x.length;
+    });
+  }
+
+  function expectClose(actual: Float32Array, expected: readonly number[]): void {
+    const scale = Math.max(...expected.map(Math.abs));
+    const errors = expected.map((value, at) => Math.abs(value - (actual[at] ?? Number.NaN)) / scale);
+    expect(Math.max(...errors)).toBeLessThan(1e-5);
+  }
 
   /** What feeds a linear layer, computed from the block's input in one piece. */
   async function activations(

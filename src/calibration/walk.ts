@@ -30,6 +30,12 @@ export interface Calibrator {
     visit: Visit,
     original?: Passage,
   ): Promise<{ readonly output: Hidden[]; readonly original?: Hidden[] }>;
+  /**
+   * Moments of what the output head multiplies with: the last block's outputs behind the final norm. Logits are not
+   * computed.
+   * @param original as for `walk`
+   */
+  head(passage: Passage, original?: Passage): Promise<Moments>;
   release(): Promise<void>;
 }
 
@@ -41,11 +47,11 @@ export interface Calibrator {
 export function createCalibrator(architecture: Architecture, options: RuntimeOptions = {}): Calibrator {
   const cache = programCache(options);
 
-  /** Runs one part of the block for one batch; what later parts need replaces `state.arrays`. */
-  const step = async (stage: Stage, index: number, state: State, weights: Arrays, sums: Arrays) => {
+  /** Runs one part for one batch; what later parts need replaces `state.arrays`. */
+  const step = async ({ key, cut, stage }: Part, state: State, weights: Arrays, sums: Arrays) => {
     const extra = Object.keys(sums);
-    const program = await cache.get(`${index} ${state.batch.sequences} ${state.batch.length} ${extra}`, () =>
-      outputsOf(stages(architecture, state.batch)[index], extra),
+    const program = await cache.get(`${key} ${state.batch.sequences} ${state.batch.length} ${extra}`, () =>
+      outputsOf(cut(state.batch), extra),
     );
     const results = await program.run({ ...weights, ...state.arrays, ...sums });
     state.arrays = Object.fromEntries(
@@ -54,33 +60,47 @@ export function createCalibrator(architecture: Architecture, options: RuntimeOpt
     return results;
   };
 
+  /** Runs one part for all batches; the moments of its site, if it has one. */
+  const pass = async (part: Part, own: Travel, original?: Travel): Promise<Moments | undefined> => {
+    const { roles, width } = part.stage;
+    const empty = (): Float32Array | undefined =>
+      roles.length > 0 ? new Float32Array(width * width) : undefined;
+    let [gram, cross] = [empty(), original && empty()];
+    let tokens = 0;
+    for (const [at, state] of own.states.entries()) {
+      const twin = original?.states[at];
+      const seen = twin && original && (await step(part, twin, original.weights, observed));
+      const results = await step(part, state, own.weights, {
+        ...(gram && { [previousGram]: gram }),
+        ...(cross && { [previousCross]: cross, [originalSite]: seen?.[site] as Float32Array }),
+      });
+      [gram, cross] = [results[totalGram], results[totalCross]];
+      tokens += state.batch.sequences * state.batch.length;
+    }
+    if (!gram) return undefined;
+    const moments = { gram: mean(gram, width, tokens), tokens };
+    return cross ? { ...moments, cross: mean(cross, width, tokens) } : moments;
+  };
+
   return {
-    async walk({ hidden, weights }, visit, original) {
-      const states = hidden.map(enter);
-      const originals = (original?.hidden ?? []).map(enter);
-      const [first] = hidden;
+    async walk(passage, visit, original) {
+      const [own, twins] = [enter(passage), original && enter(original)];
+      const [first] = passage.hidden;
       for (const [index, stage] of first ? stages(architecture, first.batch).entries() : []) {
-        const { roles, width } = stage;
-        const empty = (): Float32Array | undefined =>
-          roles.length > 0 ? new Float32Array(width * width) : undefined;
-        let [gram, cross] = [empty(), original && empty()];
-        let tokens = 0;
-        for (const [at, state] of states.entries()) {
-          const twin = originals[at];
-          const seen = twin && original && (await step(stage, index, twin, original.weights, observed));
-          const results = await step(stage, index, state, weights, {
-            ...(gram && { [previousGram]: gram }),
-            ...(cross && { [previousCross]: cross, [originalSite]: seen?.[site] as Float32Array }),
-          });
-          [gram, cross] = [results[totalGram], results[totalCross]];
-          tokens += state.batch.sequences * state.batch.length;
-        }
-        if (gram) {
-          const moments = { gram: mean(gram, width, tokens), tokens };
-          await visit(roles, cross ? { ...moments, cross: mean(cross, width, tokens) } : moments);
-        }
+        const cut = (batch: Batch) => stages(architecture, batch)[index];
+        const moments = await pass({ key: `${index}`, cut, stage }, own, twins);
+        if (moments) await visit(stage.roles, moments);
       }
-      return { output: states.map(leave), ...(original ? { original: originals.map(leave) } : {}) };
+      return { output: leave(own), ...(twins ? { original: leave(twins) } : {}) };
+    },
+    async head(passage, original) {
+      const [first] = passage.hidden;
+      if (!first) throw new Error('moments need at least one batch');
+      const cut = (batch: Batch) => headStage(architecture, batch);
+      const part = { key: 'head', cut, stage: cut(first.batch) };
+      const moments = await pass(part, enter(passage), original && enter(original));
+      if (!moments) throw new Error('the head has no linear layer');
+      return moments;
     },
     release: cache.release,
   };
@@ -117,8 +137,27 @@ interface State {
   arrays: Record<string, Float32Array>;
 }
 
-const enter = ({ batch, data }: Hidden): State => ({ batch, arrays: { [entrance]: data } });
-const leave = ({ batch, arrays }: State): Hidden => ({ batch, data: arrays[exit] as Float32Array });
+/** All batches between two parts of a block, and the weights they meet there. */
+interface Travel {
+  readonly states: readonly State[];
+  readonly weights: Arrays;
+}
+
+const enter = ({ hidden, weights }: Passage): Travel => ({
+  states: hidden.map(({ batch, data }) => ({ batch, arrays: { [entrance]: data } })),
+  weights,
+});
+const leave = ({ states }: Travel): Hidden[] =>
+  states.map(({ batch, arrays }) => ({ batch, data: arrays[exit] as Float32Array }));
+
+/** A stage as it is for batches of any size. */
+interface Part {
+  /** Tells its programs from those of others. */
+  readonly key: string;
+  /** For the first batch: roles, width and names are the same for all. */
+  readonly stage: Stage;
+  readonly cut: (batch: Batch) => Stage | undefined;
+}
 
 /** A part of a block: from one site (or the block's input) to the next (or the block's output). */
 interface Stage {
@@ -182,6 +221,15 @@ function stages(architecture: Architecture, batch: Batch): Stage[] {
         kept.reduce((sum, { shape }) => sum + elements(shape), 0) / (batch.sequences * batch.length),
     };
   });
+}
+
+/** From the last block's outputs to what the head multiplies with; nothing comes after it. */
+function headStage(architecture: Architecture, batch: Batch): Stage {
+  const hidden = g.input(entrance, [batch.sequences * batch.length, architecture.hidden]);
+  const [found] = findSites(architecture.head(hidden));
+  if (!found) throw new Error('the head has no linear layer');
+  const [value, roles] = found;
+  return { roles, site: value, width: value.shape[1] ?? 0, fresh: {}, carried: [] };
 }
 
 /** Values that feed linear layers, in the order in which the block reaches them, with the weights' names. */

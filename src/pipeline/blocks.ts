@@ -1,4 +1,4 @@
-import { blockTensors } from '../architecture/architecture.js';
+import { blockTensors, matrixShape } from '../architecture/architecture.js';
 import { createForward } from '../architecture/forward.js';
 import { createTargets } from '../calibration/target.js';
 import { createCalibrator, type Visit } from '../calibration/walk.js';
@@ -6,14 +6,18 @@ import type { Moments } from '../types.js';
 import { checkAborted, type Hooks } from './hooks.js';
 import type { Job } from './job.js';
 import type { Assignment } from './plan.js';
-import { compressTensor } from './tensor.js';
+import { tableMoments, tableRecipe } from './tables.js';
+import { compressTensor, slabRows } from './tensor.js';
 import type { Workshop } from './workshop.js';
 
 export interface CompressedTensor {
   readonly name: string;
   readonly type: string;
   readonly bytes: number;
-  /** ε = tr(Δ H Δᵀ) / tr(W H Wᵀ); without moments (embedding, head) H = I. */
+  /**
+   * ε = tr(Δ H Δᵀ) / tr(W H Wᵀ). For an embedding H is what the first block makes of its errors, together with the
+   * moments of the head's inputs where the head is the same table; without moments, H = I.
+   */
   readonly relativeError: number;
 }
 
@@ -22,7 +26,8 @@ export type BlocksJob = Pick<Job, 'model' | 'assignments' | 'recipe' | 'calibrat
 
 /**
  * Block after block: moments at each site of the block (by default with everything before the site already
- * compressed), then its weights, until the block is done and its outputs feed the next.
+ * compressed), then its weights, until the block is done and its outputs feed the next. The embedding comes first; a
+ * head of its own is the last linear layer, with the moments of what comes out of the blocks.
  */
 export async function compressBlocks(
   shop: Workshop,
@@ -50,7 +55,7 @@ export async function compressBlocks(
         assignment,
         moments?.cross ? await target(assignment, weight, moments) : weight,
         moments,
-        recipe,
+        assignment.spec.kind === 'linear' ? recipe : tableRecipe(recipe),
       ),
     );
     await time('write', () => write(assignment.name, format.arrange(bytes, assignment.spec)));
@@ -61,8 +66,16 @@ export async function compressBlocks(
     return decoded;
   };
   const target = async ({ spec }: Assignment, data: Float32Array, moments: Moments) => {
-    const [rows = 0, cols = 0] = spec.shape;
-    return (await targets.of({ rows, cols, data }, moments)).data;
+    const [rows, cols] = matrixShape(spec);
+    const slab = spec.kind === 'linear' ? rows : Math.min(rows, slabRows(cols));
+    if (slab === rows) return (await targets.of({ rows, cols, data }, moments)).data;
+    const result = new Float32Array(data.length);
+    for (let from = 0; from < rows; from += slab) {
+      const part = data.subarray(from * cols, (from + slab) * cols);
+      const found = await targets.of({ rows: part.length / cols, cols, data: part }, moments);
+      result.set(found.data, from * cols);
+    }
+    return result;
   };
   const assigned = (block: number | undefined) =>
     blockTensors(architecture, block).map((spec) => ({
@@ -72,8 +85,14 @@ export async function compressBlocks(
 
   const outside = await time('read', () => model.readBlock(undefined));
   const decoded = { ...outside };
-  for (const { assignment, role } of assigned(undefined)) {
-    decoded[role] = await store(assignment, outside[role]);
+  const isHead = ({ assignment }: { assignment?: Assignment | undefined }) =>
+    assignment?.spec.kind === 'head';
+  for (const { assignment, role } of assigned(undefined).filter((each) => !isHead(each))) {
+    const moments =
+      assignment?.spec.kind === 'embedding' && isCoded(assignment)
+        ? await tableMoments(shop, model, calibration.sequences, outside)
+        : undefined;
+    decoded[role] = await store(assignment, outside[role], moments);
   }
   for (const { name, data } of format.extras(architecture)) {
     await write(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
@@ -101,11 +120,23 @@ export async function compressBlocks(
     [hidden, original] = [passed.output, passed.original];
     for (const [role, assignment] of left) await store(assignment, weights[role]);
   }
+  for (const { assignment, role } of assigned(undefined).filter(isHead)) {
+    const weights = compressedPrefix ? decoded : outside;
+    const twin = original && { hidden: original, weights: outside };
+    const moments =
+      assignment && isCoded(assignment)
+        ? await time('calibrate', () => calibrator.head({ hidden, weights }, twin))
+        : undefined;
+    await store(assignment, outside[role], moments);
+  }
   await Promise.all([calibrator.release(), forward.release(), targets.release()]);
   const order = new Map(assignments.map(({ name }, index) => [name, index]));
   return results.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
 }
 
 /** Types that store plain numbers lose so little that there is nothing to calibrate for. */
+const isCoded = ({ grid }: Assignment) => grid.levels.kind !== 'cast';
+
+/** Whether states have to go through the blocks; the embedding has a pass of its own. */
 const needsCalibration = (assignments: readonly Assignment[]) =>
-  assignments.some(({ spec, grid }) => spec.kind === 'linear' && grid.levels.kind !== 'cast');
+  assignments.some((each) => (each.spec.kind === 'linear' || each.spec.kind === 'head') && isCoded(each));

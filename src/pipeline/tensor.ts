@@ -20,8 +20,11 @@ interface Compressed {
   readonly relativeError: number;
 }
 
-// Rows of an embedding are independent: a slab at a time keeps the kernels' memory small.
+// Rows of an embedding or head are independent: a slab at a time keeps the kernels' memory small.
 const slabElements = 1 << 25;
+
+/** Rows of a table that are worked on at a time. */
+export const slabRows = (cols: number): number => Math.max(1, Math.floor(slabElements / cols));
 
 /** One tensor onto its grid. Without moments every input counts the same and rounding is the best there is. */
 export async function compressTensor(
@@ -35,8 +38,8 @@ export async function compressTensor(
   const solver = solverFor(grid, moments, recipe);
   const { solve } = findSolver(solver);
   const options = solver === recipe.solver ? recipe.options : {};
-  const slab =
-    moments || grid.whole || isVectorGrid(grid) ? rows : Math.max(1, Math.floor(slabElements / cols));
+  const together = (moments && spec.kind === 'linear') || grid.whole || isVectorGrid(grid);
+  const slab = together ? rows : slabRows(cols);
   const decoded = new Float32Array(rows * cols);
   const bytes = new Uint8Array(grid.bytes(rows, cols));
   let error = 0;

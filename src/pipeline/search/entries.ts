@@ -11,7 +11,7 @@ import { keyOf, type Store } from './store.js';
 /** One way to store a tensor, solved on the original model's activations. */
 export interface SolvedLevel extends Level {
   readonly grid: Grid;
-  /** ε = tr(Δ H Δᵀ) / tr(W H Wᵀ); without moments H = I. */
+  /** ε = tr(Δ H Δᵀ) / tr(W H Wᵀ), with H as for a compressed tensor; without moments H = I. */
   readonly relativeError: number;
   /** Mean divergence of the model with only this tensor so, where it was measured; nats per token. */
   readonly divergence?: number;

@@ -8,6 +8,7 @@ import type { TensorStatistics } from '../../sensitivity/measure.js';
 import type { Moments } from '../../types.js';
 import { packageVersion } from '../../version.js';
 import { checkAborted, type Hooks } from '../hooks.js';
+import { tableMoments } from '../tables.js';
 import type { TensorRecipe } from '../tensor.js';
 import type { Workshop } from '../workshop.js';
 import { numberBytes, readNumber, type Solved, type SolvedLevel, solveLevel } from './entries.js';
@@ -162,17 +163,26 @@ export async function solveLevels(
   };
 
   const outside = await time('read', () => model.readBlock(undefined));
-  for (const spec of blockTensors(architecture, undefined)) {
-    const weight = outside[spec.role];
-    if (!weight) continue;
-    const solved = await solveTensor(spec, weight);
-    const divergences = await divergencesOf(await probesOf(spec, solved), async (probes) => {
-      const means: number[] = [];
-      for (const probe of probes) means.push(await referee.outside(probe));
-      return means;
-    });
-    record(spec, solved, divergences, await describe(solved, spec, weight));
-  }
+  /** Tensors outside the blocks of some kinds; `momentsOf` is asked for embedding and head only. */
+  const solveOutside = async (isWanted: (spec: TensorSpec) => boolean, momentsOf: () => Promise<Moments>) => {
+    for (const spec of blockTensors(architecture, undefined).filter(isWanted)) {
+      const weight = outside[spec.role];
+      if (!weight) continue;
+      const table = spec.kind === 'embedding' || spec.kind === 'head';
+      const coded = wanted.get(spec)?.grids.some(({ levels }) => levels.kind !== 'cast');
+      const solved = await solveTensor(spec, weight, table && coded ? await momentsOf() : undefined);
+      const divergences = await divergencesOf(await probesOf(spec, solved), async (probes) => {
+        const means: number[] = [];
+        for (const probe of probes) means.push(await referee.outside(probe));
+        return means;
+      });
+      record(spec, solved, divergences, await describe(solved, spec, weight));
+    }
+  };
+  await solveOutside(
+    ({ kind }) => kind !== 'head',
+    () => tableMoments(shop, model, calibration, outside),
+  );
 
   let hidden = await time('calibrate', () => forward.embedAll(calibration, outside));
   for (let block = 0; block < architecture.layers; block++) {
@@ -200,6 +210,10 @@ export async function solveLevels(
     const divergences = await divergencesOf(probes, (missing) => referee.block(block, weights, missing));
     for (const [spec, results] of solved) record(spec, results, divergences, descriptions.get(spec));
   }
+  await solveOutside(
+    ({ kind }) => kind === 'head',
+    () => time('calibrate', () => calibrator.head({ hidden, weights: outside })),
+  );
   await Promise.all([forward.release(), calibrator.release(), statistician?.release()]);
   return candidates.map(({ name, spec }) => ({ name, spec, ...(table.get(spec) ?? { levels: [] }) }));
 }
