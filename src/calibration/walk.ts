@@ -229,7 +229,7 @@ function headStage(architecture: Architecture, batch: Batch): Stage {
   const [found] = findSites(architecture.head(hidden));
   if (!found) throw new Error('the head has no linear layer');
   const [value, roles] = found;
-  return { roles, site: value, width: value.shape[1] ?? 0, fresh: {}, carried: [] };
+  return { roles, site: value, width: value.shape[1] ?? 0, fresh: {}, carried: [], carriedWidth: 0 };
 }
 
 /** Values that feed linear layers, in the order in which the block reaches them, with the weights' names. */
