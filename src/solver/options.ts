@@ -8,17 +8,22 @@ import { vptqDefaults } from './vptq.js';
 
 // What several solvers take.
 const integer = (least: number, most: number) => z.int().min(least).max(most);
-const damping = z.number().min(0).max(10).describe('added to the diagonal of H, in units of its mean');
-const tolerance = z
-  .number()
-  .min(0)
-  .max(1)
-  .describe('ends when a round lowers the loss by less than this share');
-const blockSize = z
-  .int()
-  .min(8)
-  .multipleOf(8)
-  .describe('columns between matrix products; changes speed, hardly the result');
+const damping = (value: number) =>
+  z.number().min(0).max(10).default(value).describe('added to the diagonal of H, in units of its mean');
+const tolerance = (value: number) =>
+  z
+    .number()
+    .min(0)
+    .max(1)
+    .default(value)
+    .describe('ends when a round lowers the loss by less than this share');
+const blockSize = (value: number) =>
+  z
+    .int()
+    .min(8)
+    .multipleOf(8)
+    .default(value)
+    .describe('columns between matrix products; changes speed, hardly the result');
 
 export const rtnOptions = z.strictObject({
   importance: z
@@ -28,7 +33,7 @@ export const rtnOptions = z.strictObject({
 });
 
 export const gptqOptions = z.strictObject({
-  damping: damping.default(gptqDefaults.damping),
+  damping: damping(gptqDefaults.damping),
   order: z
     .enum(['natural', 'activation'])
     .default(gptqDefaults.order)
@@ -37,7 +42,7 @@ export const gptqOptions = z.strictObject({
     .enum(['static', 'dynamic'])
     .default(gptqDefaults.groups)
     .describe('scales from the original weights, or block by block from the corrected ones'),
-  blockSize: blockSize.default(gptqDefaults.blockSize),
+  blockSize: blockSize(gptqDefaults.blockSize),
 });
 
 export const quantEaseOptions = z.strictObject({
@@ -46,7 +51,7 @@ export const quantEaseOptions = z.strictObject({
     .default(quantEaseDefaults.start)
     .describe('the solver whose result is improved'),
   sweeps: integer(1, 1000).default(quantEaseDefaults.sweeps).describe('sweeps over all columns, at most'),
-  tolerance: tolerance.default(quantEaseDefaults.tolerance),
+  tolerance: tolerance(quantEaseDefaults.tolerance),
   rule: z
     .enum(['cyclic', 'greedy'])
     .default(quantEaseDefaults.rule)
@@ -54,7 +59,7 @@ export const quantEaseOptions = z.strictObject({
   passes: integer(1, 100)
     .default(quantEaseDefaults.passes)
     .describe('passes over a block of columns before the next block'),
-  damping: damping.default(quantEaseDefaults.damping),
+  damping: damping(quantEaseDefaults.damping),
   windows: integer(0, 1000)
     .default(quantEaseDefaults.windows)
     .describe('how often a sweep solves every column anew as part of a random set of columns'),
@@ -73,7 +78,7 @@ export const quantEaseOptions = z.strictObject({
   shakes: integer(0, 1000)
     .default(quantEaseDefaults.shakes)
     .describe('noisy passes over a block in each annealed sweep'),
-  blockSize: blockSize.default(quantEaseDefaults.blockSize),
+  blockSize: blockSize(quantEaseDefaults.blockSize),
 });
 
 export const greedyOptions = quantEaseOptions.omit({ rule: true });
@@ -94,7 +99,7 @@ export const outliersOptions = decoupleQOptions.extend({
 });
 
 export const vptqOptions = z.strictObject({
-  damping: damping.default(vptqDefaults.damping),
+  damping: damping(vptqDefaults.damping),
   iterations: integer(1, 1000)
     .default(vptqDefaults.iterations)
     .describe('rounds of k-means that codebooks start with'),
@@ -102,9 +107,9 @@ export const vptqOptions = z.strictObject({
     .default(vptqDefaults.passes)
     .describe('passes of error feedback, codebooks fitted in between'),
   sweeps: integer(0, 1000).default(vptqDefaults.sweeps).describe('rounds of joint refinement, at most'),
-  tolerance: tolerance.default(vptqDefaults.tolerance),
+  tolerance: tolerance(vptqDefaults.tolerance),
   seed: integer(0, 65535)
     .default(vptqDefaults.seed)
     .describe('chooses the vectors that codebooks start from'),
-  blockSize: blockSize.default(vptqDefaults.blockSize),
+  blockSize: blockSize(vptqDefaults.blockSize),
 });
