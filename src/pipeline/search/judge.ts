@@ -22,7 +22,7 @@ function correction({ target, tokens }: Recipe): number {
   if (target !== 'asymmetric') return 1;
   return tokens >= 2 * tableTokens ? 0.82 : 0.92;
 }
-const correctionDeviation = 0.08;
+const correctionDeviation = 0.15;
 
 /** Judges allocations by the predictions of the whole model with its weights from the store. */
 export function createJudge(shop: Workshop, model: Model, table: LevelTable, recipe: Recipe): Judge {
