@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { quantize, total } from '../../test/fixtures/grids.js';
 import { talesLayers } from '../../test/fixtures/tales.js';
+import { kernels } from '../../test/fixtures/workbench.js';
 import { syntheticGram } from '../../test/reference/gram.js';
 import { normals, uniform } from '../../test/reference/random.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
+import { createKernels } from '../kernels/kernels.js';
 import { toPanel } from '../kernels/panel.js';
 import { createGemm } from '../runtime/gemm.js';
 import { findSolver } from '../solver/index.js';
@@ -11,12 +12,6 @@ import type { Matrix } from '../types.js';
 import { findCodebookGrid } from './codebook.js';
 import { findGrid } from './index.js';
 import { roundPanel } from './round.js';
-
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(() => kernels.close());
 
 const seed = 31;
 

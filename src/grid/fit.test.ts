@@ -1,17 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { kernels } from '../../test/fixtures/workbench.js';
 import { ggmlDequantize, ggmlMissing, ggmlQuantize } from '../../test/oracle/ggml.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
+import { createKernels } from '../kernels/kernels.js';
 import { toPanel } from '../kernels/panel.js';
 import { type GgufFormat, type GgufName, ggufFormats } from './gguf.js';
 import type { Parameters } from './grid.js';
 import { ggufGrids } from './index.js';
 import { roundPanel } from './round.js';
-
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(() => kernels.close());
 
 const seed = 4711;
 const formats = Object.values<GgufFormat>(ggufFormats).filter(({ scale }) => scale.kind !== 'none');

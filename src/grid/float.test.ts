@@ -1,20 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { quantize, total } from '../../test/fixtures/grids.js';
 import { talesLayers } from '../../test/fixtures/tales.js';
+import { kernels } from '../../test/fixtures/workbench.js';
 import { normals, uniform } from '../../test/reference/random.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
+import { createKernels } from '../kernels/kernels.js';
 import { toPanel } from '../kernels/panel.js';
 import type { Matrix } from '../types.js';
 import { findFloatGrid } from './float.js';
 import { rankFloatSplits } from './float-split.js';
 import { floatValues, powersOfTwo } from './float-values.js';
 import { findGrid } from './index.js';
-
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(() => kernels.close());
 
 const seed = 17;
 const matrix = (rows: number, cols: number, data = normals(rows * cols, seed)): Matrix => ({

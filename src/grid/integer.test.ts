@@ -1,15 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
+import { describe, expect, test } from 'vitest';
+import { kernels } from '../../test/fixtures/workbench.js';
 import { toPanel } from '../kernels/panel.js';
 import type { Encoded, Grid } from './grid.js';
 import { findIntegerGrid } from './integer.js';
 import { roundPanel } from './round.js';
-
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(() => kernels.close());
 
 const seed = 20240607;
 

@@ -1,17 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { quantize } from '../../test/fixtures/grids.js';
+import { kernels } from '../../test/fixtures/workbench.js';
 import { normals, uniform } from '../../test/reference/random.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
 import { fromPanel, strideOf, toPanel } from '../kernels/panel.js';
 import { findGrid } from './index.js';
 import { findOutlierGrid, outliersOf } from './outliers.js';
 import { roundPanel } from './round.js';
-
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(() => kernels.close());
 
 const seed = 61;
 

@@ -1,16 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { kernels } from '../../test/fixtures/workbench.js';
 import { uniform } from '../../test/reference/random.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
 import { strideOf } from '../kernels/panel.js';
 import { findGrid } from './index.js';
 import { findVectorGrid } from './vector.js';
 import { vectorCells, vectorStore } from './vector-format.js';
-
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(() => kernels.close());
 
 const grid = (name: string) => {
   const found = findVectorGrid(name);

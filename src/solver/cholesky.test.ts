@@ -1,20 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { gemm, kernels } from '../../test/fixtures/workbench.js';
 import { syntheticGram } from '../../test/reference/gram.js';
 import { choleskyReference } from '../../test/reference/solvers.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
-import { createGemm } from '../runtime/gemm.js';
+import { createKernels } from '../kernels/kernels.js';
 import type { Matrix } from '../types.js';
 import { type Factor, factorDamped, meanDiagonal } from './cholesky.js';
-
-const gemm = createGemm();
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(async () => {
-  kernels.close();
-  await gemm.release();
-});
 
 /** L as a dense matrix in double precision. */
 function unpack({ size, blockSize, columns }: Factor): Float64Array {

@@ -1,44 +1,16 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type GramShape, syntheticGram } from '../../test/reference/gram.js';
-import { normals } from '../../test/reference/random.js';
+import { describe, expect, test } from 'vitest';
+import { gemm, kernels, type Layer, randomLayer } from '../../test/fixtures/workbench.js';
 import { energyReference } from '../../test/reference/solvers.js';
 import type { Grid } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
+import { createKernels } from '../kernels/kernels.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
-import { createGemm } from '../runtime/gemm.js';
-import type { Matrix } from '../types.js';
 import { descentDefaults } from './descent.js';
 import { findSolver } from './index.js';
 import { rtn } from './rtn.js';
 import { prepareSweeps } from './sweeps.js';
 
-const gemm = createGemm();
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(async () => {
-  kernels.close();
-  await gemm.release();
-});
-
-interface Case {
-  readonly weight: Matrix;
-  readonly gram: Matrix;
-}
-
-async function layer(
-  rows: number,
-  cols: number,
-  seed: number,
-  shape: Partial<GramShape> = {},
-): Promise<Case> {
-  const data = normals(rows * cols, seed);
-  return { weight: { rows, cols, data }, gram: await syntheticGram(gemm, cols, seed + 1, shape) };
-}
-
-function solve(solver: string, { weight, gram }: Case, grid: Grid, options = {}, own = kernels) {
+function solve(solver: string, { weight, gram }: Layer, grid: Grid, options = {}, own = kernels) {
   return own.scope(async (arena) => {
     const panel = await toPanel(own, arena, weight);
     const bench = { kernels: own, arena, gemm };
@@ -63,7 +35,7 @@ function solve(solver: string, { weight, gram }: Case, grid: Grid, options = {},
 const double = (data: Float32Array) => Float64Array.from(data);
 
 /** ε in double precision. */
-function errorOf({ weight, gram }: Case, values: Float32Array): number {
+function errorOf({ weight, gram }: Layer, values: Float32Array): number {
   const target = double(weight.data);
   const difference = target.map((value, i) => value - (values[i] ?? Number.NaN));
   const energy = (x: Float64Array) => energyReference(x, weight.rows, double(gram.data));
@@ -71,7 +43,7 @@ function errorOf({ weight, gram }: Case, values: Float32Array): number {
 }
 
 /** Δ H Δᵀ of one row. */
-function rowLoss({ weight, gram }: Case, values: Float32Array, row: number): number {
+function rowLoss({ weight, gram }: Layer, values: Float32Array, row: number): number {
   const range = [row * weight.cols, (row + 1) * weight.cols] as const;
   const target = double(weight.data.subarray(...range));
   const own = values.subarray(...range);
@@ -104,7 +76,10 @@ describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
     'never raises the loss, and stays storable, on %s',
     async (name) => {
       const grid = findGrid(name);
-      const problem = await layer(21, grid.blockSize > 64 ? 512 : 320, 11, { rank: 200, outliers: 0.02 });
+      const problem = await randomLayer(21, grid.blockSize > 64 ? 512 : 320, 11, {
+        rank: 200,
+        outliers: 0.02,
+      });
       let before = (await solve('gptq', problem, grid)).relativeError;
       for (const sweeps of [1, 2, 3]) {
         const outcome = await solve(solver, problem, grid, { ...exact, sweeps });
@@ -120,7 +95,10 @@ describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
     'annealed never ends above the start in any row, and stays storable, on %s',
     async (name) => {
       const grid = findGrid(name);
-      const problem = await layer(21, grid.blockSize > 64 ? 512 : 320, 11, { rank: 200, outliers: 0.02 });
+      const problem = await randomLayer(21, grid.blockSize > 64 ? 512 : 320, 11, {
+        rank: 200,
+        outliers: 0.02,
+      });
       const before = await solve('gptq', problem, grid);
       // Too hot and never cooled down: many rows would end far above the start.
       const hot = { ...annealed, damping: 0, sweeps: 1, temperature: 10, anneals: 1 };
@@ -137,7 +115,7 @@ describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
   );
 
   test('starts from rounding, too', async () => {
-    const problem = await layer(32, 256, 21, { rank: 128 });
+    const problem = await randomLayer(32, 256, 21, { rank: 128 });
     const grid = findGrid('q4_0');
     const rounded = await solve('rtn', problem, grid);
     const outcome = await solve(solver, problem, grid, { start: 'rtn', sweeps: 10 });
@@ -150,7 +128,7 @@ describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
     [17, 288],
     [130, 96],
   ])('does not depend on the number of threads for %i × %i', async (rows, cols) => {
-    const problem = await layer(rows, cols, 31, { rank: 64 });
+    const problem = await randomLayer(rows, cols, 31, { rank: 64 });
     const first = await solve(solver, problem, findGrid('q4_1'));
     for (const threads of [1, 3]) {
       const other = await createKernels({ threads });
@@ -160,7 +138,7 @@ describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
   });
 
   test('does not depend on the block size', async () => {
-    const problem = await layer(256, 576, 41, { rank: 512 });
+    const problem = await randomLayer(256, 576, 41, { rank: 512 });
     const error = async (blockSize: number) =>
       (await solve(solver, problem, findGrid('int3-g32-asym'), { blockSize })).relativeError;
     const usual = await error(descentDefaults.blockSize);
@@ -168,7 +146,7 @@ describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
   });
 
   test('inputs that never fire and inputs without any energy keep their weights rounded', async () => {
-    const problem = await layer(8, 128, 51);
+    const problem = await randomLayer(8, 128, 51);
     for (const column of [0, 5, 64, 127]) {
       for (let i = 0; i < 128; i++)
         problem.gram.data[column * 128 + i] = problem.gram.data[i * 128 + column] = 0;
@@ -185,7 +163,7 @@ describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
 
   test('float types come out finite and without codes', async () => {
     const { codes, values } = await kernels.scope(async (arena) => {
-      const problem = await layer(6, 96, 61);
+      const problem = await randomLayer(6, 96, 61);
       const panel = await toPanel(kernels, arena, problem.weight);
       const moments = { gram: problem.gram, tokens: 1 };
       const bench = { kernels, arena, gemm };
@@ -200,7 +178,7 @@ describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
 async function tinyOptima(options: object): Promise<{ found: number; rows: number }> {
   const grid = findGrid('int2-channel');
   const [rows, cols] = [100, 4];
-  const problem = await layer(rows, cols, 81, { rank: 4, outliers: 0, decay: 0.5 });
+  const problem = await randomLayer(rows, cols, 81, { rank: 4, outliers: 0, decay: 0.5 });
   const { values, scale } = await solve('quantease', problem, grid, options);
   let found = 0;
   for (let row = 0; row < rows; row++) {
@@ -226,7 +204,7 @@ describe('annealing', () => {
     ['decoupleq', 'int2-g32-asym', 0.97],
     ['decoupleq', 'q2_k', 0.97],
   ])('leaves minima that %s does not on %s', async (solver, name, bound) => {
-    const problem = await layer(48, 256, 91, { rank: 256 });
+    const problem = await randomLayer(48, 256, 91, { rank: 256 });
     const grid = findGrid(name);
     const descended = await solve(solver, problem, grid, { ...exact, sweeps: 20 });
     const outcome = await solve(solver, problem, grid, { damping: 0, anneals: 16 });
@@ -241,7 +219,7 @@ describe('annealing', () => {
 
 describe('coordinate descent', () => {
   test('ends where no single column can do better', async () => {
-    const problem = await layer(5, 64, 71, { rank: 128 });
+    const problem = await randomLayer(5, 64, 71, { rank: 128 });
     const grid = findGrid('int3-g32');
     const options = { ...exact, sweeps: 100, windows: 0 };
     const { values, scale, stride } = await solve('quantease', problem, grid, options);
@@ -269,7 +247,7 @@ describe('coordinate descent', () => {
   });
 
   test('by the greedy rule needs fewer moves', async () => {
-    const problem = await layer(64, 256, 75, { rank: 128 });
+    const problem = await randomLayer(64, 256, 75, { rank: 128 });
     const descend = (rule: 'cyclic' | 'greedy') =>
       kernels.scope(async (arena) => {
         const bench = { kernels, arena, gemm };

@@ -1,40 +1,15 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type GramShape, syntheticGram } from '../../test/reference/gram.js';
+import { describe, expect, test } from 'vitest';
+import { gemm, kernels, type Layer, randomLayer } from '../../test/fixtures/workbench.js';
 import { normals } from '../../test/reference/random.js';
 import { energyReference, gptqReference, type Rounding } from '../../test/reference/solvers.js';
 import type { Grid } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
+import { createKernels } from '../kernels/kernels.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
 import { createGemm } from '../runtime/gemm.js';
 import type { Matrix } from '../types.js';
 import { findSolver } from './index.js';
-
-const gemm = createGemm();
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(async () => {
-  kernels.close();
-  await gemm.release();
-});
-
-interface Case {
-  readonly weight: Matrix;
-  readonly gram: Matrix;
-}
-
-async function layer(
-  rows: number,
-  cols: number,
-  seed: number,
-  shape: Partial<GramShape> = {},
-): Promise<Case> {
-  const data = normals(rows * cols, seed);
-  return { weight: { rows, cols, data }, gram: await syntheticGram(gemm, cols, seed + 1, shape) };
-}
 
 interface Outcome {
   readonly relativeError: number;
@@ -48,7 +23,7 @@ interface Outcome {
 
 async function solve(
   solver: string,
-  { weight, gram }: Case,
+  { weight, gram }: Layer,
   grid: Grid,
   options: Record<string, unknown> = {},
   own = kernels,
@@ -96,7 +71,7 @@ function rounding(
 
 const double = ({ data }: Matrix) => Float64Array.from(data);
 
-function errorOf({ weight, gram }: Case, values: Float64Array): number {
+function errorOf({ weight, gram }: Layer, values: Float64Array): number {
   const target = double(weight);
   const difference = target.map((value, i) => value - (values[i] ?? Number.NaN));
   const [loss, energy] = [difference, target].map((x) => energyReference(x, weight.rows, double(gram)));
@@ -105,7 +80,7 @@ function errorOf({ weight, gram }: Case, values: Float64Array): number {
 
 /** Columns first to last, or loudest first with runs of `together` columns kept together. */
 function processingOrder(
-  { gram: { rows, data } }: Case,
+  { gram: { rows, data } }: Layer,
   kind: 'natural' | 'activation',
   together = 1,
 ): number[] {
@@ -167,7 +142,10 @@ describe('gptq', () => {
   test.each([...grids.map(findGrid), codebookGrid])(
     'has the error of the textbook form on $name',
     async (grid) => {
-      const problem = await layer(13, grid.blockSize > 64 ? 512 : 320, 11, { rank: 200, outliers: 0.02 });
+      const problem = await randomLayer(13, grid.blockSize > 64 ? 512 : 320, 11, {
+        rank: 200,
+        outliers: 0.02,
+      });
       for (const order of ['natural', 'activation'] as const) {
         const outcome = await solve('gptq', problem, grid, { order, groups: 'static', blockSize: 64 });
         const round = rounding(grid, outcome);
@@ -184,7 +162,7 @@ describe('gptq', () => {
   test.each(['natural', 'activation'] as const)(
     'fits scales on the way as the textbook form does, %s order',
     async (order) => {
-      const problem = await layer(9, 256, 21, { rank: 512, decay: 0.5 });
+      const problem = await randomLayer(9, 256, 21, { rank: 512, decay: 0.5 });
       const outcome = await solve('gptq', problem, maximumGrid, { order, groups: 'dynamic', blockSize: 64 });
       const steps = processingOrder(problem, order, 32);
       const scales = { scale: new Float32Array(8 * 12), offset: new Float32Array(8 * 12), stride: 12 };
@@ -215,7 +193,7 @@ describe('gptq', () => {
     'loses less than rounding on %s',
     async (name) => {
       for (const seed of [1, 2, 3]) {
-        const problem = await layer(32, 256, seed, { rank: 128 });
+        const problem = await randomLayer(32, 256, seed, { rank: 128 });
         const plain = (await solve('rtn', problem, findGrid(name))).relativeError;
         for (const groups of ['static', 'dynamic']) {
           const { relativeError } = await solve('gptq', problem, findGrid(name), { groups });
@@ -226,7 +204,7 @@ describe('gptq', () => {
   );
 
   test('float types come out with feedback, finite and without codes', async () => {
-    const problem = await layer(6, 96, 31);
+    const problem = await randomLayer(6, 96, 31);
     problem.weight.data[5] = 1e6;
     for (const name of ['f32', 'f16', 'bf16']) {
       const { values, codes, relativeError } = await solve('gptq', problem, findGrid(name));
@@ -244,7 +222,7 @@ describe('gptq', () => {
     [130, 96],
     [40, 608],
   ])('does not depend on block size or threads for %i × %i', async (rows, cols) => {
-    const problem = await layer(rows, cols, 41, { rank: 64 });
+    const problem = await randomLayer(rows, cols, 41, { rank: 64 });
     for (const options of [{ groups: 'static' }, { groups: 'dynamic' }, { order: 'natural' }]) {
       const first = await solve('gptq', problem, findGrid('iq4_nl'), options);
       for (const blockSize of [8, 32, 72, 512]) {
@@ -262,7 +240,7 @@ describe('gptq', () => {
   });
 
   test('inputs that never fire cost nothing and keep their rounded weights', async () => {
-    const problem = await layer(8, 128, 51);
+    const problem = await randomLayer(8, 128, 51);
     const dead = [0, 5, 64, 127];
     for (const column of dead) {
       for (let other = 0; other < 128; other++)
@@ -282,7 +260,7 @@ describe('gptq', () => {
   });
 
   test('a second moment of zero, or none, rounds to nearest', async () => {
-    const problem = await layer(8, 64, 61);
+    const problem = await randomLayer(8, 64, 61);
     const silent = { ...problem, gram: { ...problem.gram, data: new Float32Array(64 * 64) } };
     const [ours, plain] = [
       await solve('gptq', silent, findGrid('q4_0')),
@@ -293,7 +271,7 @@ describe('gptq', () => {
   });
 
   test.each([1e-33, 1e-20, 1e20, 1e35])('does not depend on the unit of the inputs (× %f)', async (unit) => {
-    const problem = await layer(8, 96, 71, { outliers: 0 });
+    const problem = await randomLayer(8, 96, 71, { outliers: 0 });
     const scaled = {
       ...problem,
       gram: { ...problem.gram, data: problem.gram.data.map((value) => value * unit) },
@@ -310,7 +288,7 @@ describe('gptq', () => {
     ['rank deficient', { rank: 20, floor: 0 }],
     ['steep', { rank: 128, decay: 4, floor: 1e-7, outliers: 0.05 }],
   ])('stays finite and honest on a second moment that is %s', async (_, shape) => {
-    const problem = await layer(8, 128, 81, shape);
+    const problem = await randomLayer(8, 128, 81, shape);
     for (const damping of [0, 1e-4, 0.01, 1]) {
       const outcome = await solve('gptq', problem, findGrid('q4_0'), { damping });
       expect(outcome.values.every(Number.isFinite)).toBe(true);
@@ -319,7 +297,7 @@ describe('gptq', () => {
   });
 
   test('weights of zero and scales of zero are solved', async () => {
-    const problem = await layer(5, 64, 91);
+    const problem = await randomLayer(5, 64, 91);
     problem.weight.data.fill(0, 0, 3 * 64);
     const { values, relativeError } = await solve('gptq', problem, findGrid('q4_0'));
     expect(values.subarray(0, 3 * 64).every((value) => value === 0)).toBe(true);
@@ -329,7 +307,7 @@ describe('gptq', () => {
   });
 
   test('refuses a second moment with NaN', async () => {
-    const problem = await layer(4, 64, 95);
+    const problem = await randomLayer(4, 64, 95);
     problem.gram.data[100] = Number.NaN;
     for (const solver of ['gptq', 'rtn'])
       await expect(solve(solver, problem, findGrid('q4_0'))).rejects.toThrow('NaN or infinity');

@@ -1,45 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type GramShape, syntheticGram } from '../../test/reference/gram.js';
+import { describe, expect, test } from 'vitest';
+import { gemm, kernels, type Layer, randomLayer } from '../../test/fixtures/workbench.js';
 import { normal, normals, uniform } from '../../test/reference/random.js';
 import { energyReference } from '../../test/reference/solvers.js';
 import { findGrid } from '../grid/index.js';
 import { findOutlierGrid, outliersOf } from '../grid/outliers.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
+import { createKernels } from '../kernels/kernels.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
-import { createGemm } from '../runtime/gemm.js';
-import type { Matrix } from '../types.js';
 import { findSolver } from './index.js';
 import { chooseOutliers } from './outlier-support.js';
 import { prepareOutliers } from './outlier-values.js';
 import { rtn } from './rtn.js';
 
-const gemm = createGemm();
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(async () => {
-  kernels.close();
-  await gemm.release();
-});
-
-interface Layer {
-  readonly weight: Matrix;
-  readonly gram: Matrix;
-}
-
 const exact = { damping: 0, tolerance: 0 };
 const double = (data: Float32Array) => Float64Array.from(data);
-
-async function layer(
-  rows: number,
-  cols: number,
-  seed: number,
-  shape: Partial<GramShape> = {},
-): Promise<Layer> {
-  const data = normals(rows * cols, seed);
-  return { weight: { rows, cols, data }, gram: await syntheticGram(gemm, cols, seed + 1, shape) };
-}
 
 /** Student's t: heavy tails, the heavier the fewer degrees of freedom. */
 function heavyTailed(length: number, freedom: number, seed: number): Float32Array {
@@ -93,7 +66,7 @@ describe('outliers', () => {
   test.each(['int3-g32-s1', 'int2-channel-asym-s2', 'int4-g16-asym-s5', 'codebook3-s1', 'int3-g64-c2'])(
     'never raise the loss, and are stored as they are, on %s',
     async (type) => {
-      const problem = await layer(21, 320, 11, { rank: 200, outliers: 0.02 });
+      const problem = await randomLayer(21, 320, 11, { rank: 200, outliers: 0.02 });
       let before = Number.POSITIVE_INFINITY;
       for (const sweeps of [1, 2, 3]) {
         const { relativeError, values, stored, outliers } = await solve(type, problem, { ...exact, sweeps });
@@ -111,7 +84,7 @@ describe('outliers', () => {
   );
 
   test('are found where they were put', async () => {
-    const problem = await layer(32, 256, 21, { rank: 256, outliers: 0 });
+    const problem = await randomLayer(32, 256, 21, { rank: 256, outliers: 0 });
     const random = uniform(22);
     const put = new Set(Array.from({ length: 80 }, () => Math.floor(random() * 32 * 256)));
     for (const at of put) problem.weight.data[at] = (problem.weight.data[at] ?? 0) > 0 ? 30 : -30;
@@ -123,7 +96,7 @@ describe('outliers', () => {
   });
 
   test('of 1 % of the weights halve the error of QuantEase where tails are heavy, and take a sixth where not', async () => {
-    const { gram } = await layer(1, 256, 31);
+    const { gram } = await randomLayer(1, 256, 31);
     for (const [data, type, bound] of [
       [heavyTailed(64 * 256, 4, 32), 'int3-channel', 0.5],
       [heavyTailed(64 * 256, 3, 32), 'int3-g64', 0.5],
@@ -142,7 +115,7 @@ describe('outliers', () => {
     [17, 288],
     [130, 96],
   ])('do not depend on the number of threads for %i × %i', async (rows, cols) => {
-    const problem = await layer(rows, cols, 41, { rank: 64 });
+    const problem = await randomLayer(rows, cols, 41, { rank: 64 });
     for (const type of ['int3-s2', 'int3-channel-c5']) {
       const first = await solve(type, problem);
       for (const threads of [1, 3]) {
@@ -154,7 +127,7 @@ describe('outliers', () => {
   });
 
   test('without moments are what rounding damages most', async () => {
-    const problem = await layer(32, 128, 51);
+    const problem = await randomLayer(32, 128, 51);
     const plain = await solve('int3-g32', problem, {}, kernels, false);
     const { relativeError, values, stored } = await solve('int3-g32-s1', problem, {}, kernels, false);
     expect(stored).toEqual(values);
@@ -162,7 +135,7 @@ describe('outliers', () => {
   });
 
   test('make do with inputs that never fire', async () => {
-    const problem = await layer(8, 128, 61);
+    const problem = await randomLayer(8, 128, 61);
     for (const column of [0, 5, 64, 127]) {
       for (let i = 0; i < 128; i++)
         problem.gram.data[column * 128 + i] = problem.gram.data[i * 128 + column] = 0;
@@ -174,7 +147,7 @@ describe('outliers', () => {
   });
 
   test('need a type that has them', async () => {
-    const problem = await layer(4, 32, 71);
+    const problem = await randomLayer(4, 32, 71);
     await kernels.scope(async (arena) => {
       const panel = await toPanel(kernels, arena, problem.weight);
       const bench = { kernels, arena, gemm };
@@ -252,7 +225,7 @@ describe('values of outliers', () => {
   const sum = (a: Float32Array, b: Float32Array) => double(a).map((x, i) => x + (b[i] ?? Number.NaN));
 
   test('are the least squares of what codes leave', async () => {
-    const problem = await layer(6, 48, 91, { rank: 96 });
+    const problem = await randomLayer(6, 48, 91, { rank: 96 });
     const places = new Set([3, 17, 40, 48 + 2, 48 + 3, 96, 5 * 48 + 47]);
     const { rounded, outliers, gain } = await improved(problem, places, { passes: 60, exchanges: 0 });
     for (const [at, value] of outliers.entries()) expect(value !== 0, `weight ${at}`).toBe(places.has(at));
@@ -273,7 +246,7 @@ describe('values of outliers', () => {
 
   test('change places until no exchange lowers the loss', async () => {
     const [rows, cols] = [24, 16];
-    const problem = await layer(rows, cols, 101, { rank: 32 });
+    const problem = await randomLayer(rows, cols, 101, { rank: 32 });
     const places = new Set(Array.from({ length: rows }, (_, row) => row * cols + (row % cols)));
     const { codes, outliers, scale, rounded } = await improved(problem, places, {
       passes: 20,

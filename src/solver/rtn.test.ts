@@ -1,24 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { gemm, kernels } from '../../test/fixtures/workbench.js';
 import { syntheticGram } from '../../test/reference/gram.js';
 import { normals } from '../../test/reference/random.js';
 import { energyReference } from '../../test/reference/solvers.js';
 import { findGrid } from '../grid/index.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
-import { createGemm } from '../runtime/gemm.js';
 import type { Matrix } from '../types.js';
 import { findSolver, solvers } from './index.js';
 import { layerEnergy } from './layer-error.js';
-
-const gemm = createGemm();
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(async () => {
-  kernels.close();
-  await gemm.release();
-});
 
 const double = ({ data }: Matrix) => Float64Array.from(data);
 

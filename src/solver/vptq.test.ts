@@ -1,14 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { talesLayers } from '../../test/fixtures/tales.js';
-import { type GramShape, syntheticGram } from '../../test/reference/gram.js';
+import { gemm, kernels, type Layer, randomLayer } from '../../test/fixtures/workbench.js';
+import { syntheticGram } from '../../test/reference/gram.js';
 import { normals, uniform } from '../../test/reference/random.js';
 import { choleskyReference, energyReference } from '../../test/reference/solvers.js';
 import { findGrid } from '../grid/index.js';
 import { findVectorGrid, type VectorGrid } from '../grid/vector.js';
 import { decodeCells, vectorCells } from '../grid/vector-format.js';
-import { type Arena, createKernels, type Kernels } from '../kernels/kernels.js';
+import { type Arena, createKernels } from '../kernels/kernels.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
-import { createGemm } from '../runtime/gemm.js';
 import type { Matrix } from '../types.js';
 import { findSolver } from './index.js';
 import { fitCodebooks, startCodebooks } from './vector-codebook.js';
@@ -17,31 +17,6 @@ import { prepareLayer } from './vector-prepare.js';
 import { refine } from './vector-refine.js';
 import { measure, residualSpace } from './vector-residual.js';
 import { assignWithFeedback } from './vptq.js';
-
-const gemm = createGemm();
-let kernels: Kernels;
-beforeAll(async () => {
-  kernels = await createKernels({ threads: 2 });
-});
-afterAll(async () => {
-  kernels.close();
-  await gemm.release();
-});
-
-interface Case {
-  readonly weight: Matrix;
-  readonly gram: Matrix;
-}
-
-async function random(
-  rows: number,
-  cols: number,
-  seed: number,
-  shape: Partial<GramShape> = {},
-): Promise<Case> {
-  const data = normals(rows * cols, seed);
-  return { weight: { rows, cols, data }, gram: await syntheticGram(gemm, cols, seed + 1, shape) };
-}
 
 const vectors = (name: string): VectorGrid => {
   const grid = findVectorGrid(name);
@@ -58,7 +33,7 @@ interface Outcome {
 
 function solve(
   solver: string,
-  { weight, gram }: Omit<Case, 'gram'> & { readonly gram: Matrix | undefined },
+  { weight, gram }: Omit<Layer, 'gram'> & { readonly gram: Matrix | undefined },
   type: string,
   options: Record<string, unknown> = {},
   own = kernels,
@@ -82,7 +57,7 @@ function solve(
 
 /** Does something with a layer that is ready for its first codes. */
 function withLayer<T>(
-  { weight, gram }: Case,
+  { weight, gram }: Layer,
   type: string,
   body: (parts: {
     readonly layer: VectorLayer;
@@ -204,7 +179,7 @@ describe('assignment', () => {
 
   test('with error feedback takes what is best for the block given the errors so far', async () => {
     const seed = 21;
-    const example = await random(12, 56, seed, { outliers: 0.05 });
+    const example = await randomLayer(12, 56, seed, { outliers: 0.05 });
     await withLayer(example, 'vq-d3-k16-o2', async ({ layer, arena, assign }) => {
       await startCodebooks(layer, 5, 0);
       await assign();
@@ -246,7 +221,7 @@ describe('assignment', () => {
 describe('joint refinement', () => {
   test('fits entries as well as the dense normal equations', async () => {
     const seed = 31;
-    const example = await random(20, 24, seed);
+    const example = await randomLayer(20, 24, seed);
     await withLayer(example, 'vq-d2-k8', async ({ layer, arena }) => {
       const { rows, cols, stride, data } = layer.weight;
       const codes = uniform(seed);
@@ -289,7 +264,7 @@ describe('joint refinement', () => {
 
   test.each(['vq-d2-k16', 'vq-d4-k64-r8', 'vq-d3-k32-g24-o4'])('%s never raises the loss', async (type) => {
     const seed = 41;
-    const example = await random(64, 96, seed);
+    const example = await randomLayer(64, 96, seed);
     await withLayer(example, type, async ({ layer, assign, values }) => {
       await startCodebooks(layer, 3, 0);
       await assign();
@@ -311,7 +286,7 @@ describe('joint refinement', () => {
 
 describe('the solver vptq', () => {
   test('reports tr(Δ H Δᵀ) / tr(W H Wᵀ) of what is stored', async () => {
-    const example = await random(33, 64, 51);
+    const example = await randomLayer(33, 64, 51);
     const { relativeError, values, bytes, packed } = await solve('vptq', example, 'vq-d4-k16');
     const h = Float64Array.from(example.gram.data);
     const delta = Float64Array.from(example.weight.data, (w, i) => w - element(values, i));
@@ -321,7 +296,7 @@ describe('the solver vptq', () => {
   });
 
   test('threads do not change a byte', async () => {
-    const example = await random(70, 96, 61);
+    const example = await randomLayer(70, 96, 61);
     const single = await createKernels({ threads: 1 });
     for (const type of ['vq-d2-k16', 'vq-d8-k64-r16', 'vq-d3-k32-o3']) {
       const one = await solve('vptq', example, type, {}, single);
@@ -332,7 +307,7 @@ describe('the solver vptq', () => {
   });
 
   test('the block size hardly changes the result', async () => {
-    const example = await random(64, 160, 71);
+    const example = await randomLayer(64, 160, 71);
     const options = { sweeps: 0, passes: 1 };
     const errors = [];
     for (const blockSize of [8, 40, 256])
@@ -341,7 +316,7 @@ describe('the solver vptq', () => {
   });
 
   test('rows of zeros, inputs that never fire and missing moments are no trouble', async () => {
-    const { weight, gram } = await random(9, 32, 81);
+    const { weight, gram } = await randomLayer(9, 32, 81);
     weight.data.fill(0, 32, 64);
     for (let i = 0; i < 32; i++) gram.data[7 * 32 + i] = gram.data[i * 32 + 7] = 0;
     const { values, relativeError } = await solve('vptq', { weight, gram }, 'vq-d2-k16');
@@ -354,7 +329,7 @@ describe('the solver vptq', () => {
   });
 
   test('scalar types and scalar solvers are refused', async () => {
-    const example = await random(8, 32, 91);
+    const example = await randomLayer(8, 32, 91);
     await expect(solve('vptq', example, 'q4_0')).rejects.toThrow('type q4_0 has none; choose a type such as');
     for (const solver of ['rtn', 'gptq'])
       await expect(solve(solver, example, 'vq-d2-k16')).rejects.toThrow('choose the solver vptq');
@@ -363,7 +338,7 @@ describe('the solver vptq', () => {
 
 describe('at the bytes of a scalar grid, codebooks counted,', () => {
   /** The vector type of no more bytes than a scalar one loses less than the scalar one by each of these solvers. */
-  async function beats(example: Case, scalar: string, solvers = ['rtn', 'gptq']): Promise<void> {
+  async function beats(example: Layer, scalar: string, solvers = ['rtn', 'gptq']): Promise<void> {
     const { rows, cols } = example.weight;
     const bytes = findGrid(scalar).bytes(rows, cols);
     const type = `vq-${Math.floor((80000 * bytes) / (rows * cols)) / 10000}`;
@@ -384,7 +359,7 @@ describe('at the bytes of a scalar grid, codebooks counted,', () => {
   });
 
   test('and on a larger layer', async () => {
-    const example = await random(512, 512, 111);
+    const example = await randomLayer(512, 512, 111);
     for (const scalar of ['int2-channel-asym', 'int2-g64']) await beats(example, scalar);
   });
 });
