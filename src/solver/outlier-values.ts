@@ -5,7 +5,7 @@ import type { Matrix } from '../types.js';
 import { meanDiagonal } from './cholesky.js';
 import { doubles, total } from './layer-error.js';
 import type { Workbench } from './solver.js';
-import { comfortable } from './sweeps.js';
+import { comfortable, gatherSquare } from './sweeps.js';
 
 /** A layer whose codes and outliers are being chosen. All arrays in the kernels' memory. */
 export interface SparseLayer {
@@ -64,11 +64,7 @@ export function prepareOutliers(
       const at = from * stride;
       const rowsOfH = { data: hessian.subarray(from * cols, (from + width) * cols), shape: [width, cols] };
       product.set(await gemm(rowsOfH, known));
-      for (let i = 0; i < width; i++) {
-        const start = (from + i) * cols + from;
-        square.set(hessian.subarray(start, start + width), i * width);
-        square[i * (width + 1)] = (square[i * (width + 1)] ?? 0) + damping;
-      }
+      gatherSquare(hessian, cols, from, width, damping, square);
       const group = Math.floor(from / groupSize) * stride;
       const own = deltas.subarray(at, at + width * stride);
       kernels.parallel(

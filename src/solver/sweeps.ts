@@ -108,11 +108,7 @@ export function prepareSweeps(
         const into = result.subarray(0, count * stride);
         product.set(await gemm({ data, shape: [count, cols] }, known, { into }), j * stride);
       }
-      for (let i = 0; i < width; i++) {
-        const start = (from + i) * cols + from;
-        square.set(hessian.subarray(start, start + width), i * width);
-        square[i * (width + 1)] = (square[i * (width + 1)] ?? 0) + damping;
-      }
+      gatherSquare(hessian, cols, from, width, damping, square);
       groups?.choose(square, width);
       windows.choose(square, width);
       const group = Math.floor(from / groupSize) * stride;
@@ -178,4 +174,20 @@ export function comfortable(gram: Matrix): { hessian: Float32Array; unit: number
   const mean = meanDiagonal(gram);
   if (mean > 1e-10 && mean < 1e10) return { hessian: gram.data, unit: 1 };
   return { hessian: gram.data.map((value) => value / mean), unit: mean };
+}
+
+/** Columns [from, from + width) of the same rows of H (cols × cols), row-major, with the damping on the diagonal. */
+export function gatherSquare(
+  hessian: Float32Array,
+  cols: number,
+  from: number,
+  width: number,
+  damping: number,
+  square: Float32Array,
+): void {
+  for (let i = 0; i < width; i++) {
+    const start = (from + i) * cols + from;
+    square.set(hessian.subarray(start, start + width), i * width);
+    square[i * (width + 1)] = (square[i * (width + 1)] ?? 0) + damping;
+  }
 }

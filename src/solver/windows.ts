@@ -1,4 +1,5 @@
 import type { Arena, Kernels } from '../kernels/kernels.js';
+import { createRandom } from '../random.js';
 
 /** Sets of columns of a block that are solved together (assembly/descent-window.ts). */
 export interface Windows {
@@ -31,7 +32,7 @@ export function createWindows(
   const columns = arena.i32(most * size);
   const factors = arena.f32(most * kernels.call('windowFloats', size));
   const work = arena.f32(2 * most * size * size);
-  const random = generator(1);
+  const random = createRandom(1).next;
   let count = 0;
   return {
     size,
@@ -70,15 +71,4 @@ function shuffled(length: number, random: () => number): Int32Array {
     order[i] = other;
   }
   return order;
-}
-
-/** Random numbers in [0, 1): mulberry32, whose 32 bits of state are plenty for shuffling. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
