@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { searches } from '../allocation/index.js';
 import { findGrid, gridFamilies, gridNames } from '../grid/index.js';
 import type { Method, OptionalMethod } from '../method.js';
+import { searchUses } from '../pipeline/search/uses.js';
 import { damageMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
 import type { Session } from './command.js';
@@ -38,7 +39,7 @@ interface MethodDocument extends Method {
 
 interface Methods {
   readonly solvers: readonly MethodDocument[];
-  readonly searches: readonly MethodDocument[];
+  readonly searches: readonly (MethodDocument & { readonly use: string })[];
   readonly damage: readonly Method[];
   readonly types: readonly {
     readonly name: string;
@@ -61,7 +62,7 @@ interface Methods {
 export function listMethods(): Methods {
   return {
     solvers: solvers.map(describeMethod),
-    searches: searches.map(describeMethod),
+    searches: searches.map(describeSearch),
     damage: damageMeasures.map(({ id, name, title, paper }) => ({ id, name, title, paper })),
     types: gridNames.map((name) => {
       const { blockSize, blockBytes, summary, runtimes } = findGrid(name);
@@ -79,6 +80,16 @@ export function listMethods(): Methods {
 
 function describeMethod({ id, name, title, paper, options }: OptionalMethod): MethodDocument {
   return { id, name, title, paper, options: describeOptions(options) };
+}
+
+/** A search as the command line uses it. */
+function describeSearch(method: OptionalMethod): MethodDocument & { readonly use: string } {
+  const document = describeMethod(method);
+  const { use = '', defaults = {}, fixed } = searchUses[method.name] ?? {};
+  const options = document.options.map((option) =>
+    Object.hasOwn(defaults, option.name) ? { ...option, default: defaults[option.name] } : option,
+  );
+  return { ...document, use, options: fixed ? [] : options };
 }
 
 function describeOptions(options: z.ZodObject): MethodOption[] {
@@ -135,7 +146,10 @@ export function describeMethods(): string {
   });
   const sections: readonly (readonly [heading: string, ...content: string[]])[] = [
     ['Solvers (--solver; their options: --solver-option KEY=VALUE)', ...methods.map(paragraph)],
-    ['Searches for a size (--search; their options: --search-option KEY=VALUE)', ...plans.map(paragraph)],
+    [
+      'Searches for types (their options: --search-option KEY=VALUE)',
+      ...plans.map((plan) => paragraph({ ...plan, name: `${plan.name} (${plan.use})` })),
+    ],
     ['What a search takes for the damage of a type (--damage)', ...damage.map(paragraph)],
     ['Types (--type, --embedding-type, --override, --fallback)', formats],
     ['Types for --format safetensors', ...own],

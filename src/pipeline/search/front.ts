@@ -19,7 +19,7 @@ export interface FrontPoint {
 }
 
 /** Models measured for a front: enough for some ten points on it. */
-const measurements = 32;
+export const measurements = 32;
 /** Tokens that each is measured on, half of them scored. */
 const tokens = 4096;
 

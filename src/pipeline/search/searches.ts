@@ -41,7 +41,7 @@ type Search = (task: SearchTask, options: Readonly<Record<string, unknown>>) => 
  * A generation of these measures 8 × 1024 + 2 × 8192 tokens: all of them together cost about as much as solving a
  * model does.
  */
-const evolution = { generations: 12, offspring: 8, tokens: [1024, 8192], survivors: [2] };
+export const evolution = { generations: 12, offspring: 8, tokens: [1024, 8192], survivors: [2] };
 
 /** The searches that a budget can be given to, by their names in the table of src/allocation. */
 const searches: Readonly<Record<string, Search>> = {
