@@ -95,7 +95,7 @@ export function programCache(options: RuntimeOptions = {}): ProgramCache {
 
 // Enough rows for onnxruntime's matrix products to run at full speed, few enough for the widest feed-forward
 // layers (tens of thousands of columns) to stay within a gigabyte.
-const batchTokens = 2048;
+export const batchTokens = 2048;
 
 /** Groups sequences of equal length into batches for `Forward.embed`. */
 function batches(sequences: readonly Int32Array[]): Int32Array[][] {

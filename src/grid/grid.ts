@@ -99,3 +99,6 @@ export interface Grid {
   /** The inverse of `pack`: codes, parameters and values, in arrays of the arena. */
   unpack(kernels: Kernels, arena: Arena, bytes: Uint8Array, rows: number, cols: number): Promise<Encoded>;
 }
+
+/** Whether a grid stores codes; the others store plain numbers, for which there is nothing to solve. */
+export const isCoded = ({ levels }: Pick<Grid, 'levels'>): boolean => levels.kind !== 'cast';

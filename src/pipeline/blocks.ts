@@ -2,6 +2,7 @@ import { blockTensors, matrixShape } from '../architecture/architecture.js';
 import { createForward } from '../architecture/forward.js';
 import { createTargets } from '../calibration/target.js';
 import { createCalibrator, type Visit } from '../calibration/walk.js';
+import { isCoded } from '../grid/grid.js';
 import type { Moments } from '../types.js';
 import { checkAborted, type Hooks } from './hooks.js';
 import type { Job } from './job.js';
@@ -89,7 +90,7 @@ export async function compressBlocks(
     assignment?.spec.kind === 'head';
   for (const { assignment, role } of assigned(undefined).filter((each) => !isHead(each))) {
     const moments =
-      assignment?.spec.kind === 'embedding' && isCoded(assignment)
+      assignment?.spec.kind === 'embedding' && isCoded(assignment.grid)
         ? await tableMoments(shop, model, calibration.sequences, outside)
         : undefined;
     decoded[role] = await store(assignment, outside[role], moments);
@@ -124,7 +125,7 @@ export async function compressBlocks(
     const weights = compressedPrefix ? decoded : outside;
     const twin = original && { hidden: original, weights: outside };
     const moments =
-      assignment && isCoded(assignment)
+      assignment && isCoded(assignment.grid)
         ? await time('calibrate', () => calibrator.head({ hidden, weights }, twin))
         : undefined;
     await store(assignment, outside[role], moments);
@@ -134,9 +135,8 @@ export async function compressBlocks(
   return results.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
 }
 
-/** Types that store plain numbers lose so little that there is nothing to calibrate for. */
-const isCoded = ({ grid }: Assignment) => grid.levels.kind !== 'cast';
-
 /** Whether states have to go through the blocks; the embedding has a pass of its own. */
 const needsCalibration = (assignments: readonly Assignment[]) =>
-  assignments.some((each) => (each.spec.kind === 'linear' || each.spec.kind === 'head') && isCoded(each));
+  assignments.some(
+    (each) => (each.spec.kind === 'linear' || each.spec.kind === 'head') && isCoded(each.grid),
+  );

@@ -1,4 +1,5 @@
 import { matrixShape } from '../architecture/architecture.js';
+import { batchTokens } from '../architecture/forward.js';
 import { footprint } from '../calibration/walk.js';
 import type { Job } from './job.js';
 import type { Workshop } from './workshop.js';
@@ -9,7 +10,7 @@ export interface Estimate {
   readonly peakMemoryBytes: number;
 }
 
-// Measured over tales, stories15M and synthetic models up to 1.1 billion parameters (docs/results.md).
+// Fitted to four runs of tales and stories15M: memory came out within a tenth, time within a factor of two.
 /** Share of the bare product's speed that a block with its second moments reaches. */
 const efficiency = 0.6;
 /** Seconds per weight and thread of kernels beside matrix products: fits, sweeps, packing. */
@@ -21,7 +22,6 @@ const processBytes = 330e6;
 const workSpace = 9;
 /** Arrays of activations that are garbage and not yet collected, and those in use, in terms of the latter. */
 const slack = 1.5;
-const batchTokens = 2048;
 
 /**
  * Time and memory of a job, from its shapes and this machine's speed at matrix products.

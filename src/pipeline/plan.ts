@@ -1,7 +1,7 @@
 import { matrixShape, type TensorSpec } from '../architecture/architecture.js';
 import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
-import type { Grid } from '../grid/grid.js';
+import { type Grid, isCoded } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
 import type { OutputFormat } from './formats.js';
 import type { CompressOptions, Override } from './options.js';
@@ -183,7 +183,7 @@ function chooseType(model: Model): string {
 
 /** Six bits are as good as lossless for embeddings; what is stored as plain numbers stays so everywhere. */
 function embeddingType(model: Model, linear: string): string {
-  if (findGrid(linear).levels.kind === 'cast' || linear === 'q8_0') return linear;
+  if (!isCoded(findGrid(linear)) || linear === 'q8_0') return linear;
   const tables = model.architecture.tensors.filter(({ kind }) => kind === 'embedding' || kind === 'head');
   return tables.every((spec) => !obstacle(findGrid('q6_k'), spec)) ? 'q6_k' : 'q8_0';
 }

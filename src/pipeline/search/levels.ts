@@ -3,7 +3,7 @@ import { createForward } from '../../architecture/forward.js';
 import type { Model } from '../../architecture/model.js';
 import { createCalibrator, type Visit } from '../../calibration/walk.js';
 import type { Probe, Referee } from '../../evaluation/referee.js';
-import type { Grid } from '../../grid/grid.js';
+import { type Grid, isCoded } from '../../grid/grid.js';
 import type { TensorStatistics } from '../../sensitivity/measure.js';
 import type { Moments } from '../../types.js';
 import { packageVersion } from '../../version.js';
@@ -168,9 +168,9 @@ export async function solveLevels(
     for (const spec of blockTensors(architecture, undefined).filter(isWanted)) {
       const weight = outside[spec.role];
       if (!weight) continue;
-      const table = spec.kind === 'embedding' || spec.kind === 'head';
-      const coded = wanted.get(spec)?.grids.some(({ levels }) => levels.kind !== 'cast');
-      const solved = await solveTensor(spec, weight, table && coded ? await momentsOf() : undefined);
+      const isTable = spec.kind === 'embedding' || spec.kind === 'head';
+      const coded = wanted.get(spec)?.grids.some(isCoded);
+      const solved = await solveTensor(spec, weight, isTable && coded ? await momentsOf() : undefined);
       const divergences = await divergencesOf(await probesOf(spec, solved), async (probes) => {
         const means: number[] = [];
         for (const probe of probes) means.push(await referee.outside(probe));

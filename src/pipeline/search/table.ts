@@ -1,6 +1,6 @@
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { createReferee, type Referee } from '../../evaluation/referee.js';
-import type { Grid } from '../../grid/grid.js';
+import { type Grid, isCoded } from '../../grid/grid.js';
 import { findDamageMeasure } from '../../sensitivity/index.js';
 import type { DamageMeasure } from '../../sensitivity/measure.js';
 import type { CalibrationText } from '../calibration-text.js';
@@ -95,7 +95,7 @@ function every(sequences: readonly Int32Array[], tokens: number): Int32Array[] {
  * There are few tensors outside the blocks and they are large, so that all their levels are measured.
  */
 function probed(grids: readonly Grid[], { kind }: TensorSpec): readonly Grid[] {
-  const coded = grids.filter(({ levels }) => levels.kind !== 'cast');
+  const coded = grids.filter(isCoded);
   if (coded.length < 2) return [];
   if (kind !== 'linear') return coded;
   const bits = ({ blockBytes, blockSize }: Grid) => (8 * blockBytes) / blockSize;
