@@ -21,10 +21,17 @@ export class TersorError extends Error {
     } = {},
   ) {
     const place = [where.file, where.tensor && `tensor ${where.tensor}`].filter(Boolean).join(': ');
-    super(`${place ? `${place}: ` : ''}${problem}${where.remedy ? `; ${where.remedy}` : ''}`, {
-      cause: where.cause,
-    });
+    const line = `${place ? `${place}: ` : ''}${problem}${where.remedy ? `; ${where.remedy}` : ''}`;
+    super(line.replace(unprintable, escaped), { cause: where.cause });
     this.file = where.file;
     this.tensor = where.tensor;
   }
+}
+
+/** Names come from files, and a file may hold anything: line breaks and what moves a terminal's cursor. */
+const unprintable = /\p{Cc}|\p{Cf}|\p{Zl}|\p{Zp}/gu;
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  return `\\u${code.toString(16).padStart(4, '0')}`;
 }

@@ -24,3 +24,6 @@ export const dimension = z
   .int()
   .positive()
   .max(2 ** 24);
+
+/** A number of blocks: twice as many as llama.cpp allows; a damaged file must not make lists of millions. */
+export const blockCount = z.number().int().positive().max(1024);

@@ -3,7 +3,7 @@ import * as g from '../graph/build.js';
 import type { Value } from '../graph/value.js';
 import type { Architecture, Batch, TensorKind, TensorSpec } from './architecture.js';
 import { attend, splitHeads } from './attention.js';
-import { dimension, parseConfig } from './config.js';
+import { blockCount, dimension, parseConfig } from './config.js';
 
 /** What the graph of a GPT-2 (Radford et al., 2019) needs to know, from whichever format. */
 export interface Gpt2Shape {
@@ -108,7 +108,7 @@ export function gpt2(shape: Gpt2Shape, has: (spec: TensorSpec) => boolean): Arch
 }
 
 const huggingfaceConfig = z.object({
-  n_layer: dimension,
+  n_layer: blockCount,
   n_embd: dimension,
   n_inner: dimension.nullish(),
   n_head: dimension,

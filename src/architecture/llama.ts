@@ -4,7 +4,7 @@ import * as g from '../graph/build.js';
 import type { Value } from '../graph/value.js';
 import type { Architecture, ArchitectureEntry, Batch, TensorKind, TensorSpec } from './architecture.js';
 import { attend, splitHeads } from './attention.js';
-import { dimension, parseConfig } from './config.js';
+import { blockCount, dimension, parseConfig } from './config.js';
 import { llama3Factors, type Rotary, rotate } from './rotary.js';
 
 /** Llama and those that differ from it in biases, query-key norms and defaults only. */
@@ -168,7 +168,7 @@ function missing(role: string): never {
 
 const huggingfaceConfig = z.object({
   model_type: z.enum(llamaTypes),
-  num_hidden_layers: dimension,
+  num_hidden_layers: blockCount,
   hidden_size: dimension,
   intermediate_size: dimension,
   num_attention_heads: dimension,
@@ -276,7 +276,7 @@ export function llamaFromGguf(
 }
 
 const ggufConfig = z.object({
-  block_count: dimension,
+  block_count: blockCount,
   embedding_length: dimension,
   feed_forward_length: dimension,
   context_length: dimension,

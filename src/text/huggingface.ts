@@ -24,6 +24,8 @@ export interface HuggingFaceFiles {
   readonly chatTemplate: string | undefined;
   /** Rows of the embedding: at least as many as there are tokens. */
   readonly vocabularySize: number | undefined;
+  /** Runs what the files define, and says so when that fails or takes too long. */
+  readonly attempt: <T>(work: () => T) => T;
 }
 
 /** A vocabulary, and what else encoding needs. */
@@ -51,7 +53,7 @@ interface Content {
 }
 
 /** Ids beyond any vocabulary come from damaged files and must not make arrays of their size. */
-const MAX_TOKENS = 2 ** 24;
+const MAX_TOKENS = 2 ** 20;
 /** What the converter of llama.cpp gives tokens that are never merged. */
 const NEVER_MERGED = -1000;
 
@@ -109,7 +111,7 @@ function piecesContent({ pieces, settings }: HuggingFaceFiles): Content {
   return { kind: 'spm', tokens, added, merges: [], pieces, addSpacePrefix, warnings: [] };
 }
 
-function tokenizerContent(tokenizer: Json, { file, pieces, settings }: HuggingFaceFiles): Content {
+function tokenizerContent(tokenizer: Json, { file, pieces, settings, attempt }: HuggingFaceFiles): Content {
   const { normalizer, pre_tokenizer: cutting, decoder } = tokenizer;
   const { type = 'BPE', vocab, merges: mergeList, ignore_merges, byte_fallback } = object(tokenizer.model);
   if (type !== 'BPE' || !Array.isArray(mergeList))
@@ -123,7 +125,7 @@ function tokenizerContent(tokenizer: Json, { file, pieces, settings }: HuggingFa
 
   if (JSON.stringify([cutting, decoder]).includes('"ByteLevel"')) {
     const own = { definition: cutting, ignoreMerges: ignore_merges === true };
-    const pre = recognise(createPreTokenizer(own.definition), own.ignoreMerges);
+    const pre = attempt(() => recognise(createPreTokenizer(own.definition), own.ignoreMerges));
     const warnings = [
       ...(pre ? [] : [`the pre-tokenizer is none that llama.cpp knows: the file will name '${defaultPre}'`]),
       ...(isPlain(normalizer) ? [] : ['llama.cpp will not normalise text as this tokenizer does']),

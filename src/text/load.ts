@@ -5,6 +5,7 @@ import { TersorError } from '../errors.js';
 import { createTokenizer } from './encode.js';
 import { vocabularyFromGguf } from './gguf.js';
 import { readHuggingFace, type Source } from './huggingface.js';
+import { limited } from './limited.js';
 import { readLlama2c, readSentencePiece } from './sentencepiece.js';
 import { object } from './special.js';
 import type { Tokenizer } from './tokenizer.js';
@@ -26,8 +27,13 @@ export async function loadTokenizer(
   const source: Source = inside
     ? vocabularyFromGguf(checkpoint.metadata, checkpoint.path)
     : await fromFolder(options.folder ?? checkpoint.folder, checkpoint);
-  return createTokenizer(source.vocabulary, source.warnings, source.own);
+  const tokenizer = createTokenizer(source.vocabulary, source.warnings, source.own);
+  limited(options.folder ?? checkpoint.path, () => tokenizer.encode(stress));
+  return tokenizer;
 }
+
+/** On one of these runs nearly every regular expression that backtracks without end does so. */
+const stress = ['a', 'A', '1', ' ', '\n', '.', '東', 'aA', 'a '].map((run) => run.repeat(50)).join('\n');
 
 async function fromFolder(folder: string, checkpoint: Checkpoint): Promise<Source> {
   const path = (name: string) => join(folder, name);
@@ -58,6 +64,7 @@ async function fromFolder(folder: string, checkpoint: Checkpoint): Promise<Sourc
     config,
     chatTemplate: (await bytes('chat_template.jinja'))?.toString(),
     vocabularySize: typeof rows === 'number' ? rows : undefined,
+    attempt: (work) => limited(file, work),
   });
 }
 

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { openRun } from './run.js';
+import { targets } from './targets.js';
+
+// bench/fuzz.ts runs many more, with limits on time and memory.
+const cases = 300;
+
+test.each(targets)('$name: damaged files are read or refused, never worse', async (target) => {
+  const run = await openRun(target);
+  try {
+    const count = { read: 0, refused: 0 };
+    for (let index = 0; index < cases; index++) {
+      const verdict = await run.attempt(run.content(index));
+      if (typeof verdict === 'object') expect.fail(`case ${index}: ${verdict.failure}`);
+      count[verdict]++;
+    }
+    expect(count.refused).toBeGreaterThanOrEqual(target.forgiving ? 0 : cases / 20);
+  } finally {
+    await run.close();
+  }
+});

@@ -1,0 +1,340 @@
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { blockTensors } from '../../src/architecture/architecture.js';
+import { openModel } from '../../src/architecture/model.js';
+import type { Checkpoint } from '../../src/checkpoint/checkpoint.js';
+import { openCheckpoint } from '../../src/checkpoint/open.js';
+import type { Kernels } from '../../src/kernels/kernels.js';
+import { readRecipe, recipeFormat } from '../../src/pipeline/recipe.js';
+import { keyOf, openStore } from '../../src/pipeline/search/store.js';
+import { loadTokenizer } from '../../src/text/load.js';
+import { bytesOf, f32, type RawTensor, rawSafetensors, safetensors } from '../checkpoint/files.js';
+import { tinyLlama } from '../fixtures/tiny-llama.js';
+import { uniform } from '../reference/random.js';
+import { type Mutation, mutateBytes, mutateJson } from './mutations.js';
+
+/** A reader under attack: what it reads when all is well, how that is damaged, and how it is read. */
+export interface Target {
+  readonly name: string;
+  /** The file that is damaged. */
+  readonly file: string;
+  /** What may lie there when all is well. */
+  readonly intact: readonly Uint8Array[];
+  /** Intact files beside it. */
+  readonly beside: Readonly<Record<string, Uint8Array>>;
+  readonly mutate: Mutation;
+  /** Damage is no error: the file counts as absent. */
+  readonly forgiving?: true;
+  /** Reads everything that a user's command would; may throw TersorErrors and nothing else. */
+  read(folder: string, kernels: Kernels): Promise<void>;
+}
+
+const hidden = 32;
+const vocabulary = 300;
+const config = {
+  model_type: 'llama',
+  hidden_size: hidden,
+  intermediate_size: 64,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  vocab_size: vocabulary,
+  max_position_embeddings: 64,
+  rms_norm_eps: 1e-5,
+  rope_theta: 10000,
+  rope_scaling: { type: 'linear', factor: 2 },
+  tie_word_embeddings: true,
+};
+
+const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+
+const shapes: Readonly<Record<string, readonly number[]>> = Object.fromEntries([
+  ['model.embed_tokens.weight', [vocabulary, hidden]],
+  ['model.norm.weight', [hidden]],
+  ...[0, 1].flatMap((block) =>
+    Object.entries({
+      'input_layernorm.weight': [hidden],
+      'self_attn.q_proj.weight': [hidden, hidden],
+      'self_attn.k_proj.weight': [hidden / 2, hidden],
+      'self_attn.v_proj.weight': [hidden / 2, hidden],
+      'self_attn.o_proj.weight': [hidden, hidden],
+      'post_attention_layernorm.weight': [hidden],
+      'mlp.gate_proj.weight': [64, hidden],
+      'mlp.up_proj.weight': [64, hidden],
+      'mlp.down_proj.weight': [hidden, 64],
+    }).map(([name, shape]) => [`model.layers.${block}.${name}`, shape]),
+  ),
+]);
+
+/** Tensors of every storage type, with finite values. */
+function weights(): Record<string, RawTensor> {
+  const random = uniform(1);
+  return Object.fromEntries(
+    Object.entries(shapes).map(([name, shape], index) => {
+      const count = shape.reduce((a, b) => a * b, 1);
+      const values = Float32Array.from({ length: count }, () => random() - 0.5);
+      if (index % 3 === 1) {
+        const halves = Uint16Array.from(values, () => 0x3c00 + Math.floor(random() * 64));
+        return [name, { dtype: index % 2 ? 'BF16' : 'F16', shape, data: bytesOf(halves) }];
+      }
+      return [name, f32(shape, values)];
+    }),
+  );
+}
+
+/** tersor's own layout: the same model with some of its tensors as codes. */
+function compressed(): Uint8Array {
+  const tensors = weights();
+  const table: Record<string, unknown> = {};
+  const entries: Record<string, RawTensor> = {};
+  for (const [name, tensor] of Object.entries(tensors)) {
+    const [rows = 1, cols] = tensor.shape;
+    if (!name.includes('_proj') || !cols) entries[name] = tensor;
+    else {
+      table[name] = { type: 'int8-g32', shape: tensor.shape };
+      const data = new Uint8Array(((rows * cols) / 32) * 34).fill(1);
+      entries[`${name}.codes`] = { dtype: 'U8', shape: [data.length], data };
+    }
+  }
+  let at = 0;
+  const header: Record<string, unknown> = {
+    __metadata__: { format: 'tersor', 'tersor.tensors': JSON.stringify(table) },
+  };
+  for (const [name, { dtype, shape, data }] of Object.entries(entries)) {
+    header[name] = { dtype, shape, data_offsets: [at, at + data.length] };
+    at += data.length;
+  }
+  return rawSafetensors(
+    JSON.stringify(header),
+    Buffer.concat(Object.values(entries).map(({ data }) => data)),
+  );
+}
+
+function llama2c(): Uint8Array {
+  const [size, layers, heads, tokens, context, ffn] = [16, 2, 2, 40, 16, 24];
+  const count =
+    tokens * size + layers * (2 * size + 4 * size * size + 3 * size * ffn) + size + context * (size / heads);
+  const bytes = new Uint8Array(28 + 4 * count);
+  const view = new DataView(bytes.buffer);
+  [size, ffn, layers, heads, heads, tokens, context].forEach((value, at) => {
+    view.setInt32(4 * at, value, true);
+  });
+  const random = uniform(2);
+  for (let at = 28; at < bytes.length; at += 4) view.setFloat32(at, random() - 0.5, true);
+  return bytes;
+}
+
+/** Two tokenizers: byte-level with its regular expressions, and SentencePiece's. */
+function tokenizers(): readonly Uint8Array[] {
+  const symbols = Array.from({ length: 256 }, (_, byte) =>
+    String.fromCodePoint(byte < 33 ? 256 + byte : byte),
+  );
+  const pieces = ['<unk>', '<s>', '</s>', '▁', 'a', 'b', 'ab', '▁ab', '▁a'];
+  const added = { id: 258, content: '<|end|>', special: true, normalized: false, single_word: false };
+  const byteLevel = {
+    version: '1.0',
+    added_tokens: [added],
+    normalizer: { type: 'NFC' },
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [
+        {
+          type: 'Split',
+          pattern: { Regex: '\\p{N}{1,3}| ?\\p{L}+|\\s+' },
+          behavior: 'Isolated',
+          invert: false,
+        },
+        { type: 'Digits', individual_digits: true },
+        { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+      ],
+    },
+    post_processor: {
+      type: 'TemplateProcessing',
+      single: [{ SpecialToken: { id: '<|end|>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+      special_tokens: { '<|end|>': { id: '<|end|>', ids: [258], tokens: ['<|end|>'] } },
+    },
+    decoder: { type: 'ByteLevel' },
+    model: {
+      type: 'BPE',
+      vocab: Object.fromEntries([...symbols, 'ab', 'abc'].map((token, id) => [token, id])),
+      merges: ['a b', ['ab', 'c']],
+    },
+  };
+  const sentencePiece = {
+    added_tokens: pieces.slice(0, 3).map((content, id) => ({ id, content, special: true })),
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Prepend', prepend: '▁' },
+        { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+      ],
+    },
+    pre_tokenizer: null,
+    model: {
+      type: 'BPE',
+      byte_fallback: true,
+      unk_token: '<unk>',
+      vocab: Object.fromEntries(pieces.map((token, id) => [token, id])),
+      merges: ['a b', '▁ ab', '▁ a'],
+    },
+  };
+  return [json(byteLevel), json(sentencePiece)];
+}
+
+/** Every tensor once, as compressing would read them. */
+async function readAll(checkpoint: Checkpoint): Promise<void> {
+  const { architecture, readBlock } = await openModel(checkpoint);
+  for (let block = 0; block < architecture.layers; block++) {
+    if (blockTensors(architecture, block).length > 0) await readBlock(block);
+  }
+  await readBlock(undefined);
+}
+
+async function readModel(path: string, kernels: Kernels): Promise<void> {
+  const checkpoint = await openCheckpoint(path, { kernels });
+  await readAll(checkpoint).finally(() => checkpoint.close());
+}
+
+const words =
+  'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa! Once upon a time, 12345 cats\tand  dogs \n\n lived <|end|> in naïve 東京 😀.'.repeat(
+    4,
+  );
+
+async function readTokenizer(folder: string, kernels: Kernels): Promise<void> {
+  const checkpoint = await openCheckpoint(folder, { kernels });
+  try {
+    const tokenizer = await loadTokenizer(checkpoint);
+    tokenizer.decode(tokenizer.encode(words));
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+const model = safetensors(weights());
+const companions = { 'config.json': json(config), 'model.safetensors': model };
+const recipe = {
+  format: recipeFormat,
+  model: 'model',
+  output: 'gguf',
+  recipe: {
+    solver: 'gptq',
+    prefix: 'compressed',
+    context: 64,
+    tokens: 256,
+    options: { damping: 0.01 },
+    seed: 1,
+  },
+  types: { 'blk.0.attn_q.weight': 'q4_0', 'token_embd.weight': 'q8_0' },
+};
+const stored = keyOf('fuzz');
+
+export const targets: readonly Target[] = [
+  {
+    name: 'safetensors',
+    file: 'model.safetensors',
+    intact: [model, compressed()],
+    beside: { 'config.json': json(config) },
+    mutate: mutateBytes,
+    read: readModel,
+  },
+  {
+    name: 'index',
+    file: 'model.safetensors.index.json',
+    intact: [
+      json({ weight_map: Object.fromEntries(Object.keys(shapes).map((name) => [name, 'a.safetensors'])) }),
+    ],
+    beside: { 'config.json': json(config), 'a.safetensors': model },
+    mutate: mutateJson,
+    read: readModel,
+  },
+  {
+    name: 'gguf',
+    file: 'model.gguf',
+    intact: [tinyLlama()],
+    beside: {},
+    mutate: mutateBytes,
+    async read(folder, kernels) {
+      const checkpoint = await openCheckpoint(join(folder, 'model.gguf'), { kernels });
+      try {
+        await readAll(checkpoint);
+        const tokenizer = await loadTokenizer(checkpoint);
+        tokenizer.decode(tokenizer.encode(words));
+      } finally {
+        await checkpoint.close();
+      }
+    },
+  },
+  {
+    name: 'llama2c',
+    file: 'model.bin',
+    intact: [llama2c()],
+    beside: {},
+    mutate: mutateBytes,
+    read: (folder, kernels) => readModel(join(folder, 'model.bin'), kernels),
+  },
+  {
+    name: 'config',
+    file: 'config.json',
+    intact: [json(config)],
+    beside: { 'model.safetensors': model },
+    mutate: mutateJson,
+    read: readModel,
+  },
+  {
+    name: 'tokenizer',
+    file: 'tokenizer.json',
+    intact: tokenizers(),
+    beside: companions,
+    mutate: mutateJson,
+    read: readTokenizer,
+  },
+  {
+    name: 'tokenizer settings',
+    file: 'tokenizer_config.json',
+    intact: [
+      json({
+        bos_token: '<s>',
+        eos_token: { content: '</s>' },
+        add_bos_token: true,
+        chat_template: "{% for message in messages %}{{ message['content'] }}{% endfor %}",
+        added_tokens_decoder: { 258: { content: '<|end|>', special: true } },
+      }),
+    ],
+    beside: { ...companions, 'tokenizer.json': tokenizers()[0] ?? new Uint8Array() },
+    mutate: mutateJson,
+    read: readTokenizer,
+  },
+  {
+    name: 'recipe',
+    file: 'recipe.json',
+    intact: [json(recipe)],
+    beside: {},
+    mutate: mutateJson,
+    read: async (folder) => void (await readRecipe(join(folder, 'recipe.json'))),
+  },
+  {
+    name: 'store',
+    file: stored,
+    intact: [readStored()],
+    beside: {},
+    mutate: mutateBytes,
+    forgiving: true,
+    async read(folder) {
+      const value = await (await openStore(folder)).get(stored);
+      if (value && Buffer.from(value).toString() !== 'a result')
+        throw new Error('a damaged entry was believed');
+    },
+  },
+];
+
+/** An entry as the store writes it; made here from its description, not by the code under test. */
+function readStored(): Uint8Array {
+  return new Uint8Array(readFileSync(new URL('store-entry.bin', import.meta.url)));
+}
+
+/** Puts a case into its folder. */
+export async function place(target: Target, folder: string, content: Uint8Array): Promise<void> {
+  for (const [name, bytes] of Object.entries(target.beside)) await writeFile(join(folder, name), bytes);
+  await writeFile(join(folder, target.file), content);
+}
