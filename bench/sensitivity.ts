@@ -9,7 +9,7 @@
 
 import { knapsack } from '../src/allocation/knapsack.js';
 import { calibrationText } from '../src/pipeline/calibration-text.js';
-import { findFormat } from '../src/pipeline/formats.js';
+import { findFormat } from '../src/pipeline/formats/index.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
 import type { SolvedLevel } from '../src/pipeline/search/entries.js';
 import type { TensorLevels } from '../src/pipeline/search/levels.js';

@@ -1,7 +1,7 @@
 import type { Summary } from '../evaluation/summary.js';
 import { type CompressedTensor, compressBlocks } from './blocks.js';
 import { type Estimate, estimate } from './estimate.js';
-import { findFormat } from './formats.js';
+import { findFormat } from './formats/index.js';
 import type { Hooks } from './hooks.js';
 import { type Job, prepare, refuseProblems } from './job.js';
 import type { CompressOptions } from './options.js';

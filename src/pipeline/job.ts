@@ -5,7 +5,7 @@ import { TersorError } from '../errors.js';
 import { checkSolver } from '../solver/index.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { type CalibrationText, calibrationText } from './calibration-text.js';
-import { findFormat, type Layout, type OutputFormat } from './formats.js';
+import { findFormat, type Layout, type OutputFormat } from './formats/index.js';
 import type { Hooks } from './hooks.js';
 import { type CompressOptions, isSearch } from './options.js';
 import {

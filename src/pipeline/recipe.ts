@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { TersorError } from '../errors.js';
+import { formatNames } from './formats/format.js';
 import type { CompressOptions } from './options.js';
 import type { Plan } from './plan.js';
 
@@ -33,7 +34,7 @@ const fileSchema = z.strictObject({
   format: z.literal('tersor-recipe-1'),
   /** As it was called when the plan was made; for people. */
   model: z.string(),
-  output: z.enum(['gguf', 'safetensors']),
+  output: z.enum(formatNames),
   recipe: recipeSchema,
   /** Type of every tensor, by its name in the output. */
   types: z.record(z.string(), z.string()),

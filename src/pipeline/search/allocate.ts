@@ -2,7 +2,7 @@ import { bisect } from '../../allocation/bisection.js';
 import { type Allocation, smallest } from '../../allocation/table.js';
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { TersorError } from '../../errors.js';
-import type { OutputFormat } from '../formats.js';
+import type { OutputFormat } from '../formats/index.js';
 import type { Hooks } from '../hooks.js';
 import type { Job, Materials } from '../job.js';
 import type { CompressOptions } from '../options.js';

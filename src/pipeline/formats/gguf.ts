@@ -1,0 +1,76 @@
+import { permuteRows } from '../../architecture/rows.js';
+import { requireLlama } from '../../runtime/llama.js';
+import { createGgufWriter, ggufAlignment, ggufSize } from '../../writer/gguf.js';
+import { checkOutput } from '../../writer/output.js';
+import type { Assignment } from '../plan.js';
+import { ggufMetadata } from '../provenance.js';
+import type { OutputFormat } from './format.js';
+
+/** A file for llama.cpp. */
+export const gguf: OutputFormat = {
+  name: 'gguf',
+  runtime: 'llama.cpp',
+  alignment: ggufAlignment,
+  // Sizes of about half a bit apart; of types with the same size the one that loses less, on any weights we met.
+  candidates: [
+    'q2_0',
+    'q2_k',
+    'q3_k',
+    'iq4_xs',
+    'iq4_nl',
+    'q4_k',
+    'q4_1',
+    'q5_0',
+    'q5_k',
+    'q5_1',
+    'q6_k',
+    'q8_0',
+    'f16',
+  ],
+  async check(output) {
+    requireLlama();
+    await checkOutput(output);
+  },
+  nameOf: (_model, spec) => spec.names.gguf,
+  arrange: (rows, spec) => (spec.interleavedHead ? permuteRows(rows, spec, 'to-pairs') : rows),
+  extras: (architecture) => architecture.ggufExtras(),
+  layout({ name, model, tokenizer, assignments, recipe, calibration }) {
+    const { architecture } = model;
+    const metadata = ggufMetadata(
+      name,
+      architecture,
+      tokenizer.vocabulary,
+      recipe,
+      calibration,
+      mainType(assignments),
+    );
+    const tensors = [
+      ...assignments.map(({ name: tensor, spec, type, bytes }) => ({
+        name: tensor,
+        shape: spec.shape,
+        type,
+        bytes,
+      })),
+      ...gguf.extras(architecture).map(({ name: tensor, shape, data }) => ({
+        name: tensor,
+        shape,
+        type: 'f32',
+        bytes: data.byteLength,
+      })),
+    ];
+    return {
+      bytes: ggufSize(metadata, tensors),
+      create: (output) => createGgufWriter(output, { metadata, tensors }),
+    };
+  },
+};
+
+/** The type that most weights of linear layers have. */
+function mainType(assignments: readonly Assignment[]): string {
+  const elements = new Map<string, number>();
+  for (const { type, spec, elements: count } of assignments) {
+    if (spec.kind === 'linear') elements.set(type, (elements.get(type) ?? 0) + count);
+  }
+  const [first] = [...elements].sort(([, a], [, b]) => b - a);
+  return first?.[0] ?? 'f32';
+}

@@ -1,0 +1,26 @@
+import { TersorError } from '../../errors.js';
+import type { CompressOptions } from '../options.js';
+import { formatNames, type OutputFormat } from './format.js';
+import { gguf } from './gguf.js';
+import { safetensors } from './safetensors.js';
+
+export type { Contents, Layout, OutputFormat } from './format.js';
+
+/** The kinds of output, by the word for `--format`. */
+export const outputFormats: Readonly<Record<OutputFormat['name'], OutputFormat>> = { gguf, safetensors };
+
+/** The format asked for, or the one that the output's extension tells. */
+export function findFormat({ format, output }: CompressOptions): OutputFormat {
+  if (format) {
+    const found = Object.values(outputFormats).find(({ name }) => name === format);
+    if (found) return found;
+    throw new TersorError(`there is no output format ${format}`, {
+      remedy: `choose one of ${formatNames.join(', ')}`,
+    });
+  }
+  if (output.endsWith('.gguf')) return gguf;
+  throw new TersorError('cannot tell what to write from the name of the output', {
+    file: output,
+    remedy: `give a name that ends in .gguf, or --format safetensors for a folder in tersor's own layout`,
+  });
+}
