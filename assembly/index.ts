@@ -8,6 +8,7 @@ export { descendBlock, descentScratch } from './descent';
 export { descendOutliers } from './descent-outliers';
 export { factorWindows, windowFloats } from './descent-window';
 export * from './fit';
+export * from './fit-range';
 export * from './fit-two-level';
 export * from './integer';
 export { codebookScratch, fitCodebooks } from './kmeans';

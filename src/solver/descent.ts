@@ -12,6 +12,8 @@ import { prepareSweeps, type Sweeps } from './sweeps.js';
 export interface DescentOptions {
   /** The solver whose result is the start. */
   readonly start: 'gptq' | 'rtn';
+  /** Its scales: those that minimise the error, or from the smallest and largest weight of each group, as published. */
+  readonly scales: 'fitted' | 'range';
   /** At most so many sweeps over all columns. */
   readonly sweeps: number;
   /** The descent ends when a sweep lowers the loss by less than this share. */
@@ -37,6 +39,7 @@ export interface DescentOptions {
 
 export const descentDefaults: DescentOptions = {
   start: 'gptq',
+  scales: 'fitted',
   sweeps: 8,
   tolerance: 1e-3,
   rule: 'cyclic',
@@ -70,7 +73,9 @@ export async function descend(
   grid: Grid,
   plan: Plan,
 ): Promise<Solution> {
-  const start = await (plan.start === 'rtn' ? rtn : gptq)(bench, weight, moments, grid);
+  const start = await (plan.start === 'rtn' ? rtn : gptq)(bench, weight, moments, grid, {
+    scales: plan.scales,
+  });
   const { encoded } = start;
   if (!moments || !encoded.codes) return start;
   const { gram } = moments;

@@ -130,6 +130,14 @@ const codebookGrid: Grid = {
   fit: async (_, _weight, _importance, { scale }) => void scale.fill(1),
 };
 
+/** The nearest number with the eleven significant bits of a half. */
+function toHalf(x: number): number {
+  const unit = 2 ** (Math.floor(Math.log2(Math.abs(x) || 1)) - 10);
+  const [units, side] = [Math.floor(x / unit), (x / unit) % 1];
+  // Ties to even: products of a half and a small integer often lie in the middle of two halves.
+  return (Math.abs(side) === 0.5 ? units + (units & 1) : Math.round(x / unit)) * unit;
+}
+
 const maximumScale = (values: number[]) => Math.fround(Math.max(...values.map(Math.abs)) / 8);
 
 const grids = [
@@ -188,6 +196,54 @@ describe('gptq', () => {
       expect(share(outcome.values, reference)).toBeGreaterThan(0.95);
     },
   );
+
+  test.each(['int4-g32', 'int3-g64-asym', 'int2-channel', 'int4-channel-asym'])(
+    'with the scales of the published code has its error on %s',
+    async (name) => {
+      const problem = await randomLayer(9, 256, 25, { rank: 512, decay: 0.5 });
+      const grid = findGrid(name);
+      const { levels } = grid;
+      if (levels.kind !== 'uniform') throw new Error('no integers');
+      const [size, spread] = [Math.min(grid.groupSize, 256), levels.max - levels.min];
+      const outcome = await solve('gptq', problem, grid, {
+        order: 'natural',
+        scales: 'range',
+        blockSize: 64,
+      });
+      const scales = {
+        scale: outcome.scale.slice().fill(0),
+        offset: outcome.offset.slice().fill(0),
+        stride: 12,
+      };
+      const fit = (position: number, current: Float64Array) => {
+        if (position % size) return;
+        for (let row = 0; row < 9; row++) {
+          const values = [0, ...current.subarray(row * 256 + position, row * 256 + position + size)];
+          const [low, high] = [Math.min(...values), Math.max(...values)];
+          const range = levels.min < 0 ? 2 * Math.max(high, -low) : high - low;
+          const scale = toHalf(range / spread);
+          scales.scale[(position / size) * 12 + row] = scale;
+          if (levels.min === 0)
+            scales.offset[(position / size) * 12 + row] = toHalf(scale * Math.round(low / scale));
+        }
+      };
+      const steps = processingOrder(problem, 'natural');
+      const [target, gram] = [double(problem.weight), double(problem.gram)];
+      const reference = gptqReference(target, 9, gram, steps, 0.01, rounding(grid, scales), fit);
+      close(outcome.relativeError, errorOf(problem, reference), 0.02);
+      expect(share(outcome.values, reference)).toBeGreaterThan(0.95);
+      expect(outcome.relativeError).toBeGreaterThan((await solve('gptq', problem, grid)).relativeError);
+    },
+  );
+
+  test('refuses such scales where a grid has no ranges', async () => {
+    const problem = await randomLayer(4, 256, 26);
+    for (const solver of ['gptq', 'rtn', 'quantease'])
+      for (const name of ['q4_k', 'iq4_nl', 'int3-tensor', 'f16'])
+        await expect(solve(solver, problem, findGrid(name), { scales: 'range' })).rejects.toThrow(
+          `type ${name} cannot take its scales from`,
+        );
+  });
 
   test.each(['q4_0', 'q2_0', 'iq4_nl', 'q4_1', 'mxfp4', 'q8_0'])(
     'loses less than rounding on %s',

@@ -1,3 +1,4 @@
+import { withRangeScales } from '../grid/fit-range.js';
 import type { Grid } from '../grid/grid.js';
 import { factorDamped } from './cholesky.js';
 import { blocksFromTheEnd, fitCorrected, sweep, workspace } from './feedback.js';
@@ -18,6 +19,8 @@ export interface GptqOptions {
    * the order of columns. Where a scale is for a whole row, it is always the former.
    */
   readonly groups: 'static' | 'dynamic';
+  /** Scales that minimise the error weighted by importance, or from the smallest and largest weight, as published. */
+  readonly scales: 'fitted' | 'range';
   /** Columns between matrix products; changes speed, not the result. A multiple of eight. */
   readonly blockSize: number;
 }
@@ -26,6 +29,7 @@ export const gptqDefaults: GptqOptions = {
   damping: 0.01,
   order: 'activation',
   groups: 'dynamic',
+  scales: 'fitted',
   blockSize: 256,
 };
 
@@ -39,11 +43,12 @@ export const gptqDefaults: GptqOptions = {
  * What later blocks of positions add to the sums is one matrix product per block; inside a block a kernel does it.
  * @throws TersorError for a second moment that is not finite or not positive semi-definite
  */
-export const gptq: Solver<GptqOptions> = async (bench, weight, moments, grid, options = {}) => {
+export const gptq: Solver<GptqOptions> = async (bench, weight, moments, target, options = {}) => {
+  const { damping, order: ordering, groups, scales, blockSize } = resolve(options, target);
   // Without correlations there is nothing to make up for errors with.
-  if (!moments) return rtn(bench, weight, moments, grid);
+  if (!moments) return rtn(bench, weight, moments, target, { scales });
   const { gram } = moments;
-  const { damping, order: ordering, groups, blockSize } = resolve(options, grid);
+  const grid = scales === 'range' ? withRangeScales(target) : target;
   const { kernels, gemm } = bench;
   const { rows, cols, stride } = weight;
   const encoded = allocateEncoded(bench.arena, weight, grid);
@@ -82,7 +87,7 @@ export const gptq: Solver<GptqOptions> = async (bench, weight, moments, grid, op
     const loss = total(work.losses, rows) - factor.damping * total(work.norms, rows);
     return ratio(loss * factor.scale, await layerEnergy(bench, gram, weight));
   });
-  return { encoded, relativeError, bytes: grid.bytes(rows, cols) };
+  return { encoded: { ...encoded, grid: target }, relativeError, bytes: grid.bytes(rows, cols) };
 };
 
 /** Options with defaults, made to suit the grid. */

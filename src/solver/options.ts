@@ -24,12 +24,18 @@ const blockSize = (value: number) =>
     .multipleOf(8)
     .default(value)
     .describe('columns between matrix products; changes speed, hardly the result');
+const scales = (value: 'fitted' | 'range') =>
+  z
+    .enum(['fitted', 'range'])
+    .default(value)
+    .describe('scales of least error, or from the smallest and largest weight as usual elsewhere');
 
 export const rtnOptions = z.strictObject({
   importance: z
     .enum(['activation', 'uniform'])
     .default(rtnDefaults.importance)
     .describe('scales for columns by the energy of their inputs, or for all alike (plain rounding)'),
+  scales: scales(rtnDefaults.scales),
 });
 
 export const gptqOptions = z.strictObject({
@@ -42,6 +48,7 @@ export const gptqOptions = z.strictObject({
     .enum(['static', 'dynamic'])
     .default(gptqDefaults.groups)
     .describe('scales from the original weights, or block by block from the corrected ones'),
+  scales: scales(gptqDefaults.scales),
   blockSize: blockSize(gptqDefaults.blockSize),
 });
 
@@ -50,6 +57,7 @@ export const quantEaseOptions = z.strictObject({
     .enum(['gptq', 'rtn'])
     .default(quantEaseDefaults.start)
     .describe('the solver whose result is improved'),
+  scales: scales(quantEaseDefaults.scales),
   sweeps: integer(1, 1000).default(quantEaseDefaults.sweeps).describe('sweeps over all columns, at most'),
   tolerance: tolerance(quantEaseDefaults.tolerance),
   rule: z
@@ -92,7 +100,7 @@ export const decoupleQOptions = quantEaseOptions.extend({
     .describe('storable neighbours of the best scale and offset that a refit tries'),
 });
 
-export const outliersOptions = decoupleQOptions.extend({
+export const outliersOptions = decoupleQOptions.omit({ scales: true }).extend({
   exchanges: integer(0, 100)
     .default(outliersDefaults.exchanges)
     .describe('outliers of a row and block of columns that may change places in a pass'),

@@ -14,7 +14,7 @@ import { rtn } from './rtn.js';
 import type { Solver, Workbench } from './solver.js';
 import { prepareSweeps } from './sweeps.js';
 
-export interface OutliersOptions extends DecoupleQOptions {
+export interface OutliersOptions extends Omit<DecoupleQOptions, 'scales'> {
   /** Outliers of a row and block of columns that may change places after every sweep. */
   readonly exchanges: number;
 }
@@ -34,7 +34,7 @@ export const outliers: Solver<OutliersOptions> = async (bench, weight, moments, 
     throw new TersorError(`the solver outliers keeps some weights apart and type ${grid.name} does not`, {
       remedy: 'choose a type such as int3-g64-s1, or the solver decoupleq',
     });
-  const plan = { ...outliersDefaults, ...options };
+  const plan = { ...decoupleQDefaults, ...outliersDefaults, ...options };
   const { kernels, arena } = bench;
   const { rows, cols, stride } = weight;
   const bytes = grid.bytes(rows, cols); // throws where groups are not whole
