@@ -1,0 +1,158 @@
+/**
+ * Layer errors of the solvers on every linear layer of a model, under the second moments of the original model's
+ * activations, as shares of GPTQ's on the same grid: of the published procedure (columns in their order, scales from the
+ * smallest and largest weight of each group when it is reached) and of tersor's own. `outliers` (1 %) is compared with
+ * QuantEase as published (such scales, one column at a time) and with tersor's own, both without outliers. Per type the
+ * median over the layers and, in brackets, the worst.
+ *
+ *   node bench/run.mjs layers [model] [types,…] [solvers,…] [tokens] [threads]
+ *
+ * A solver may have options behind its name: decoupleq:anneals=16:windows=16.
+ */
+import { blockTensors, matrixShape } from '../src/architecture/architecture.js';
+import { createForward } from '../src/architecture/forward.js';
+import { createCalibrator } from '../src/calibration/walk.js';
+import type { Grid } from '../src/grid/grid.js';
+import { findGrid } from '../src/grid/index.js';
+import { findOutlierGrid } from '../src/grid/outliers.js';
+import { toPanel } from '../src/kernels/panel.js';
+import { calibrationText } from '../src/pipeline/calibration-text.js';
+import { type Workshop, withWorkshop } from '../src/pipeline/workshop.js';
+import { findSolver } from '../src/solver/index.js';
+import type { Matrix, Moments } from '../src/types.js';
+import { shared, tales } from '../test/fixtures/data.js';
+
+const [, , , name = 'tales', list, solvers = 'quantease,decoupleq,outliers', count, threads = '1'] =
+  process.argv;
+const sharings = ['', '-g64', '-channel'];
+const types =
+  list?.split(',') ?? [2, 3, 4].flatMap((bits) => sharings.map((sharing) => `int${bits}${sharing}`));
+const models: Readonly<Record<string, string>> = shared?.models ?? { tales: tales.model };
+const model = models[name];
+if (!model) throw new Error(`there is no model ${name} in ../shared/data`);
+
+interface Run {
+  readonly title: string;
+  readonly solver: string;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+const range = { scales: 'range' };
+const published: Run = {
+  title: 'GPTQ as published',
+  solver: 'gptq',
+  options: { ...range, order: 'natural' },
+};
+const own: Run = { title: '`gptq`', solver: 'gptq', options: {} };
+const publishedDescent: Run = {
+  title: 'QuantEase as published',
+  solver: 'quantease',
+  options: { ...range, windows: 0, temperature: 0 },
+};
+
+const chosen: readonly Run[] = solvers.split(',').map((title) => {
+  const [solver = '', ...options] = title.split(':');
+  const entries = options.map((option) => option.split('='));
+  return {
+    title: `\`${title}\``,
+    solver,
+    options: Object.fromEntries(
+      entries.map(([key, value]) => [key, Number.isNaN(Number(value)) ? value : Number(value)]),
+    ),
+  };
+});
+/** What each solver is compared with. */
+const comparisons = (run: Run): readonly Run[] =>
+  run.solver === 'outliers'
+    ? [publishedDescent, { title: '`quantease`', solver: 'quantease', options: {} }]
+    : [published, own];
+
+type Errors = Map<string, number>;
+/** By type and layer. */
+const table = new Map<string, Map<string, Errors>>();
+
+async function errorOf(
+  shop: Workshop,
+  weight: Matrix,
+  moments: Moments,
+  grid: Grid,
+  { solver, options }: Run,
+) {
+  return shop.kernels.scope(async (arena) => {
+    const panel = await toPanel(shop.kernels, arena, weight);
+    const { solve } = findSolver(solver);
+    return (await solve({ ...shop, arena }, panel, moments, grid, options)).relativeError;
+  });
+}
+
+async function measure(shop: Workshop, layer: string, weight: Matrix, moments: Moments): Promise<void> {
+  for (const type of types) {
+    const grid = findGrid(type);
+    if (Number.isFinite(grid.groupSize) && weight.cols % grid.groupSize) continue;
+    const errors: Errors = new Map();
+    for (const run of chosen) {
+      const sparse = run.solver === 'outliers' ? findOutlierGrid(`${type}-s1`) : grid;
+      if (!sparse) throw new Error(`type ${type} has no outliers`);
+      for (const [each, on] of [
+        ...comparisons(run).map((other) => [other, grid] as const),
+        [run, sparse] as const,
+      ])
+        if (!errors.has(each.title)) errors.set(each.title, await errorOf(shop, weight, moments, on, each));
+    }
+    const layers = table.get(type) ?? new Map<string, Errors>();
+    table.set(type, layers.set(layer, errors));
+  }
+}
+
+await withWorkshop({ threads: Number(threads) }, {}, async (shop) => {
+  const opened = await shop.open(model);
+  const { architecture } = opened;
+  const tokenizer = await shop.tokenizer(opened);
+  const options = {
+    model,
+    output: '',
+    calibration: (shared ?? tales).calibration,
+    ...(count ? { tokens: Number(count) } : {}),
+  };
+  const calibration = await calibrationText(options, opened, tokenizer, {});
+  const forward = createForward(architecture, shop);
+  const calibrator = createCalibrator(architecture, shop);
+  let hidden = await forward.embedAll(calibration.sequences, await opened.readBlock(undefined));
+  for (let block = 0; block < architecture.layers; block++) {
+    const weights = await opened.readBlock(block);
+    const specs = blockTensors(architecture, block);
+    const passed = await calibrator.walk({ hidden, weights }, async (roles, moments) => {
+      for (const spec of specs.filter(({ role }) => roles.includes(role))) {
+        const [rows, cols] = matrixShape(spec);
+        const data = weights[spec.role];
+        if (data) await measure(shop, `${spec.role} ${block}`, { rows, cols, data }, moments);
+      }
+    });
+    hidden = passed.output;
+  }
+  await forward.release();
+  await calibrator.release();
+  console.log(`${name}, ${calibration.tokens} tokens`);
+});
+
+const median = (sorted: readonly number[]) =>
+  ((sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN) +
+    (sorted[Math.ceil((sorted.length - 1) / 2)] ?? Number.NaN)) /
+  2;
+
+const columns = chosen.flatMap((run) => comparisons(run).map((other) => ({ run, other })));
+const row = (...cells: readonly (string | number)[]) => console.log(`| ${cells.join(' | ')} |`);
+row('type', 'layers', ...columns.map(({ run, other }) => `${run.title} / ${other.title}`));
+row('---', '--:', ...columns.map(() => '--:'));
+for (const [type, layers] of table) {
+  const cells = columns.map(({ run, other }) => {
+    const ratios = [...layers].map(([layer, errors]) => ({
+      layer,
+      ratio: (errors.get(run.title) ?? Number.NaN) / (errors.get(other.title) ?? Number.NaN),
+    }));
+    const sorted = ratios.sort((a, b) => a.ratio - b.ratio);
+    const worst = sorted.at(-1);
+    return `${median(sorted.map(({ ratio }) => ratio)).toFixed(3)} (${worst?.ratio.toFixed(3)} ${worst?.layer})`;
+  });
+  row(type, layers.size, ...cells);
+}
