@@ -107,6 +107,9 @@ test('a limit on the divergence holds, and not by far', async () => {
   expect(divergence?.mean).toBeLessThan(maxDivergence);
   expect(divergence?.mean).toBeGreaterThan(0.6 * maxDivergence);
   expect(limited.search?.search).toBe('bisection');
+  const brief = await plan({ ...options, maxDivergence, searchOptions: { measurements: 3 } });
+  expect(brief.search?.note).toBe('3 mixtures measured');
+  expect(brief.bytes).toBeGreaterThanOrEqual(limited.bytes);
   await expect(plan({ ...options, maxDivergence: 1e-5 })).rejects.toThrow('no allocation holds the limit');
 });
 
@@ -192,6 +195,9 @@ test('what cannot be is said', async () => {
   );
   await expect(plan({ ...options, size, type: 'q4_k' })).rejects.toThrow('--size and --type');
   await expect(plan({ ...options, size, search: 'luck' })).rejects.toThrow('there is no search luck');
+  const limit = { ...options, maxDivergence: 0.1 };
+  await expect(plan({ ...limit, search: 'evopress' })).rejects.toThrow('--search evopress does not look for');
+  await expect(plan({ ...limit, searchOptions: { states: 3 } })).rejects.toThrow('the options of bisection');
   await expect(plan({ ...options, size, damage: 'pain' })).rejects.toThrow('no measure of damage pain');
   await expect(plan({ ...options, size, types: ['int4'] })).rejects.toThrow('cannot hold the type int4');
 });

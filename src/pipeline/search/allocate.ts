@@ -1,4 +1,5 @@
-import { bisect } from '../../allocation/bisection.js';
+import { type BisectionOptions, bisect } from '../../allocation/bisection.js';
+import { searchOptions } from '../../allocation/index.js';
 import { type Allocation, smallest } from '../../allocation/table.js';
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { TersorError } from '../../errors.js';
@@ -28,18 +29,16 @@ export async function allocate(
   draft: Draft,
 ): Promise<Job> {
   const started = performance.now();
-  const search = findSearch(options.search, options.searchOptions);
+  const { search, find } = findGoalSearch(options);
   const table = await levelTable(shop, materials, options, hooks);
   const judge = createJudge(shop, materials.model, table, recipe);
   const rehearse = createRehearsal(shop, materials, table, recipe, options, hooks);
   try {
-    const allocation: Found = await (options.maxDivergence === undefined
-      ? withinBudget({ ...table, judge, rehearse, hooks }, search, materials.format, options, draft)
-      : bisect(choicesOf(table, materials.format.alignment), options.maxDivergence, judge));
+    const allocation = await find({ ...table, judge, rehearse, hooks }, materials.format, draft);
     const { value, error } = await judge(allocation);
     const { note } = allocation;
     return draft(typesOf(table, allocation), {
-      search: options.maxDivergence === undefined ? (options.search ?? defaultSearch) : 'bisection',
+      search,
       damage: options.damage ?? defaultDamage,
       divergence: value,
       uncertainty: 2 * error,
@@ -51,6 +50,39 @@ export async function allocate(
   }
 }
 
+/** What every search has at hand. */
+type SearchTools = LevelTable & Pick<SearchTask, 'judge' | 'rehearse' | 'hooks'>;
+
+/**
+ * The search for what was asked for, its options checked before any work.
+ * @throws TersorError when there is no such search for this goal, or it does not take these options
+ */
+function findGoalSearch(options: CompressOptions): {
+  readonly search: string;
+  find(tools: SearchTools, format: OutputFormat, draft: Draft): Promise<Found>;
+} {
+  const { maxDivergence, search = maxDivergence === undefined ? defaultSearch : 'bisection' } = options;
+  if (maxDivergence === undefined) {
+    const chosen = findSearch(search, options.searchOptions);
+    return { search, find: (tools, format, draft) => withinBudget(tools, chosen, format, options, draft) };
+  }
+  if (search !== 'bisection') {
+    throw new TersorError(`--search ${search} does not look for the smallest size within a divergence`, {
+      remedy:
+        'leave --search out, which takes bisection, or give --size or --bits in place of --max-divergence',
+    });
+  }
+  const settings = searchOptions(search, options.searchOptions) as Partial<BisectionOptions>;
+  return {
+    search,
+    async find(tools, { alignment }) {
+      const choices = choicesOf(tools, alignment);
+      const { measurements, ...found } = await bisect(choices, maxDivergence, tools.judge, settings);
+      return { ...found, note: `${measurements} mixtures measured` };
+    },
+  };
+}
+
 /** The job that follows from a type for every tensor. */
 type Draft = (types: ReadonlyMap<TensorSpec, string>, found?: SearchResult) => Job;
 
@@ -59,7 +91,7 @@ type Draft = (types: ReadonlyMap<TensorSpec, string>, found?: SearchResult) => J
  * out too large is made again with less.
  */
 async function withinBudget(
-  table: LevelTable & Pick<SearchTask, 'judge' | 'rehearse' | 'hooks'>,
+  table: SearchTools,
   search: (task: SearchTask) => Promise<Found>,
   format: OutputFormat,
   options: CompressOptions,

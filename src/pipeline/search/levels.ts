@@ -162,58 +162,67 @@ export async function solveLevels(
     return results;
   };
 
-  const outside = await time('read', () => model.readBlock(undefined));
-  /** Tensors outside the blocks of some kinds; `momentsOf` is asked for embedding and head only. */
-  const solveOutside = async (isWanted: (spec: TensorSpec) => boolean, momentsOf: () => Promise<Moments>) => {
-    for (const spec of blockTensors(architecture, undefined).filter(isWanted)) {
-      const weight = outside[spec.role];
-      if (!weight) continue;
-      const isTable = spec.kind === 'embedding' || spec.kind === 'head';
-      const coded = wanted.get(spec)?.grids.some(isCoded);
-      const solved = await solveTensor(spec, weight, isTable && coded ? await momentsOf() : undefined);
-      const divergences = await divergencesOf(await probesOf(spec, solved), async (probes) => {
-        const means: number[] = [];
-        for (const probe of probes) means.push(await referee.outside(probe));
-        return means;
-      });
-      record(spec, solved, divergences, await describe(solved, spec, weight));
-    }
-  };
-  await solveOutside(
-    ({ kind }) => kind !== 'head',
-    () => tableMoments(shop, model, calibration, outside),
-  );
-
-  let hidden = await time('calibrate', () => forward.embedAll(calibration, outside));
-  for (let block = 0; block < architecture.layers; block++) {
-    const weights = await time('read', () => model.readBlock(block));
-    const left = new Map(blockTensors(architecture, block).map((spec) => [spec.role, spec]));
-    const solved = new Map<TensorSpec, Solved[]>();
-    const descriptions = new Map<TensorSpec, Description>();
-    const seen = await time('calibrate', async () => statistician?.block(hidden, weights));
-    const visit: Visit = async (roles, moments) => {
-      for (const role of roles) {
-        const [spec, weight] = [left.get(role), weights[role]];
-        left.delete(role);
-        if (!spec || !weight) continue;
-        const results = await solveTensor(spec, weight, moments);
-        solved.set(spec, results);
-        descriptions.set(spec, await describe(results, spec, weight, moments, seen));
+  const solveAll = async (): Promise<void> => {
+    const outside = await time('read', () => model.readBlock(undefined));
+    /** Tensors outside the blocks of some kinds; `momentsOf` is asked for embedding and head only. */
+    const solveOutside = async (
+      isWanted: (spec: TensorSpec) => boolean,
+      momentsOf: () => Promise<Moments>,
+    ) => {
+      for (const spec of blockTensors(architecture, undefined).filter(isWanted)) {
+        const weight = outside[spec.role];
+        if (!weight) continue;
+        const isTable = spec.kind === 'embedding' || spec.kind === 'head';
+        const coded = wanted.get(spec)?.grids.some(isCoded);
+        const solved = await solveTensor(spec, weight, isTable && coded ? await momentsOf() : undefined);
+        const divergences = await divergencesOf(await probesOf(spec, solved), async (probes) => {
+          const means: number[] = [];
+          for (const probe of probes) means.push(await referee.outside(probe));
+          return means;
+        });
+        record(spec, solved, divergences, await describe(solved, spec, weight));
       }
     };
-    hidden = (await time('calibrate', () => calibrator.walk({ hidden, weights }, visit))).output;
-    for (const [role, spec] of left)
-      solved.set(spec, await solveTensor(spec, weights[role] ?? new Float32Array()));
+    await solveOutside(
+      ({ kind }) => kind !== 'head',
+      () => tableMoments(shop, model, calibration, outside),
+    );
 
-    const probes: SolvedProbe[] = [];
-    for (const [spec, results] of solved) probes.push(...(await probesOf(spec, results)));
-    const divergences = await divergencesOf(probes, (missing) => referee.block(block, weights, missing));
-    for (const [spec, results] of solved) record(spec, results, divergences, descriptions.get(spec));
+    let hidden = await time('calibrate', () => forward.embedAll(calibration, outside));
+    for (let block = 0; block < architecture.layers; block++) {
+      const weights = await time('read', () => model.readBlock(block));
+      const left = new Map(blockTensors(architecture, block).map((spec) => [spec.role, spec]));
+      const solved = new Map<TensorSpec, Solved[]>();
+      const descriptions = new Map<TensorSpec, Description>();
+      const seen = await time('calibrate', async () => statistician?.block(hidden, weights));
+      const visit: Visit = async (roles, moments) => {
+        for (const role of roles) {
+          const [spec, weight] = [left.get(role), weights[role]];
+          left.delete(role);
+          if (!spec || !weight) continue;
+          const results = await solveTensor(spec, weight, moments);
+          solved.set(spec, results);
+          descriptions.set(spec, await describe(results, spec, weight, moments, seen));
+        }
+      };
+      hidden = (await time('calibrate', () => calibrator.walk({ hidden, weights }, visit))).output;
+      for (const [role, spec] of left)
+        solved.set(spec, await solveTensor(spec, weights[role] ?? new Float32Array()));
+
+      const probes: SolvedProbe[] = [];
+      for (const [spec, results] of solved) probes.push(...(await probesOf(spec, results)));
+      const divergences = await divergencesOf(probes, (missing) => referee.block(block, weights, missing));
+      for (const [spec, results] of solved) record(spec, results, divergences, descriptions.get(spec));
+    }
+    await solveOutside(
+      ({ kind }) => kind === 'head',
+      () => time('calibrate', () => calibrator.head({ hidden, weights: outside })),
+    );
+  };
+  try {
+    await solveAll();
+  } finally {
+    await Promise.all([forward.release(), calibrator.release(), statistician?.release()]);
   }
-  await solveOutside(
-    ({ kind }) => kind === 'head',
-    () => time('calibrate', () => calibrator.head({ hidden, weights: outside })),
-  );
-  await Promise.all([forward.release(), calibrator.release(), statistician?.release()]);
   return candidates.map(({ name, spec }) => ({ name, spec, ...(table.get(spec) ?? { levels: [] }) }));
 }

@@ -1,5 +1,5 @@
 import { type EvoPressOptions, type EvoPressState, evoPress } from '../../allocation/evopress.js';
-import { allocateFamilies } from '../../allocation/families.js';
+import { allocateFamilies, countFamilies } from '../../allocation/families.js';
 import { searchOptions } from '../../allocation/index.js';
 import {
   allocateInteracting,
@@ -55,7 +55,11 @@ const searches: Readonly<Record<string, Search>> = {
     const each = Object.entries(alone).map(([family, found]) =>
       found ? `${family}s alone ${significant(found.damage)}` : `${family}s alone do not fit`,
     );
-    return { ...together, note: `damage ${significant(together.damage)}; ${each.join(', ')}` };
+    const counts = Object.entries(countFamilies(choices, together, familyOf)).map(
+      ([family, count]) => `${count} tensors in ${family}s`,
+    );
+    const note = `${counts.join(', ')}: damage ${significant(together.damage)}; ${each.join(', ')}`;
+    return { ...together, note };
   },
   interactions: async (task, options) => {
     const { choices, budget } = task;

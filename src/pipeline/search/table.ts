@@ -47,20 +47,19 @@ export async function levelTable(
     name: format.nameOf(model, spec),
     grids: candidateGrids(model, format, spec, options),
   }));
-  const tensors = await solveLevels(
-    shop,
-    store,
-    {
-      model,
-      candidates,
-      recipe: { solver: tableSolver },
-      calibration: calibrationForTable(calibration),
-      referee,
-      probed: measure.needs.includes('divergence') ? probed : () => [],
-      statistics: measure.needs.includes('statistics'),
-    },
-    hooks,
-  );
+  const request = {
+    model,
+    candidates,
+    recipe: { solver: tableSolver },
+    calibration: calibrationForTable(calibration),
+    referee,
+    probed: measure.needs.includes('divergence') ? probed : () => [],
+    statistics: measure.needs.includes('statistics'),
+  };
+  const tensors = await solveLevels(shop, store, request, hooks).catch(async (error) => {
+    await referee.release();
+    throw error;
+  });
   return {
     store,
     referee,

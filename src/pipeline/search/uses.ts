@@ -16,7 +16,7 @@ const forSize = (name: string) => `--search ${name}`;
 export const searchUses: Readonly<Record<string, SearchUse>> = {
   knapsack: { use: forSize('knapsack') },
   'layer-dp': { use: forSize('layer-dp') },
-  bisection: { use: '--max-divergence', fixed: true },
+  bisection: { use: '--max-divergence' },
   evopress: { use: forSize('evopress'), defaults: evolution },
   families: { use: forSize('families') },
   front: { use: 'tersor plan --front', defaults: { measurements } },
