@@ -24,6 +24,8 @@ export { fitSigns, signLevels, signsScratch } from './signs';
 export * from './solve';
 export * from './statistics';
 export * from './vector';
+export { tileCodebook } from './vector-search';
+export * from './vector-sums';
 
 /** The first byte that constant data does not use; src/kernels allocates from there. */
 export function heapBase(): usize {
