@@ -1,4 +1,5 @@
 import type { Value } from '../graph/value.js';
+import type { ExportGraph } from './export.js';
 
 export type TensorKind = 'linear' | 'embedding' | 'head' | 'norm' | 'bias' | 'position';
 
@@ -58,6 +59,8 @@ export interface Architecture {
   head(hidden: Value): Value;
   /** Entries below `<gguf>.` that llama.cpp reads. */
   ggufMetadata(): Readonly<Record<string, ArchitectureEntry>>;
+  /** Builds the graph that transformers.js runs; families without one cannot be written as ONNX. */
+  exportGraph?(graph: ExportGraph): void;
   /** f32 tensors that GGUF stores and Hugging Face computes, such as rotary frequency factors. */
   ggufExtras(): readonly ExtraTensor[];
 }

@@ -4,6 +4,7 @@ import type { Value } from '../graph/value.js';
 import type { Architecture, Batch, TensorKind, TensorSpec } from './architecture.js';
 import { attend, splitHeads } from './attention.js';
 import { blockCount, dimension, parseConfig } from './config.js';
+import { exportGpt2 } from './gpt2-export.js';
 
 /** What the graph of a GPT-2 (Radford et al., 2019) needs to know, from whichever format. */
 export interface Gpt2Shape {
@@ -102,6 +103,8 @@ export function gpt2(shape: Gpt2Shape, has: (spec: TensorSpec) => boolean): Arch
       'attention.head_count': { type: 'u32', value: heads },
       'attention.layer_norm_epsilon': { type: 'f32', value: epsilon },
     }),
+
+    exportGraph: (graph) => exportGpt2(graph, shape, tied ? 'token_embd' : 'output'),
 
     ggufExtras: () => [],
   };

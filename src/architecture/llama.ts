@@ -5,6 +5,7 @@ import type { Value } from '../graph/value.js';
 import type { Architecture, ArchitectureEntry, Batch, TensorKind, TensorSpec } from './architecture.js';
 import { attend, splitHeads } from './attention.js';
 import { blockCount, dimension, parseConfig } from './config.js';
+import { exportLlama } from './llama-export.js';
 import { llama3Factors, type Rotary, rotate } from './rotary.js';
 
 /** Llama and those that differ from it in biases, query-key norms and defaults only. */
@@ -156,6 +157,8 @@ export function llama(shape: LlamaShape, has: (spec: TensorSpec) => boolean): Ar
         'rope.dimension_count': whole(headDim),
       };
     },
+
+    exportGraph: (graph) => exportLlama(graph, shape, tied ? 'token_embd' : 'output'),
 
     ggufExtras: () =>
       rotary.factors ? [{ name: 'rope_freqs.weight', shape: [headDim / 2], data: rotary.factors }] : [],

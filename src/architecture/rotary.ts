@@ -1,5 +1,7 @@
 import * as g from '../graph/build.js';
 import type { Value } from '../graph/value.js';
+import { elementCode } from '../runtime/onnx.js';
+import type { ExportGraph } from './export.js';
 
 /** Rotary position embedding (Su et al., 2021), and how its frequencies are stretched for long contexts. */
 export interface Rotary {
@@ -52,4 +54,45 @@ export function rotate(x: Value, rotary: Rotary): Value {
   const [cos, sin] = [angles(Math.cos), angles(Math.sin)];
   const [a, b] = [g.slice(x, -1, 0, half), g.slice(x, -1, half, headDim)];
   return g.concat([g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))], -1);
+}
+
+/** Angles of every given position in an export graph. */
+export interface ExportedAngles {
+  /** One row per position of the batch, headDim / 2 columns. */
+  readonly cos: string;
+  readonly sin: string;
+  /** Which of the rows belongs to a position, [batch, length]. */
+  readonly rows: string;
+}
+
+/**
+ * Cosines and sines of positions [batch, length] (i64), computed at run time: tables for the longest context would be
+ * larger than a small model's weights.
+ */
+export function exportAngles(graph: ExportGraph, positions: string, rotary: Rotary): ExportedAngles {
+  const half = rotary.headDim / 2;
+  const frequencies = Float32Array.from(
+    { length: half },
+    (_, index) => frequency(rotary, index) / (rotary.factors?.[index] ?? 1),
+  );
+  const cast = (value: string, type: 'f32' | 'f16') =>
+    graph.node('Cast', [value], { attributes: { to: elementCode[type] } });
+  const column = cast(graph.node('Reshape', [positions, graph.whole([-1, 1])]), 'f32');
+  const angles = graph.node('Mul', [column, graph.floats(frequencies, [1, half], 'f32')]);
+  const table = (op: 'Cos' | 'Sin') => {
+    const values = graph.node(op, [angles]);
+    return graph.float === 'f32' ? values : cast(values, graph.float);
+  };
+  const scalar = (value: number) => graph.whole([value], 'i64', 'scalar');
+  const count = graph.node('Range', [scalar(0), graph.node('Size', [positions]), scalar(1)]);
+  const rows = graph.node('Reshape', [count, graph.node('Shape', [positions])]);
+  return { cos: table('Cos'), sin: table('Sin'), rows };
+}
+
+/** What `rotate` does, in an export graph; x: [batch, length, heads · headDim]. */
+export function exportRotate(graph: ExportGraph, x: string, { cos, sin, rows }: ExportedAngles): string {
+  return graph.node('RotaryEmbedding', [x, rows, cos, sin], {
+    domain: 'com.microsoft',
+    attributes: { interleaved: 0 },
+  });
 }

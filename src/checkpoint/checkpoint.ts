@@ -22,7 +22,7 @@ export interface Tensor {
 export interface Checkpoint {
   /** The file or folder, as shown to people. */
   readonly path: string;
-  readonly format: 'safetensors' | 'llama2c' | 'gguf';
+  readonly format: 'safetensors' | 'llama2c' | 'gguf' | 'onnx';
   /**
    * Whose names and row order the tensors have. llama2.c files are presented under Hugging Face's names in
    * Hugging Face's order; GGUF files as they are (architecture/ knows how to translate).

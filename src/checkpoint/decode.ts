@@ -11,6 +11,10 @@ export interface StoredTensor extends TensorInfo {
   readonly file: RangedFile;
   /** Where its first byte lies. */
   readonly offset: number;
+  /** The grid, where the type's name alone does not tell. */
+  readonly grid?: Grid;
+  /** The packed rows [from, to), where they do not lie in one piece. */
+  readonly gather?: (from: number, to: number) => Promise<Uint8Array>;
   /** Rows are stored as columns: the shape is turned around. */
   readonly transposed?: true;
 }
@@ -89,7 +93,7 @@ async function decodeBlocks(
   fromRow: number,
   toRow: number,
 ): Promise<Float32Array> {
-  const grid = findGrid(tensor.type);
+  const grid = tensor.grid ?? findGrid(tensor.type);
   const cols = tensor.shape.at(-1) ?? 1;
   const matrixRows = product(tensor.shape.slice(1, -1));
   const [first, rows] = [fromRow * matrixRows, (toRow - fromRow) * matrixRows];
@@ -117,9 +121,9 @@ async function unpackRows<T>(
   use: (panel: Panel) => Promise<T> | T,
 ): Promise<T> {
   const cols = (tensor.transposed ? tensor.shape[0] : tensor.shape.at(-1)) ?? 1;
-  const start = from === 0 ? 0 : grid.bytes(from, cols);
-  const bytes = new Uint8Array(grid.bytes(to - from, cols));
-  await tensor.file.read(tensor.offset + start, bytes, tensor.name);
+  const bytes = tensor.gather
+    ? await tensor.gather(from, to)
+    : await readPacked(tensor, from === 0 ? 0 : grid.bytes(from, cols), grid.bytes(to - from, cols));
   return kernels.scope(async (arena) => {
     const { stride, values: data } = await grid.unpack(kernels, arena, bytes, to - from, cols);
     const bad = kernels.call('firstNotFinite', data, data.length);
@@ -132,6 +136,12 @@ async function unpackRows<T>(
   });
 }
 
+async function readPacked({ file, offset, name }: StoredTensor, start: number, length: number) {
+  const bytes = new Uint8Array(length);
+  await file.read(offset + start, bytes, name);
+  return bytes;
+}
+
 /** Rows [from, to) of a tensor that is stored transposed: columns of the panel that it decodes to. */
 function decodeColumns(
   kernels: Kernels,
@@ -140,7 +150,7 @@ function decodeColumns(
   to: number,
 ): Promise<Float32Array> {
   const rows = tensor.shape[1] ?? 1;
-  return unpackRows(kernels, tensor, findGrid(tensor.type), [0, rows], ({ stride, data }) => {
+  return unpackRows(kernels, tensor, tensor.grid ?? findGrid(tensor.type), [0, rows], ({ stride, data }) => {
     const values = new Float32Array((to - from) * rows);
     for (let col = from; col < to; col++)
       values.set(data.subarray(col * stride, col * stride + rows), (col - from) * rows);

@@ -6,6 +6,7 @@ import type { Checkpoint } from './checkpoint.js';
 import { openGguf } from './gguf.js';
 import { type DownloadOptions, downloadModel, parseHubId } from './hub.js';
 import { openLlama2c } from './llama2c.js';
+import { findOnnxFile, openOnnx } from './onnx.js';
 import { configName, indexName, openSafetensors, weightsName } from './safetensors.js';
 
 export interface OpenOptions extends DownloadOptions {
@@ -42,6 +43,8 @@ async function openFolder(folder: string, shownAs: string, kernels?: Kernels): P
   // As transformers chooses: one file before shards.
   const weights = [weightsName, indexName].find((name) => names.includes(name));
   if (weights) return openSafetensors(join(folder, weights), shownAs, kernels);
+  const onnx = await findOnnxFile(folder);
+  if (onnx) return openOnnx(onnx, shownAs, kernels);
   const pickle = names.find((name) => pickled.test(name));
   if (pickle) throw refusePickle(join(folder, pickle));
   const shard = names.some((name) => shardName.test(name));
@@ -67,6 +70,8 @@ async function openFile(path: string, kernels?: Kernels): Promise<Checkpoint> {
       return openSafetensors(path, path, kernels);
     case '.gguf':
       return openGguf(path, kernels);
+    case '.onnx':
+      return openOnnx(path, path, kernels);
     case '.bin':
       return openLlama2c(path, kernels);
     default: {

@@ -18,6 +18,13 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
+/** MatMulNBits knows 0 to 4, of which only these two differ on processors. */
+export function accuracyLevel(text: string): 0 | 4 {
+  if (text === '0') return 0;
+  if (text === '4') return 4;
+  throw new InvalidArgumentError('give 0 or 4.');
+}
+
 /** @returns a parser of numbers in [from, to] */
 export function numberBetween(from: number, to: number): (text: string) => number {
   return (text) => {

@@ -27,10 +27,11 @@ export function compressCommand(program: Command, session: Session): void {
     .summary('make a smaller model file')
     .description(
       'Reads a trained model, calibrates it on a text, rounds every linear layer so that its ' +
-        'outputs change least, writes a GGUF, opens it in llama.cpp and measures what it cost.',
+        'outputs change least, writes a GGUF or a folder for transformers.js, opens it in its own runtime and measures ' +
+        'what it cost.',
     )
     .argument('<model>', modelArgument)
-    .option('-o, --output <path>', 'file (.gguf) or, with --format safetensors, folder to write');
+    .option('-o, --output <path>', 'file (.gguf) or, with --format onnx or safetensors, folder to write');
   planOptions(command)
     .option('--recipe <file>', 'carry out a plan made by tersor plan --save')
     .option('--dry-run', 'only say what would be written, its exact size and its cost')
@@ -75,14 +76,17 @@ async function run(
 
 export function describeResult(result: CompressResult, style: Terminal['style'], all = false): string {
   const { verified, heldOut, search, seconds, peakMemoryBytes } = result;
+  const bound = (of: 'meanDivergence' | 'largestShift') =>
+    verified?.bounded === of ? ` (bound ${significant(verified.bound, 2)})` : '';
   const measures = fields([
     ...(search ? describeSearch(search) : []),
     ['time', `${formatDuration(seconds)}, at most ${formatBytes(peakMemoryBytes)} of memory`],
     verified
       ? [
           'verified',
-          `${verified.runtime} opens the file; on ${formatCount(verified.tokens)} tokens its predictions differ from ` +
-            `ours by a divergence of ${significant(verified.meanDivergence, 2)} (bound ${significant(verified.bound, 2)})`,
+          `${verified.runtime} opens it; on ${formatCount(verified.tokens)} tokens its predictions differ from ours by ` +
+            `a divergence of ${significant(verified.meanDivergence, 2)}${bound('meanDivergence')}, a log-probability ` +
+            `by at most ${significant(verified.largestShift, 2)}${bound('largestShift')}`,
         ]
       : ['verified', 'read back by tersor, the only runtime of its own layout'],
     ...(heldOut

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { CompressOptions, Override } from '../pipeline/options.js';
 import { readRecipe } from '../pipeline/recipe.js';
 import {
+  accuracyLevel,
   byteSize,
   choice,
   list,
@@ -33,6 +34,8 @@ export interface PlanFlags {
   readonly types?: readonly string[];
   readonly search?: string;
   readonly damage?: string;
+  readonly activations?: 'f32' | 'f16';
+  readonly accuracyLevel?: 0 | 4;
   readonly fallback?: string;
   readonly solver?: string;
   readonly calibration?: string;
@@ -53,7 +56,7 @@ const target = choice('--target', ['symmetric', 'asymmetric']);
 /** Adds the options that decide what becomes of a model. */
 export function planOptions(command: Command): Command {
   return command
-    .option('--format <format>', "gguf, or safetensors for a folder in tersor's own layout")
+    .option('--format <format>', "gguf, onnx (a folder for transformers.js) or safetensors (tersor's own)")
     .option('--size <size>', 'the best model of at most this file size, such as 14MB', byteSize)
     .option('--bits <n>', 'the same by bits per weight, embedding included', numberBetween(0.5, 32))
     .option(
@@ -63,6 +66,8 @@ export function planOptions(command: Command): Command {
     )
     .option('--type <type>', 'type of the linear layers (default: about 4.5 bits)', typeName)
     .option('--embedding-type <type>', 'type of embedding and output head (default: q6_k or q8_0)', typeName)
+    .option('--activations <type>', 'onnx: f32 (default) or f16', choice('--activations', ['f32', 'f16']))
+    .option('--accuracy-level <n>', 'onnx: 4 rounds activations to 8 bits (default: 0)', accuracyLevel)
     .option('--override <regex=type>', 'type of the tensors whose name matches; repeatable', override)
     .option('--fallback <type>', 'type for rows that the block size does not divide', typeName)
     .option('--types <list>', 'types that a search for a size may choose from', list)

@@ -68,7 +68,10 @@ export interface Grid {
   /** How scales and offsets are stored; absent where solvers cannot choose them by group. */
   readonly scale?: ScaleStorage;
   /** Runtimes that load the format as it is. */
-  readonly runtimes: readonly ('llama.cpp' | 'onnx' | 'tersor')[];
+  readonly runtimes: readonly ('llama.cpp' | 'onnxruntime' | 'tersor')[];
+
+  /** Tells it from another grid of the same name, whose bytes or values differ. */
+  readonly variant?: string;
 
   /** Rows cannot be packed and unpacked apart from each other: they share something that is stored once. */
   readonly whole?: true;

@@ -6,6 +6,7 @@ import type { Hooks } from './hooks.js';
 import { type Job, prepare, refuseProblems } from './job.js';
 import type { CompressOptions } from './options.js';
 import type { Plan, SearchResult } from './plan.js';
+import { withRecipe } from './recipe.js';
 import { measure, type Verification, verify } from './verify.js';
 import { type Stage, withWorkshop } from './workshop.js';
 
@@ -39,15 +40,15 @@ export function plan(
 }
 
 /**
- * Compresses a model into a GGUF file or a folder: calibrates, solves and writes one block at a time, reopens a GGUF
- * in llama.cpp, and measures what it lost.
- * @throws TersorError for bad input before anything is written, and when the written file does not behave in
- *   llama.cpp as tersor predicts
+ * Compresses a model into a GGUF file or a folder: calibrates, solves and writes one block at a time, reopens the
+ * result in llama.cpp or onnxruntime, and measures what it lost.
+ * @throws TersorError for bad input before anything is written, and when what was written does not behave in its
+ *   runtime as tersor predicts
  */
 export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<CompressResult> {
   const started = performance.now();
   return withWorkshop(options, hooks, async (shop) => {
-    await findFormat(options).check(options.output);
+    await findFormat(withRecipe(options)).check(options.output);
     const { stopwatch } = shop;
     const job = await stopwatch.time('prepare', () => prepare(shop, options, hooks));
     refuseProblems(job);
@@ -58,8 +59,11 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
       const verified: Verification[] = [];
       await stopwatch.time('write', () =>
         writer.finish(async (path) => {
-          if (job.format.runtime === 'tersor') return; // measured below, by the only runtime that reads it
-          verified.push(await stopwatch.time('verify', () => verify(shop, path, checks, hooks)));
+          const { runtime } = job.format;
+          if (runtime === 'tersor') return; // measured below, by the only runtime that reads it
+          verified.push(
+            await stopwatch.time('verify', () => verify(shop, runtime, path, checks, hooks, job.recipe)),
+          );
         }),
       );
       const measured =

@@ -65,7 +65,7 @@ export async function prepare(shop: Workshop, given: CompressOptions, hooks: Hoo
     );
   }
   if (!searching) {
-    const types = requestedTypes(model, options, hooks.warn);
+    const types = requestedTypes(model, format, options, hooks.warn);
     const recipe = recipeOf(options, calibration, {
       type: types.linear ?? 'f32',
       embedding: types.embedding ?? 'f32',
@@ -95,6 +95,7 @@ export function recipeOf(
   types: Partial<Recipe>,
 ): Recipe {
   const { solver = defaults.solver, prefix = defaults.prefix, target = defaults.target, overrides } = options;
+  const { activations, accuracyLevel } = options;
   const { size, bits, maxDivergence, search, searchOptions, damage, fallback, solverOptions, seed } = options;
   return defined({
     type: types.type,
@@ -108,6 +109,8 @@ export function recipeOf(
     damage,
     overrides: overrides && Object.fromEntries(overrides.map(({ pattern, type }) => [pattern.source, type])),
     fallback,
+    activations,
+    accuracyLevel,
     solver,
     options: solverOptions,
     prefix,
@@ -165,7 +168,7 @@ function publicPart({ spec: _spec, grid: _grid, ...tensor }: Assignment): Planne
 }
 
 /** @throws TersorError when tensors do not fit their type and no fallback was given */
-export function refuseProblems({ plan: { problems, model } }: Job): void {
+export function refuseProblems({ plan: { problems, model }, format }: Job): void {
   const [first] = problems;
   if (!first) return;
   throw new TersorError(
@@ -173,7 +176,7 @@ export function refuseProblems({ plan: { problems, model } }: Job): void {
     {
       file: model,
       tensor: first.name,
-      remedy: 'give --fallback TYPE for them (such as iq4_nl or q8_0), or see --dry-run for the list',
+      remedy: `give --fallback TYPE for them (such as ${format.fallbacks}), or see --dry-run for the list`,
     },
   );
 }

@@ -13,7 +13,7 @@ export interface CompressOptions extends WorkshopOptions {
   readonly model: string;
   /** The file or folder to write. */
   readonly output: string;
-  /** `gguf` or `safetensors`; by default as the output's extension says. */
+  /** `gguf`, `onnx` or `safetensors`; by default as the output's extension says. */
   readonly format?: string;
   /** Type of the linear layers of all blocks; without one a sensible type is chosen. */
   readonly type?: string;
@@ -39,6 +39,10 @@ export interface CompressOptions extends WorkshopOptions {
   readonly overrides?: readonly Override[];
   /** Type for tensors whose rows the wanted type does not divide; without one the job stops before it starts. */
   readonly fallback?: string;
+  /** ONNX: the type that activations, keys and values have; f32 by default. */
+  readonly activations?: 'f32' | 'f16';
+  /** ONNX: 4 lets onnxruntime round activations to 8 bits, which is faster and less exact; 0 by default. */
+  readonly accuracyLevel?: 0 | 4;
   readonly solver?: string;
   readonly solverOptions?: Readonly<Record<string, unknown>>;
   /** Text file to calibrate on; without one a built-in text is used. */

@@ -87,7 +87,7 @@ export function assign(
       throw new TersorError(`the fallback ${fallback} does not fit either: ${stillWrong}`, {
         file: model.checkpoint.path,
         tensor: format.nameOf(model, spec),
-        remedy: 'choose another --fallback, such as q8_0 or f16',
+        remedy: `choose another --fallback, such as ${format.fallbacks}`,
       });
     }
     return {
@@ -155,7 +155,7 @@ export function candidateGrids(
     {
       file: checkpoint.path,
       tensor: spec.names.gguf,
-      remedy: 'allow types with smaller blocks, such as iq4_nl or q8_0',
+      remedy: `allow types with smaller blocks, such as ${format.fallbacks}`,
     },
   );
 }
@@ -166,12 +166,14 @@ export type RequestedTypes = Readonly<Partial<Record<TensorSpec['kind'], string>
 /** What the options ask for, with the defaults of the command line. */
 export function requestedTypes(
   model: Model,
+  format: OutputFormat,
   options: CompressOptions,
   warn?: (line: string) => void,
 ): RequestedTypes {
-  const linear = options.type ?? chooseType(model);
+  const { runtime } = format;
+  const linear = options.type ?? (runtime === 'onnxruntime' ? 'int4' : chooseType(model));
   if (!options.type) warn?.(`no --type given: taking ${linear}`);
-  const embedding = options.embeddingType ?? embeddingType(model, linear);
+  const embedding = options.embeddingType ?? embeddingType(model, format, linear);
   return { linear, embedding, head: embedding };
 }
 
@@ -182,17 +184,18 @@ function chooseType(model: Model): string {
 }
 
 /** Six bits are as good as lossless for embeddings; what is stored as plain numbers stays so everywhere. */
-function embeddingType(model: Model, linear: string): string {
+function embeddingType(model: Model, { runtime }: OutputFormat, linear: string): string {
   if (!isCoded(findGrid(linear)) || linear === 'q8_0') return linear;
+  if (runtime === 'onnxruntime') return 'int8';
   const tables = model.architecture.tensors.filter(({ kind }) => kind === 'embedding' || kind === 'head');
   return tables.every((spec) => !obstacle(findGrid('q6_k'), spec)) ? 'q6_k' : 'q8_0';
 }
 
 function gridFor(format: OutputFormat, type: string): Grid {
-  const found = findGrid(type);
+  const found = format.findGrid?.(type) ?? findGrid(type);
   if (format.runtime === 'tersor' || found.runtimes.includes(format.runtime)) return found;
   throw new TersorError(`${format.name} cannot hold the type ${type}`, {
-    remedy: 'choose one of GGUF’s types (tersor methods lists them), or write with --format safetensors',
+    remedy: `choose one of ${format.types}, or write with --format safetensors`,
   });
 }
 

@@ -19,6 +19,8 @@ const recipeSchema = z.strictObject({
   damage: z.string().optional(),
   overrides: z.record(z.string(), z.string()).optional(),
   fallback: z.string().optional(),
+  activations: z.enum(['f32', 'f16']).optional(),
+  accuracyLevel: z.union([z.literal(0), z.literal(4)]).optional(),
   solver: z.string(),
   options: z.record(z.string(), z.unknown()).optional(),
   prefix: z.enum(['compressed', 'original']),
@@ -82,11 +84,14 @@ export function withRecipe(options: CompressOptions): CompressOptions {
   if (!options.recipe) return options;
   const { recipe, output } = options.recipe;
   const { solver, options: solverOptions, prefix, target, context, tokens, seed } = recipe;
+  const { activations, accuracyLevel } = recipe;
   const defaults = { format: output, solver, prefix, context, tokens };
   return {
     ...defaults,
     ...(solverOptions ? { solverOptions } : {}),
     ...(target ? { target } : {}),
+    ...(activations ? { activations } : {}),
+    ...(accuracyLevel ? { accuracyLevel } : {}),
     ...(seed === undefined ? {} : { seed }),
     ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
   } as CompressOptions;

@@ -4,7 +4,7 @@ import protobuf from 'protobufjs';
  * The part of the ONNX protocol buffers (onnx.proto3, IR version 10) that tersor writes. Field numbers are
  * those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3.
  */
-const schema = protobuf.parse(`
+export const onnxSchema = protobuf.parse(`
   syntax = "proto3";
   message Attribute {
     string name = 1; float f = 2; int64 i = 3; bytes s = 4; Tensor t = 5;
@@ -14,7 +14,11 @@ const schema = protobuf.parse(`
     repeated string input = 1; repeated string output = 2; string name = 3; string op_type = 4;
     repeated Attribute attribute = 5; string domain = 7;
   }
-  message Tensor { repeated int64 dims = 1; int32 data_type = 2; string name = 8; bytes raw_data = 9; }
+  message Entry { string key = 1; string value = 2; }
+  message Tensor {
+    repeated int64 dims = 1; int32 data_type = 2; string name = 8; bytes raw_data = 9;
+    repeated Entry external_data = 13; int32 data_location = 14;
+  }
   message Dimension { int64 dim_value = 1; string dim_param = 2; }
   message Shape { repeated Dimension dim = 1; }
   message TensorType { int32 elem_type = 1; Shape shape = 2; }
@@ -27,12 +31,21 @@ const schema = protobuf.parse(`
   message OperatorSet { string domain = 1; int64 version = 2; }
   message Model {
     int64 ir_version = 1; string producer_name = 2; Graph graph = 7; repeated OperatorSet opset_import = 8;
+    repeated Entry metadata_props = 14;
   }
 `).root;
 
-export type ElementType = 'f32' | 'i64' | 'i32' | 'bool';
+export type ElementType = 'f32' | 'i64' | 'i32' | 'bool' | 'u8' | 'f16' | 'bf16';
 /** TensorProto.DataType */
-const elementCode: Record<ElementType, number> = { f32: 1, i32: 6, i64: 7, bool: 9 };
+export const elementCode: Readonly<Record<ElementType, number>> = {
+  f32: 1,
+  u8: 2,
+  i32: 6,
+  i64: 7,
+  bool: 9,
+  f16: 10,
+  bf16: 16,
+};
 
 /** Attribute values: whole numbers become ints, `{ float }` a float, arrays ints. */
 export type OnnxAttribute = number | string | readonly number[] | { readonly float: number };
@@ -68,33 +81,44 @@ export interface OnnxGraph {
 
 /** Serialises a graph as an ONNX model (opset 21 with com.microsoft 1). */
 export function encodeOnnx(graph: OnnxGraph): Uint8Array {
-  const Model = schema.lookupType('Model');
-  const domains = new Set(graph.nodes.map((node) => node.domain ?? ''));
-  const model = {
+  const Model = onnxSchema.lookupType('Model');
+  return Model.encode(Model.create({ ...modelMessage(graph), graph: graphMessage(graph) })).finish();
+}
+
+/** A ModelProto without its graph. */
+export function modelMessage({ nodes }: Pick<OnnxGraph, 'nodes'>) {
+  const domains = new Set(nodes.map((node) => node.domain ?? ''));
+  return {
     irVersion: 10,
     producerName: 'tersor',
     opsetImport: [...domains.add('')].map((domain) => ({ domain, version: domain === '' ? 21 : 1 })),
-    graph: {
-      name: 'tersor',
-      node: graph.nodes.map((node) => ({
-        input: node.inputs,
-        output: node.outputs,
-        name: node.outputs[0],
-        opType: node.op,
-        domain: node.domain ?? '',
-        attribute: Object.entries(node.attributes ?? {}).map(([name, value]) => attribute(name, value)),
-      })),
-      initializer: (graph.constants ?? []).map(({ name, type, shape, data }) => ({
-        dims: shape,
-        dataType: elementCode[type],
-        name,
-        rawData: data,
-      })),
-      input: graph.inputs.map(valueInfo),
-      output: graph.outputs.map(valueInfo),
-    },
   };
-  return Model.encode(Model.create(model)).finish();
+}
+
+/** A GraphProto. */
+export function graphMessage(graph: OnnxGraph) {
+  return {
+    name: 'tersor',
+    node: graph.nodes.map((node) => ({
+      input: node.inputs,
+      output: node.outputs,
+      name: node.outputs[0],
+      opType: node.op,
+      domain: node.domain ?? '',
+      attribute: Object.entries(node.attributes ?? {}).map(([name, value]) => attribute(name, value)),
+    })),
+    initializer: (graph.constants ?? []).map(({ data, ...about }) => ({
+      ...tensorMessage(about),
+      rawData: data,
+    })),
+    input: graph.inputs.map(valueInfo),
+    output: graph.outputs.map(valueInfo),
+  };
+}
+
+/** A TensorProto without its data. */
+export function tensorMessage({ name, type, shape }: Omit<OnnxConstant, 'data'>) {
+  return { dims: shape, dataType: elementCode[type], name };
 }
 
 function attribute(name: string, value: OnnxAttribute) {

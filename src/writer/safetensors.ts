@@ -109,7 +109,7 @@ async function companions(folder: string): Promise<string[]> {
 }
 
 /** Neither folder is ever missing for longer than a rename takes; a folder cannot be renamed over a full one. */
-async function replaceFolder(complete: string, target: string): Promise<void> {
+export async function replaceFolder(complete: string, target: string): Promise<void> {
   const aside = `${complete}.old`;
   const replaced = await rename(target, aside).then(
     () => true,

@@ -24,6 +24,8 @@ export interface TensorWriter {
 /** Where the data of the tensors of a file lie. */
 export interface FilePlan {
   readonly header: Uint8Array;
+  /** What else is known from the start, such as headers of single tensors. */
+  readonly frames?: readonly { readonly position: number; readonly bytes: Uint8Array }[];
   readonly tensors: readonly { readonly name: string; readonly position: number; readonly bytes: number }[];
   /** Size of the file. */
   readonly bytes: number;
@@ -50,7 +52,7 @@ interface Place {
 /** Begins a weight file of known layout. Nothing but the header is held in memory. */
 export async function createTensorWriter(
   { target, temporary, begin, publish }: OutputPlan,
-  { header, tensors, bytes }: FilePlan,
+  { header, frames = [], tensors, bytes }: FilePlan,
 ): Promise<TensorWriter> {
   const places = new Map<string, Place>();
   for (const { name, ...place } of tensors) {
@@ -102,6 +104,7 @@ export async function createTensorWriter(
   await guard(async (file) => {
     await file.truncate(bytes);
     await writeAll(file, header, 0);
+    for (const frame of frames) await writeAll(file, frame.bytes, frame.position);
   });
   return {
     bytes,

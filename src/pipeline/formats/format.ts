@@ -1,5 +1,6 @@
 import type { Architecture, ExtraTensor, TensorSpec } from '../../architecture/architecture.js';
 import type { Model } from '../../architecture/model.js';
+import type { Grid } from '../../grid/grid.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { TensorWriter } from '../../writer/tensor-writer.js';
 import type { CalibrationText } from '../calibration-text.js';
@@ -8,7 +9,7 @@ import type { Assignment } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 
 /** The words for `--format`. */
-export const formatNames = ['gguf', 'safetensors'] as const;
+export const formatNames = ['gguf', 'onnx', 'safetensors'] as const;
 
 /** Everything that goes into an output besides the weights' bytes. */
 export interface Contents {
@@ -31,7 +32,13 @@ export interface Layout {
 export interface OutputFormat {
   readonly name: (typeof formatNames)[number];
   /** Whose types it can hold. */
-  readonly runtime: 'llama.cpp' | 'tersor';
+  readonly runtime: 'llama.cpp' | 'onnxruntime' | 'tersor';
+  /** Its types, for messages. */
+  readonly types: string;
+  /** Types for rows that the usual ones do not fit, for messages. */
+  readonly fallbacks: string;
+  /** What it means by a type's name, where that is not what the name means elsewhere. */
+  findGrid?(type: string): Grid | undefined;
   /** Tensors' data are padded to multiples of so many bytes. */
   readonly alignment: number;
   /** What a search may choose from, unless the caller says. */

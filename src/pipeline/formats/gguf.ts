@@ -10,6 +10,8 @@ import type { OutputFormat } from './format.js';
 export const gguf: OutputFormat = {
   name: 'gguf',
   runtime: 'llama.cpp',
+  types: 'GGUF’s types (tersor methods lists them)',
+  fallbacks: 'iq4_nl or q8_0',
   alignment: ggufAlignment,
   // Sizes of about half a bit apart; of types with the same size the one that loses less, on any weights we met.
   candidates: [

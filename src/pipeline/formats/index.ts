@@ -2,12 +2,17 @@ import { TersorError } from '../../errors.js';
 import type { CompressOptions } from '../options.js';
 import { formatNames, type OutputFormat } from './format.js';
 import { gguf } from './gguf.js';
+import { onnx } from './onnx.js';
 import { safetensors } from './safetensors.js';
 
 export type { Contents, Layout, OutputFormat } from './format.js';
 
 /** The kinds of output, by the word for `--format`. */
-export const outputFormats: Readonly<Record<OutputFormat['name'], OutputFormat>> = { gguf, safetensors };
+export const outputFormats: Readonly<Record<OutputFormat['name'], OutputFormat>> = {
+  gguf,
+  onnx,
+  safetensors,
+};
 
 /** The format asked for, or the one that the output's extension tells. */
 export function findFormat({ format, output }: CompressOptions): OutputFormat {
@@ -21,6 +26,8 @@ export function findFormat({ format, output }: CompressOptions): OutputFormat {
   if (output.endsWith('.gguf')) return gguf;
   throw new TersorError('cannot tell what to write from the name of the output', {
     file: output,
-    remedy: `give a name that ends in .gguf, or --format safetensors for a folder in tersor's own layout`,
+    remedy:
+      'give a name that ends in .gguf, --format onnx for a folder for transformers.js, or --format safetensors ' +
+      "for one in tersor's own layout",
   });
 }

@@ -11,6 +11,8 @@ import type { OutputFormat } from './format.js';
 export const safetensors: OutputFormat = {
   name: 'safetensors',
   runtime: 'tersor',
+  types: 'the types that tersor methods lists',
+  fallbacks: 'iq4_nl or q8_0',
   alignment: 1,
   candidates: [
     'int2-g32-asym',

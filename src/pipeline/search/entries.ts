@@ -39,7 +39,7 @@ export async function solveLevel(
   identity: string,
 ): Promise<Solved> {
   const { grid, spec } = task;
-  const key = keyOf(identity, grid.name);
+  const key = keyOf(identity, grid.variant ? `${grid.name} ${grid.variant}` : grid.name);
   const [rows, cols] = matrixShape(spec);
   const level = (relativeError: number) => ({
     type: grid.name,
@@ -86,7 +86,7 @@ export async function readLevel(
   const file = memoryFile(key, bytes);
   return decodeRows(
     kernels,
-    { name: spec.names.gguf, type: grid.name, shape, bytes: bytes.length, file, offset: 0 },
+    { name: spec.names.gguf, type: grid.name, grid, shape, bytes: bytes.length, file, offset: 0 },
     0,
     shape[0],
   );

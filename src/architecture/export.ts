@@ -1,0 +1,142 @@
+import type { ElementType, OnnxAttribute } from '../runtime/onnx.js';
+
+export interface NodeOptions {
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
+  /** `com.microsoft` for onnxruntime's own operators. */
+  readonly domain?: string;
+}
+
+/** A dimension; a string stands for one that is known at run time. */
+export type Dimension = number | string;
+
+/**
+ * What an architecture describes its ONNX graph with (`Architecture.exportGraph`). Values are names. The architecture
+ * knows the operators between weights; how a weight is stored, and which operator multiplies with it as it is, is the
+ * affair of whoever implements this (src/writer/onnx-graph.ts). So a family that is to be written as ONNX only has to
+ * declare its inputs, build its nodes, ask for weights by their role, and declare its outputs:
+ *
+ *     exportGraph(graph) {
+ *       const ids = graph.input('input_ids', 'i64', ['batch', 'sequence']);
+ *       const x = graph.gather('token_embd.weight', ids);
+ *       …
+ *       graph.output('last_hidden_state', graph.linear(x, 'pooler', undefined), ['batch', 'sequence', hidden]);
+ *     }
+ *
+ * Names of inputs and outputs are those that transformers.js expects of the family.
+ */
+export interface ExportGraph {
+  /** Type of activations, and of the keys and values that are kept between steps. */
+  readonly float: 'f32' | 'f16';
+  /** Declares an input and returns its name; without a type it has that of the activations. */
+  input(name: string, type: ElementType | undefined, shape: readonly Dimension[]): string;
+  /** Declares an output; `value` has the type given, by default that of the activations. */
+  output(name: string, value: string, shape: readonly Dimension[], type?: ElementType): void;
+  /** An operator with one result. An input that is left out is the empty string. */
+  node(op: string, inputs: readonly string[], options?: NodeOptions): string;
+  /** An operator with several results. */
+  nodes(op: string, inputs: readonly string[], results: number, options?: NodeOptions): string[];
+  /** Whole numbers, as a vector or (`scalar`) a single one. */
+  whole(values: readonly number[], type?: 'i64' | 'i32', scalar?: 'scalar'): string;
+  /** Floats of the type of activations, unless a type is given. */
+  floats(values: Float32Array, shape: readonly number[], type?: 'f32' | 'f16'): string;
+  /** A vector or table as floats of the type of activations; undefined if the model has none. */
+  weight(role: string, block?: number): string | undefined;
+  /** x Wᵀ (+ bias) for the weights `<role>.weight` and, if there is one, `<role>.bias`; x: […, in]. */
+  linear(x: string, role: string, block?: number): string;
+  /** Rows of a table by index: […] → […, columns]. */
+  gather(role: string, indices: string): string;
+}
+
+const microsoft = 'com.microsoft';
+
+/** x / rms(x) · weight over the last dimension. */
+export function exportRmsNorm(graph: ExportGraph, x: string, weight: string, epsilon: number): string {
+  const attributes = { axis: -1, epsilon: { float: epsilon } };
+  return graph.node('SimplifiedLayerNormalization', [x, weight], { attributes });
+}
+
+/** (x − mean) / std · weight + bias over the last dimension. */
+export function exportLayerNorm(
+  graph: ExportGraph,
+  x: string,
+  weight: string,
+  bias: string,
+  epsilon: number,
+): string {
+  const attributes = { axis: -1, epsilon: { float: epsilon } };
+  return graph.node('LayerNormalization', [x, weight, bias], { attributes });
+}
+
+/** The inputs that transformers.js gives every decoder, and what attention needs to know of them. */
+export interface DecoderInputs {
+  readonly inputIds: string;
+  readonly positionIds: string;
+  /** Per sequence: its length so far, less one. */
+  readonly lastPosition: string;
+  /** The length of the longest, as a single number. */
+  readonly length: string;
+}
+
+/** Declares input_ids, attention_mask (of all positions, the past included) and position_ids. */
+export function decoderInputs(graph: ExportGraph): DecoderInputs {
+  const inputIds = graph.input('input_ids', 'i64', ['batch_size', 'sequence_length']);
+  const mask = graph.input('attention_mask', 'i64', ['batch_size', 'total_sequence_length']);
+  const positionIds = graph.input('position_ids', 'i64', ['batch_size', 'sequence_length']);
+  const toInt32 = { attributes: { to: 6 } };
+  const counts = graph.node('ReduceSum', [mask, graph.whole([1])], { attributes: { keepdims: 0 } });
+  const last = graph.node('Sub', [counts, graph.whole([1])]);
+  const length = graph.node('Gather', [graph.node('Shape', [mask]), graph.whole([1], 'i64', 'scalar')], {
+    attributes: { axis: 0 },
+  });
+  return {
+    inputIds,
+    positionIds,
+    lastPosition: graph.node('Cast', [last], toInt32),
+    length: graph.node('Cast', [length], toInt32),
+  };
+}
+
+export interface CachedAttention {
+  readonly block: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Positions further back than this are not seen. */
+  readonly window?: number;
+}
+
+/**
+ * Causal attention over the past and the given positions; declares past_key_values.N.key and .value and present.N.key
+ * and .value, [batch, kvHeads, length, headDim].
+ * @param q [batch, length, heads · headDim]; k and v [batch, length, kvHeads · headDim]
+ */
+export function cachedAttention(
+  graph: ExportGraph,
+  { lastPosition, length }: DecoderInputs,
+  q: string,
+  k: string,
+  v: string,
+  { block, heads, kvHeads, headDim, window }: CachedAttention,
+): string {
+  const shape = (dimension: string) => ['batch_size', kvHeads, dimension, headDim];
+  const past = ['key', 'value'].map((name) =>
+    graph.input(`past_key_values.${block}.${name}`, undefined, shape('past_sequence_length')),
+  );
+  const [y = '', key = '', value = ''] = graph.nodes(
+    'GroupQueryAttention',
+    [q, k, v, ...past, lastPosition, length],
+    3,
+    {
+      domain: microsoft,
+      attributes: {
+        num_heads: heads,
+        kv_num_heads: kvHeads,
+        scale: { float: headDim ** -0.5 },
+        ...(window === undefined ? {} : { local_window_size: window }),
+      },
+    },
+  );
+  graph.output(`present.${block}.key`, key, shape('total_sequence_length'));
+  graph.output(`present.${block}.value`, value, shape('total_sequence_length'));
+  return y;
+}

@@ -1,0 +1,27 @@
+import { openOnnxDecoder } from '../runtime/onnx-decoder.js';
+import type { RuntimeOptions } from '../runtime/session.js';
+import type { Predictor } from './predictor.js';
+
+/** onnxruntime's predictions of an ONNX decoder, through its cache as when it generates text. */
+export async function predictWithOnnx(
+  path: string,
+  sequences: readonly Int32Array[],
+  options: RuntimeOptions = {},
+): Promise<Predictor> {
+  const decoder = await openOnnxDecoder(path, options);
+  let last: { sequence: number; position: number } | undefined;
+  return {
+    vocabulary: decoder.vocabulary,
+    async logits(sequence, from, to) {
+      const tokens = sequences[sequence] ?? new Int32Array();
+      if (last?.sequence !== sequence || last.position > from) {
+        decoder.restart();
+        last = { sequence, position: 0 };
+      }
+      if (last.position < from) await decoder.next(tokens.subarray(last.position, from));
+      last.position = to;
+      return decoder.next(tokens.subarray(from, to));
+    },
+    release: decoder.release,
+  };
+}

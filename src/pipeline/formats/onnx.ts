@@ -1,0 +1,43 @@
+import { findMatMulNBitsGrid, matMulNBitsNames } from '../../grid/matmul-nbits.js';
+import { createOnnxWriter, onnxSize } from '../../writer/onnx.js';
+import { checkOnnxFolder } from '../../writer/onnx-folder.js';
+import { provenance } from '../provenance.js';
+import type { OutputFormat } from './format.js';
+
+/** A folder for transformers.js. */
+export const onnx: OutputFormat = {
+  name: 'onnx',
+  runtime: 'onnxruntime',
+  types: `${matMulNBitsNames}, f16, bf16 or f32`,
+  fallbacks: 'int4-g16 or f16',
+  alignment: 1,
+  candidates: [
+    'int2-g64',
+    'int2-g32',
+    'int2-g16',
+    'int4-g128',
+    'int4-g64',
+    'int4-g32',
+    'int4-g16',
+    'int8-g128',
+    'int8-g32',
+    'f16',
+  ],
+  findGrid: findMatMulNBitsGrid,
+  check: checkOnnxFolder,
+  nameOf: (model, spec) => model.nameOf(spec),
+  arrange: (rows) => rows,
+  extras: () => [],
+  layout({ model, assignments, recipe, calibration }, options) {
+    const { tokenizer, activations, accuracyLevel } = options;
+    const plan = {
+      source: { checkpoint: model.checkpoint, ...(tokenizer ? { tokenizer } : {}) },
+      architecture: model.architecture,
+      tensors: assignments,
+      metadata: provenance(recipe, calibration),
+      ...(activations ? { float: activations } : {}),
+      ...(accuracyLevel ? { accuracyLevel } : {}),
+    };
+    return { bytes: onnxSize(plan), create: (output) => createOnnxWriter(output, plan) };
+  },
+};

@@ -1,0 +1,115 @@
+import { statSync } from 'node:fs';
+import { copyFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { isCompanion, isObject, parseJsonObject } from '../checkpoint/file.js';
+import { onnxFolder } from '../checkpoint/onnx.js';
+import { configName } from '../checkpoint/safetensors.js';
+import { TersorError } from '../errors.js';
+import { checkParent } from './output.js';
+
+const generationName = 'generation_config.json';
+const tokenizerName = 'tokenizer.json';
+const tokenizerConfigName = 'tokenizer_config.json';
+const templateName = 'chat_template.jinja';
+
+/** What transformers.js calls a kind of model file (`dtype`), and what it appends to the file's name. */
+export const dtypeSuffixes = {
+  fp32: '',
+  fp16: '_fp16',
+  q8: '_quantized',
+  q4: '_q4',
+  q4f16: '_q4f16',
+  q2: '_q2',
+  q2f16: '_q2f16',
+} as const;
+export type Dtype = keyof typeof dtypeSuffixes;
+
+/** Where the files that a folder needs besides the model come from. */
+export interface FolderSource {
+  readonly checkpoint: Pick<Checkpoint, 'path' | 'folder' | 'metadata' | 'naming'>;
+  /** Folder of the tokenizer's files, when they do not lie with the weights. */
+  readonly tokenizer?: string;
+}
+
+/** @throws TersorError when transformers.js would miss something beside the model that tersor cannot make */
+export function requireCompanions({ checkpoint, tokenizer }: FolderSource): void {
+  const { naming, path, folder } = checkpoint;
+  if (naming !== 'huggingface')
+    throw new TersorError('a GGUF has no config.json, which a folder for transformers.js needs', {
+      file: path,
+      remedy: 'compress the Hugging Face version of the model, or write a .gguf',
+    });
+  const where = tokenizer ?? folder;
+  for (const name of [tokenizerName, tokenizerConfigName]) {
+    if (!statSync(join(where, name), { throwIfNoEntry: false })?.isFile())
+      throw new TersorError(`there is no ${name}, which transformers.js needs`, {
+        file: where,
+        remedy: 'get it from the model’s page on the hub, or name the folder that has it with --tokenizer',
+      });
+  }
+}
+
+/**
+ * Writes config.json, generation_config.json and the tokenizer's files into a folder. The configuration tells
+ * transformers.js which file to load where a program names none.
+ * @param settings of `transformers.js_config`, besides those that the original has
+ */
+export async function writeCompanions(
+  { checkpoint, tokenizer }: FolderSource,
+  settings: Readonly<Record<string, unknown>>,
+  target: string,
+): Promise<void> {
+  const { folder, metadata } = checkpoint;
+  const source = tokenizer ?? folder;
+  const names = (await readdir(source, { withFileTypes: true })).flatMap((entry) =>
+    !entry.isDirectory() && isCompanion(entry.name) ? [entry.name] : [],
+  );
+  for (const name of names) {
+    if (name !== configName) await copyFile(join(source, name), join(target, name));
+  }
+  const config = Object.fromEntries(Object.entries(metadata).filter(([key]) => !key.startsWith('tersor.')));
+  const before = config['transformers.js_config'];
+  await writeJson(join(target, configName), {
+    ...config,
+    'transformers.js_config': { ...(isObject(before) ? before : {}), ...settings },
+  });
+  if (!names.includes(generationName)) {
+    const ids = Object.entries(config).filter(([key, value]) => key.endsWith('_token_id') && value !== null);
+    await writeJson(join(target, generationName), { _from_model_config: true, ...Object.fromEntries(ids) });
+  }
+  if (names.includes(templateName)) await takeTemplate(source, target);
+}
+
+/** transformers.js looks for the chat template in the tokenizer's configuration only. */
+async function takeTemplate(source: string, target: string): Promise<void> {
+  const path = join(source, tokenizerConfigName);
+  const settings = parseJsonObject(await readFile(path, 'utf8'), path, 'get an intact copy of the file');
+  if (settings.chat_template !== undefined) return;
+  const template = await readFile(join(source, templateName), 'utf8');
+  await writeJson(join(target, tokenizerConfigName), { ...settings, chat_template: template });
+}
+
+const writeJson = (path: string, value: unknown): Promise<void> =>
+  writeFile(path, `${JSON.stringify(value, undefined, 2)}\n`);
+
+/**
+ * Makes sure, before any work, that a folder for transformers.js can be written.
+ * @throws TersorError when its parent is missing or not writable, or it exists and holds anything but such a model
+ */
+export async function checkOnnxFolder(path: string): Promise<void> {
+  await checkParent(path);
+  const about = await stat(path).catch(() => undefined);
+  if (!about) return;
+  const remedy = 'give the name of a new folder';
+  if (!about.isDirectory()) throw new TersorError('the output is an existing file', { file: path, remedy });
+  const names = await readdir(path);
+  if (names.length === 0) return;
+  const known = names.every((name) => name === onnxFolder || isCompanion(name));
+  const models = await readdir(join(path, onnxFolder)).catch(() => []);
+  if (!known || models.length === 0 || !models.every((name) => /^model\w*\.onnx(_data)?$/.test(name)))
+    throw new TersorError('the output folder holds something that tersor did not write', {
+      file: path,
+      remedy: `empty it or ${remedy}`,
+    });
+}
