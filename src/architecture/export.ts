@@ -1,4 +1,4 @@
-import type { ElementType, OnnxAttribute } from '../runtime/onnx.js';
+import { type ElementType, elementCode, type OnnxAttribute } from '../runtime/onnx.js';
 
 export interface NodeOptions {
   readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
@@ -71,28 +71,45 @@ export function exportLayerNorm(
 export interface DecoderInputs {
   readonly inputIds: string;
   readonly positionIds: string;
-  /** Per sequence: its length so far, less one. */
-  readonly lastPosition: string;
-  /** The length of the longest, as a single number. */
+  /** Length of past and present together, less one: once per sequence of the batch. */
+  readonly last: string;
+  /** Their length as a single number. */
   readonly length: string;
+  /** What scores of padding get added, [batch, 1, length, total length]. */
+  readonly bias: string;
 }
 
-/** Declares input_ids, attention_mask (of all positions, the past included) and position_ids. */
+/** Far below every score, and within the range of halves. */
+const masked = -30000;
+
+/**
+ * Declares input_ids, attention_mask (of all positions, the past included) and position_ids. GroupQueryAttention by
+ * itself takes padding to stand at the end; transformers.js pads at the beginning, hence the bias.
+ */
 export function decoderInputs(graph: ExportGraph): DecoderInputs {
   const inputIds = graph.input('input_ids', 'i64', ['batch_size', 'sequence_length']);
   const mask = graph.input('attention_mask', 'i64', ['batch_size', 'total_sequence_length']);
   const positionIds = graph.input('position_ids', 'i64', ['batch_size', 'sequence_length']);
-  const toInt32 = { attributes: { to: 6 } };
-  const counts = graph.node('ReduceSum', [mask, graph.whole([1])], { attributes: { keepdims: 0 } });
-  const last = graph.node('Sub', [counts, graph.whole([1])]);
-  const length = graph.node('Gather', [graph.node('Shape', [mask]), graph.whole([1], 'i64', 'scalar')], {
-    attributes: { axis: 0 },
-  });
+  const cast = (value: string, type: ElementType) =>
+    graph.node('Cast', [value], { attributes: { to: elementCode[type] } });
+  const dimension = (shape: string, axis: number) =>
+    graph.node('Slice', [shape, graph.whole([axis]), graph.whole([axis + 1])]);
+  const shape = graph.node('Shape', [mask]);
+  const [batch, total] = [dimension(shape, 0), dimension(shape, 1)];
+  const length = dimension(graph.node('Shape', [inputIds]), 1);
+
+  const absent = cast(graph.node('Sub', [graph.whole([1]), mask]), graph.float);
+  const penalty = graph.node('Mul', [absent, graph.floats(Float32Array.of(masked), [1])]);
+  const concatenate = (parts: readonly string[]) =>
+    graph.node('Concat', [...parts], { attributes: { axis: 0 } });
+  const one = graph.whole([1]);
+  const rows = graph.node('Reshape', [penalty, concatenate([batch, one, one, total])]);
   return {
     inputIds,
     positionIds,
-    lastPosition: graph.node('Cast', [last], toInt32),
-    length: graph.node('Cast', [length], toInt32),
+    last: cast(graph.node('Expand', [graph.node('Sub', [total, one]), batch]), 'i32'),
+    length: cast(graph.node('Reshape', [total, graph.whole([])]), 'i32'),
+    bias: graph.node('Expand', [rows, concatenate([batch, one, length, total])]),
   };
 }
 
@@ -112,7 +129,7 @@ export interface CachedAttention {
  */
 export function cachedAttention(
   graph: ExportGraph,
-  { lastPosition, length }: DecoderInputs,
+  { last, length, bias }: DecoderInputs,
   q: string,
   k: string,
   v: string,
@@ -124,7 +141,7 @@ export function cachedAttention(
   );
   const [y = '', key = '', value = ''] = graph.nodes(
     'GroupQueryAttention',
-    [q, k, v, ...past, lastPosition, length],
+    [q, k, v, ...past, last, length, '', '', '', bias],
     3,
     {
       domain: microsoft,
