@@ -3,13 +3,14 @@ import { type Evaluation, evaluate } from '../pipeline/evaluate.js';
 import { positiveInteger } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { fields, formatBytes, formatChange, formatCount, formatPercent, significant } from './format.js';
+import { modelArgument } from './plan-options.js';
 
 interface Flags {
   readonly text: string;
   readonly against?: string;
   readonly context?: number;
   readonly tokens?: number;
-  readonly runtime?: 'tersor' | 'llama.cpp';
+  readonly runtime?: 'tersor' | 'llama.cpp' | 'onnxruntime';
   readonly threads?: number;
   readonly json?: boolean;
 }
@@ -22,7 +23,7 @@ export function evaluateCommand(program: Command, session: Session): void {
       'Measures how well a model predicts a text. With --against, also how far its predictions are ' +
         'from those of the original: KL divergence, in nats per token.',
     )
-    .argument('<model>', 'Hugging Face directory or hub id, .gguf, or llama2.c .bin')
+    .argument('<model>', modelArgument)
     .requiredOption('--text <file>', 'text to predict, not the one used for calibration')
     .option('--against <model>', 'the original model')
     .option('--context <n>', 'length of the windows (default: at most 512)', positiveInteger)
@@ -30,7 +31,7 @@ export function evaluateCommand(program: Command, session: Session): void {
     .addOption(
       program
         .createOption('--runtime <name>', 'what computes the predictions')
-        .choices(['tersor', 'llama.cpp']),
+        .choices(['tersor', 'llama.cpp', 'onnxruntime']),
     )
     .option('--threads <n>', 'threads (default: all)', positiveInteger)
     .option('--json', 'print one JSON document')

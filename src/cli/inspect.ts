@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { type Inspection, inspect } from '../pipeline/inspect.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { fields, formatCount, significant } from './format.js';
+import { modelArgument } from './plan-options.js';
 import { tensorTable, typeTable } from './tensors.js';
 
 export function inspectCommand(program: Command, session: Session): void {
@@ -9,7 +10,7 @@ export function inspectCommand(program: Command, session: Session): void {
     .command('inspect')
     .summary('what is inside a model')
     .description('Lists tensors, types and sizes of a model, and how it was made if tersor made it.')
-    .argument('<model>', 'Hugging Face directory or hub id, .gguf, or llama2.c .bin')
+    .argument('<model>', modelArgument)
     .option('-v, --verbose', 'every tensor and all metadata')
     .option('--json', 'print one JSON document')
     .action((model: string, flags: { readonly verbose?: boolean; readonly json?: boolean }) =>

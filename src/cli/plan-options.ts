@@ -14,7 +14,7 @@ import {
   wholeNumber,
 } from './arguments.js';
 
-export const modelArgument = 'Hugging Face directory or hub id, .gguf, or llama2.c .bin';
+export const modelArgument = 'Hugging Face directory or hub id, .gguf, llama2.c .bin, or ONNX directory';
 
 /** What `compress` and `plan` take alike. */
 export interface PlanFlags {

@@ -1,7 +1,9 @@
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { findOnnxFile } from '../checkpoint/onnx.js';
 import { TersorError } from '../errors.js';
-import { type GenerateOptions, openLlama } from '../runtime/llama.js';
+import { generate } from '../pipeline/generate.js';
+import { openLlama } from '../runtime/llama.js';
 import { numberBetween, positiveInteger, wholeNumber } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 
@@ -10,61 +12,114 @@ interface Flags {
   readonly temperature: number;
   readonly topP: number;
   readonly seed: number;
-  readonly context: number;
+  readonly context?: number;
   readonly threads?: number;
   readonly json?: boolean;
 }
+
+/** Of llama.cpp, which sets memory aside for all of it. */
+const defaultContext = 2048;
 
 export function runCommand(program: Command, session: Session): void {
   const command = program
     .command('run')
     .summary('generate text')
-    .description('Continues a prompt with a GGUF model, in llama.cpp.')
-    .argument('<model>', 'a .gguf file')
+    .description('Continues a prompt with a GGUF model, in llama.cpp, or with an ONNX model, in onnxruntime.')
+    .argument('<model>', 'a .gguf, or a folder with an ONNX model that tersor wrote')
     .argument('<prompt>', 'the beginning of the text')
     .option('--max-tokens <n>', 'tokens to generate at most', positiveInteger, 256)
     .option('--temperature <t>', '0 takes the likeliest token each time', numberBetween(0, 10), 0.8)
     .option('--top-p <p>', 'draw from the likeliest tokens of this probability', numberBetween(0, 1), 0.95)
     .option('--seed <n>', 'the same seed gives the same text', wholeNumber, 1)
-    .option('--context <n>', 'tokens that prompt and text may have together', positiveInteger, 2048)
+    .option('--context <n>', 'tokens that prompt and text may have together', positiveInteger)
     .option('--threads <n>', 'threads (default: all)', positiveInteger)
     .option('--json', 'print one JSON document')
     .action((model: string, prompt: string, flags: Flags) => run(model, prompt, flags, session));
-  examples(command, [['tersor run model.gguf "Once upon a time"', 'tells a story']]);
+  examples(command, [
+    ['tersor run model.gguf "Once upon a time"', 'tells a story'],
+    ['tersor run ./model-onnx "Once upon a time" --temperature 0', 'the likeliest one'],
+  ]);
 }
 
 async function run(path: string, prompt: string, flags: Flags, session: Session): Promise<void> {
-  const { json, context, threads, ...sampling } = flags;
-  await requireGguf(path);
+  const kind = await kindOf(path);
   await withTerminal(session, flags, async (terminal) => {
-    const model = await openLlama(path, { context, ...(threads ? { threads } : {}) });
-    try {
-      const options: GenerateOptions = { ...sampling, signal: session.signal };
-      if (!json) session.stdout.write(prompt);
-      const text = await model.generate(prompt, options, (part) => {
-        if (!json) session.stdout.write(part);
-      });
-      terminal.print('');
-      terminal.json({ model: path, prompt, text });
-    } finally {
-      await model.close();
-    }
+    const write = (text: string) => {
+      if (!flags.json) session.stdout.write(text);
+    };
+    const begin = () => write(prompt);
+    const text = await (kind === 'gguf'
+      ? runGguf(path, prompt, flags, session, begin, write)
+      : runOnnx(path, prompt, flags, session, begin, write));
+    terminal.print('');
+    terminal.json({ model: path, prompt, text });
   });
 }
 
-/** @throws TersorError unless the path is a GGUF file */
-async function requireGguf(path: string): Promise<void> {
-  const file = await open(path).catch((cause: unknown) => {
+type Write = (text: string) => void;
+
+async function runGguf(
+  path: string,
+  prompt: string,
+  { json: _, context = defaultContext, threads, ...sampling }: Flags,
+  { signal }: Session,
+  begin: () => void,
+  write: Write,
+): Promise<string> {
+  const model = await openLlama(path, { context, ...(threads ? { threads } : {}) });
+  try {
+    begin();
+    return await model.generate(prompt, { ...sampling, signal }, write);
+  } finally {
+    await model.close();
+  }
+}
+
+async function runOnnx(
+  path: string,
+  prompt: string,
+  { json: _, ...options }: Flags,
+  { signal }: Session,
+  begin: () => void,
+  write: Write,
+): Promise<string> {
+  let begun = false;
+  const start = () => {
+    if (!begun) begin();
+    begun = true;
+  };
+  const text = await generate(
+    { model: path, prompt, ...options },
+    (part) => {
+      start();
+      write(part);
+    },
+    { signal },
+  );
+  start();
+  return text;
+}
+
+/** @throws TersorError unless the path is a GGUF file, an ONNX file or a folder with one */
+async function kindOf(path: string): Promise<'gguf' | 'onnx'> {
+  const about = await stat(path).catch((cause: unknown) => {
     throw new TersorError('cannot be read', { file: path, remedy: 'check the path', cause });
   });
+  if (about.isDirectory() ? await findOnnxFile(path) : path.endsWith('.onnx')) return 'onnx';
+  if (about.isFile() && (await beginning(path)) === 'GGUF') return 'gguf';
+  throw new TersorError('is neither a GGUF file nor a folder with an ONNX model, which run needs', {
+    file: path,
+    remedy: `make one: tersor compress ${path} -o model.gguf`,
+  });
+}
+
+async function beginning(path: string): Promise<string> {
+  const file = await open(path).catch((cause: unknown) => {
+    throw new TersorError('cannot be read', { file: path, remedy: 'check its permissions', cause });
+  });
   try {
-    const { buffer } = await file.read(Buffer.alloc(4)).catch(() => ({ buffer: Buffer.alloc(4) }));
-    if (buffer.toString('latin1') !== 'GGUF') {
-      throw new TersorError('is not a GGUF file, which run needs', {
-        file: path,
-        remedy: `make one: tersor compress ${path} -o model.gguf`,
-      });
-    }
+    const { buffer } = await file.read(Buffer.alloc(4));
+    return buffer.toString('latin1');
   } finally {
     await file.close();
   }

@@ -1,10 +1,10 @@
 import { TersorError } from '../errors.js';
 import { compare } from '../evaluation/compare.js';
-import { predictWithLlama } from '../evaluation/llama.js';
 import { predict } from '../evaluation/predictor.js';
 import type { Summary } from '../evaluation/summary.js';
 import { chunk, readText } from '../text/corpus.js';
 import type { Hooks } from './hooks.js';
+import { predictIn } from './verify.js';
 import { type WorkshopOptions, withWorkshop } from './workshop.js';
 
 export interface EvaluateOptions extends WorkshopOptions {
@@ -17,13 +17,19 @@ export interface EvaluateOptions extends WorkshopOptions {
   /** Tokens of text at most; the second half of each context is scored. */
   readonly tokens?: number;
   /** Whose arithmetic runs the model; the reference is always tersor's. */
-  readonly runtime?: 'tersor' | 'llama.cpp';
+  readonly runtime?: 'tersor' | 'llama.cpp' | 'onnxruntime';
 }
 
 export interface Evaluation extends Summary {
   readonly bytes: number;
   readonly reference?: { readonly perplexity: number; readonly bytes: number };
 }
+
+/** What other runtimes run. */
+const formats = {
+  'llama.cpp': { format: 'gguf', name: 'GGUF files' },
+  onnxruntime: { format: 'onnx', name: 'ONNX folders that tersor wrote' },
+} as const;
 
 const defaultContext = 512;
 const defaultTokens = 20480;
@@ -32,10 +38,12 @@ const defaultTokens = 20480;
 export function evaluate(options: EvaluateOptions, hooks: Hooks = {}): Promise<Evaluation> {
   return withWorkshop(options, hooks, async (shop) => {
     const model = await shop.open(options.model);
-    if (options.runtime === 'llama.cpp' && model.checkpoint.format !== 'gguf') {
-      throw new TersorError('llama.cpp runs GGUF files only', {
+    const { runtime = 'tersor' } = options;
+    if (runtime !== 'tersor' && model.checkpoint.format !== formats[runtime].format) {
+      const { name } = formats[runtime];
+      throw new TersorError(`${runtime} runs ${name} only`, {
         file: model.checkpoint.path,
-        remedy: 'compress it to a .gguf first, or leave --runtime out',
+        remedy: `compress it to ${name} first, or leave --runtime out`,
       });
     }
     const against = options.against ? await shop.open(options.against) : undefined;
@@ -55,9 +63,9 @@ export function evaluate(options: EvaluateOptions, hooks: Hooks = {}): Promise<E
     const settings = { ...shop, ...hooks };
     const expected = against && (await predict(against, sequences, settings));
     const actual =
-      options.runtime === 'llama.cpp'
-        ? await predictWithLlama(model.checkpoint.path, sequences, shop)
-        : await predict(model, sequences, settings);
+      runtime === 'tersor'
+        ? await predict(model, sequences, settings)
+        : await predictIn(runtime, model.checkpoint.path, sequences, shop);
     const { reference, ...summary } = await compare(sequences, actual, expected, settings);
     return {
       ...summary,

@@ -1,0 +1,78 @@
+import { findOnnxFile } from '../checkpoint/onnx.js';
+import { TersorError } from '../errors.js';
+import { openOnnxDecoder } from '../runtime/onnx-decoder.js';
+import { createSampler, type SamplingOptions } from '../runtime/sampling.js';
+import type { Hooks } from './hooks.js';
+import { type WorkshopOptions, withWorkshop } from './workshop.js';
+
+export interface GenerateOptions extends SamplingOptions, WorkshopOptions {
+  /** An ONNX model of tersor's, or the folder that it lies in. */
+  readonly model: string;
+  readonly prompt: string;
+  /** Tokens to add to the prompt at most; 256 by default. */
+  readonly maxTokens?: number;
+  /** Tokens that prompt and text may have together; as many as the model was trained for by default. */
+  readonly context?: number;
+}
+
+/** What a tokenizer shows of bytes that are not a whole character yet. */
+const incomplete = '\ufffd';
+
+/**
+ * Continues a prompt in onnxruntime.
+ * @param onText receives the new text piece by piece
+ * @returns the new text
+ * @throws TersorError when the prompt is empty or does not fit into the context
+ */
+export function generate(
+  options: GenerateOptions,
+  onText: (text: string) => void,
+  hooks: Hooks = {},
+): Promise<string> {
+  return withWorkshop(options, hooks, async (shop) => {
+    const model = await shop.open(options.model);
+    const file = options.model.endsWith('.onnx') ? options.model : await findOnnxFile(options.model);
+    if (!file)
+      throw new TersorError('holds no ONNX model', { file: options.model, remedy: 'give its folder' });
+    const { architecture, checkpoint } = model;
+    const tokenizer = await shop.tokenizer(model);
+    const { special, addBos } = tokenizer.vocabulary;
+    const bos = addBos && special.bos !== undefined ? [special.bos] : [];
+    const tokens = [...bos, ...tokenizer.encode(options.prompt)];
+    const { maxTokens = 256, context = architecture.context } = options;
+    if (tokens.length === 0)
+      throw new TersorError('the prompt is empty', { remedy: 'give some text to continue' });
+    if (tokens.length >= context) {
+      throw new TersorError(`a prompt of ${tokens.length} tokens does not fit into a context of ${context}`, {
+        remedy: 'shorten the prompt or raise --context',
+      });
+    }
+    const ends = new Set([special.eos, checkpoint.metadata.eos_token_id].flat());
+    const sample = createSampler(options);
+    const decoder = await openOnnxDecoder(file, shop);
+    try {
+      const start = tokenizer.decode(tokens).length;
+      let emitted = '';
+      let logits = await decoder.next(Int32Array.from(tokens));
+      const emit = (last: boolean) => {
+        const text = tokenizer.decode(tokens).slice(start);
+        // Characters can be spread over several tokens: what is not complete waits for the next.
+        if (text.length <= emitted.length || (!last && text.endsWith(incomplete))) return;
+        onText(text.slice(emitted.length));
+        emitted = text;
+      };
+      const room = Math.min(maxTokens, context - tokens.length);
+      for (let count = 1; count <= room && !hooks.signal?.aborted; count++) {
+        const token = sample(logits.subarray(-decoder.vocabulary));
+        if (ends.has(token)) break;
+        tokens.push(token);
+        emit(false);
+        if (count < room) logits = await decoder.next(Int32Array.of(token));
+      }
+      emit(true);
+      return emitted;
+    } finally {
+      await decoder.release();
+    }
+  });
+}
