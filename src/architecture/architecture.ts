@@ -28,6 +28,9 @@ export interface Batch {
   readonly length: number;
 }
 
+/** What a model is for: to predict next tokens, or to turn a text into one vector. */
+export type Objective = 'prediction' | 'embedding';
+
 /** A typed GGUF metadata entry of an architecture. */
 export interface ArchitectureEntry {
   readonly type: 'u32' | 'f32';
@@ -43,6 +46,7 @@ export interface Architecture {
   readonly modelType: string;
   /** llama.cpp's name of the architecture. */
   readonly gguf: string;
+  readonly objective: Objective;
   readonly layers: number;
   readonly hidden: number;
   readonly vocabulary: number;
@@ -55,7 +59,7 @@ export interface Architecture {
   embed(tokens: Value, batch: Batch): Value;
   /** One block; all blocks have the same graph and differ in their weights. */
   block(hidden: Value, batch: Batch): Value;
-  /** Hidden states → logits, tokens × vocabulary. */
+  /** Hidden states → logits, tokens × vocabulary; in an encoder, whose outputs they are, the hidden states themselves. */
   head(hidden: Value): Value;
   /** Entries below `<gguf>.` that llama.cpp reads. */
   ggufMetadata(): Readonly<Record<string, ArchitectureEntry>>;

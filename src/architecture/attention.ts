@@ -17,6 +17,13 @@ export function splitHeads(x: Value, batch: Batch, heads: number): Value {
  * @returns tokens × (heads · headDim)
  */
 export function attend(q: Value, k: Value, v: Value, window = Number.POSITIVE_INFINITY): Value {
+  return mix(q, k, v, (scores) => g.add(scores, causalMask(q.shape[2] ?? 0, window)));
+}
+
+/** The same without a mask: every position sees all of its sequence (Devlin et al., 2018). */
+export const attendBothWays = (q: Value, k: Value, v: Value): Value => mix(q, k, v, (scores) => scores);
+
+function mix(q: Value, k: Value, v: Value, mask: (scores: Value) => Value): Value {
   const [sequences = 0, heads = 0, length = 0, headDim = 0] = q.shape;
   const kvHeads = k.shape[1] ?? 0;
   const group = heads / kvHeads;
@@ -33,7 +40,7 @@ export function attend(q: Value, k: Value, v: Value, window = Number.POSITIVE_IN
     length,
     length,
   ]);
-  const weights = g.softmax(g.add(scores, causalMask(length, window)));
+  const weights = g.softmax(mask(scores));
   const mixed = g.matmul(g.reshape(weights, [sequences, kvHeads, group * length, length]), v);
   const perHead = g.reshape(mixed, [sequences, heads, length, headDim]);
   return g.reshape(g.transpose(perHead, [0, 2, 1, 3]), [sequences * length, heads * headDim]);

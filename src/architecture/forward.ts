@@ -14,7 +14,7 @@ export interface Hidden {
 export interface Forward {
   embed(sequences: readonly Int32Array[], weights: Arrays): Promise<Hidden>;
   block(hidden: Hidden, weights: Arrays): Promise<Hidden>;
-  /** Sequences of equal length, in batches. */
+  /** In batches of equal length: sequences of the same length should follow each other. */
   embedAll(sequences: readonly Int32Array[], weights: Arrays): Promise<Hidden[]>;
   blockAll(hidden: readonly Hidden[], weights: Arrays): Promise<Hidden[]>;
   /** Logits of the rows given, rows × vocabulary. */
@@ -97,10 +97,14 @@ export function programCache(options: RuntimeOptions = {}): ProgramCache {
 // layers (tens of thousands of columns) to stay within a gigabyte.
 export const batchTokens = 2048;
 
-/** Groups sequences of equal length into batches for `Forward.embed`. */
+/** Groups neighbours of equal length into batches for `Forward.embed`. */
 function batches(sequences: readonly Int32Array[]): Int32Array[][] {
-  const size = Math.max(1, Math.floor(batchTokens / (sequences[0]?.length ?? 1)));
   const groups: Int32Array[][] = [];
-  for (let at = 0; at < sequences.length; at += size) groups.push(sequences.slice(at, at + size));
+  for (const sequence of sequences) {
+    const last = groups.at(-1);
+    const fits = last?.[0]?.length === sequence.length && (last.length + 1) * sequence.length <= batchTokens;
+    if (last && fits) last.push(sequence);
+    else groups.push([sequence]);
+  }
   return groups;
 }

@@ -72,6 +72,7 @@ export function gpt2(shape: Gpt2Shape, has: (spec: TensorSpec) => boolean): Arch
   return {
     modelType: 'gpt2',
     gguf: 'gpt2',
+    objective: 'prediction',
     layers: shape.layers,
     hidden,
     vocabulary,

@@ -114,6 +114,7 @@ export function llama(shape: LlamaShape, has: (spec: TensorSpec) => boolean): Ar
   return {
     modelType: shape.modelType,
     gguf,
+    objective: 'prediction',
     layers: shape.layers,
     hidden,
     vocabulary,

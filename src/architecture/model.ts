@@ -4,12 +4,13 @@ import * as g from '../graph/build.js';
 import { compile } from '../graph/program.js';
 import { elements } from '../graph/value.js';
 import { type Architecture, blockTensors, type TensorSpec } from './architecture.js';
+import { bert, bertFromHuggingFace } from './bert.js';
 import { gpt2, gpt2FromGguf, gpt2FromHuggingFace } from './gpt2.js';
 import { llama, llamaFromGguf, llamaFromHuggingFace, llamaTypes } from './llama.js';
 import { permuteRows } from './rows.js';
 
 /** Model types that tersor can read. */
-export const supportedTypes: readonly string[] = [...llamaTypes, 'gpt2'];
+export const supportedTypes: readonly string[] = [...llamaTypes, 'gpt2', 'bert'];
 
 /** A checkpoint seen through its architecture: weights by what they are, whatever the format calls them. */
 export interface Model {
@@ -30,14 +31,16 @@ export interface Model {
  */
 export async function openModel(checkpoint: Checkpoint): Promise<Model> {
   const { naming, tensors, path } = checkpoint;
-  // Some exports put everything but the head below this module.
-  const prefix = ['transformer.'].find((name) => tensors.has(`${name}wte.weight`)) ?? '';
-  const nameOf = (spec: TensorSpec) =>
-    naming === 'gguf'
-      ? spec.names.gguf
-      : spec.kind === 'head'
-        ? spec.names.huggingface
-        : prefix + spec.names.huggingface;
+  // Some exports put everything but the head below a module of this name.
+  const prefix = wrappers.find(([name, inside]) => tensors.has(name + inside))?.[0] ?? '';
+  const nameOf = ({ names, kind }: TensorSpec) => {
+    if (naming === 'gguf') return names.gguf;
+    const name = kind === 'head' ? names.huggingface : prefix + names.huggingface;
+    const older = name
+      .replace(/\bLayerNorm\.weight$/, 'LayerNorm.gamma')
+      .replace(/\bLayerNorm\.bias$/, 'LayerNorm.beta');
+    return tensors.has(name) || !tensors.has(older) ? name : older;
+  };
   const architecture = await recognise(checkpoint, (spec) => {
     const tied = spec.kind === 'head' && naming === 'huggingface' && isTied(checkpoint.metadata);
     return !tied && tensors.has(nameOf(spec));
@@ -71,6 +74,12 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
   };
 }
 
+/** Modules that wrap a whole model, each with a tensor that tells it. */
+const wrappers = [
+  ['transformer.', 'wte.weight'],
+  ['bert.', 'embeddings.word_embeddings.weight'],
+] as const;
+
 /** All weights of a block (or, without a number, of no block) by role. */
 export async function readBlock(
   architecture: Architecture,
@@ -97,6 +106,11 @@ async function recognise(checkpoint: Checkpoint, has: (spec: TensorSpec) => bool
     });
   }
   if (naming === 'gguf') {
+    if (type === 'bert')
+      throw new TersorError('encoders in GGUF files are not supported', {
+        file: path,
+        remedy: 'use the Hugging Face version of the model',
+      });
     const vocabulary = checkpoint.tensors.get('token_embd.weight')?.shape[0] ?? 0;
     if (type === 'gpt2') return gpt2(gpt2FromGguf(metadata, vocabulary, path), has);
     const factors = checkpoint.tensors.has('rope_freqs.weight')
@@ -105,6 +119,7 @@ async function recognise(checkpoint: Checkpoint, has: (spec: TensorSpec) => bool
     return llama(llamaFromGguf(metadata, vocabulary, factors?.data, path), has);
   }
   if (type === 'gpt2') return gpt2(gpt2FromHuggingFace(metadata, path), has);
+  if (type === 'bert') return bert(bertFromHuggingFace(metadata, path));
   return llama(llamaFromHuggingFace(metadata, path), has);
 }
 

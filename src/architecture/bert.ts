@@ -1,0 +1,142 @@
+import { z } from 'zod';
+import * as g from '../graph/build.js';
+import type { Value } from '../graph/value.js';
+import type { Architecture, Batch, TensorKind, TensorSpec } from './architecture.js';
+import { attendBothWays, splitHeads } from './attention.js';
+import { dimension, parseConfig } from './config.js';
+
+/** What the graph of a BERT (Devlin et al., 2018) needs to know. */
+export interface BertShape {
+  readonly layers: number;
+  readonly hidden: number;
+  readonly intermediate: number;
+  readonly heads: number;
+  readonly vocabulary: number;
+  readonly context: number;
+  /** Kinds of segments; texts consist of the first. */
+  readonly segments: number;
+  readonly epsilon: number;
+  readonly activation: 'gelu' | 'geluTanh';
+}
+
+/**
+ * An encoder: every token sees the whole text, and norms stand behind the sums of each block instead of in front of its
+ * layers. What comes out of the last block is the output; a pooler or a head for masked words is not part of it.
+ */
+export function bert(shape: BertShape): Architecture {
+  const { hidden, intermediate, heads, vocabulary, context, segments, epsilon } = shape;
+
+  const spec = (
+    role: string,
+    huggingface: string,
+    kind: TensorKind,
+    size: readonly number[],
+    block?: number,
+  ): TensorSpec => ({
+    role,
+    ...(block === undefined ? {} : { block }),
+    kind,
+    shape: size,
+    names: {
+      huggingface:
+        block === undefined ? `embeddings.${huggingface}` : `encoder.layer.${block}.${huggingface}`,
+      gguf: block === undefined ? role : `blk.${block}.${role}`,
+    },
+  });
+  const norm = (role: string, huggingface: string, block?: number) => [
+    spec(`${role}.weight`, `${huggingface}.weight`, 'norm', [hidden], block),
+    spec(`${role}.bias`, `${huggingface}.bias`, 'bias', [hidden], block),
+  ];
+  const layer = (role: string, huggingface: string, out: number, inputs: number, block: number) => [
+    spec(`${role}.weight`, `${huggingface}.weight`, 'linear', [out, inputs], block),
+    spec(`${role}.bias`, `${huggingface}.bias`, 'bias', [out], block),
+  ];
+  const tensors = [
+    spec('token_embd.weight', 'word_embeddings.weight', 'embedding', [vocabulary, hidden]),
+    spec('position_embd.weight', 'position_embeddings.weight', 'position', [context, hidden]),
+    spec('token_types.weight', 'token_type_embeddings.weight', 'position', [segments, hidden]),
+    ...norm('token_embd_norm', 'LayerNorm'),
+    ...Array.from({ length: shape.layers }, (_, block) => [
+      ...layer('attn_q', 'attention.self.query', hidden, hidden, block),
+      ...layer('attn_k', 'attention.self.key', hidden, hidden, block),
+      ...layer('attn_v', 'attention.self.value', hidden, hidden, block),
+      ...layer('attn_output', 'attention.output.dense', hidden, hidden, block),
+      ...norm('attn_output_norm', 'attention.output.LayerNorm', block),
+      ...layer('ffn_up', 'intermediate.dense', intermediate, hidden, block),
+      ...layer('ffn_down', 'output.dense', hidden, intermediate, block),
+      ...norm('layer_output_norm', 'output.LayerNorm', block),
+    ]).flat(),
+  ];
+
+  const shapes = new Map(tensors.map(({ role, shape: size }) => [role, size]));
+  const weight = (role: string) => g.input(role, shapes.get(role) ?? []);
+  const linear = (x: Value, role: string) => g.linear(x, weight(`${role}.weight`), weight(`${role}.bias`));
+  const activation = shape.activation === 'gelu' ? g.gelu : g.geluTanh;
+  const normalise = (x: Value, role: string) =>
+    g.layerNorm(x, weight(`${role}.weight`), weight(`${role}.bias`), epsilon);
+
+  return {
+    modelType: 'bert',
+    gguf: 'bert',
+    objective: 'embedding',
+    layers: shape.layers,
+    hidden,
+    vocabulary,
+    context,
+    tied: false,
+    tensors,
+
+    embed(tokens, { sequences, length }: Batch) {
+      const words = g.reshape(g.gather(weight('token_embd.weight'), tokens), [sequences, length, hidden]);
+      const positions = g.slice(weight('position_embd.weight'), 0, 0, length);
+      const segment = g.slice(weight('token_types.weight'), 0, 0, 1);
+      const sum = g.add(words, g.add(positions, segment));
+      return normalise(g.reshape(sum, [sequences * length, hidden]), 'token_embd_norm');
+    },
+
+    block(x, batch) {
+      const part = (role: string) => splitHeads(linear(x, role), batch, heads);
+      const mixed = attendBothWays(part('attn_q'), part('attn_k'), part('attn_v'));
+      const y = normalise(g.add(linear(mixed, 'attn_output'), x), 'attn_output_norm');
+      const inner = activation(linear(y, 'ffn_up'));
+      return normalise(g.add(linear(inner, 'ffn_down'), y), 'layer_output_norm');
+    },
+
+    head: (x) => x,
+
+    ggufMetadata: () => ({}),
+    ggufExtras: () => [],
+  };
+}
+
+const activations = { gelu: 'gelu', gelu_new: 'geluTanh', gelu_pytorch_tanh: 'geluTanh' } as const;
+
+const huggingfaceConfig = z.object({
+  num_hidden_layers: dimension,
+  hidden_size: dimension,
+  intermediate_size: dimension,
+  num_attention_heads: dimension,
+  vocab_size: dimension,
+  max_position_embeddings: dimension.default(512),
+  type_vocab_size: dimension.default(2),
+  layer_norm_eps: z.number().positive().default(1e-12),
+  hidden_act: z.enum(['gelu', 'gelu_new', 'gelu_pytorch_tanh']).default('gelu'),
+  position_embedding_type: z.literal('absolute').default('absolute'),
+  is_decoder: z.literal(false).default(false),
+});
+
+/** Reads a BERT config.json. */
+export function bertFromHuggingFace(config: unknown, file: string): BertShape {
+  const parsed = parseConfig(huggingfaceConfig, config, file);
+  return {
+    layers: parsed.num_hidden_layers,
+    hidden: parsed.hidden_size,
+    intermediate: parsed.intermediate_size,
+    heads: parsed.num_attention_heads,
+    vocabulary: parsed.vocab_size,
+    context: parsed.max_position_embeddings,
+    segments: parsed.type_vocab_size,
+    epsilon: parsed.layer_norm_eps,
+    activation: activations[parsed.hidden_act],
+  };
+}
