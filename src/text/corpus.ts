@@ -77,3 +77,14 @@ function fraction(seed: number, index: number): number {
   state = Math.imul(state ^ (state >>> 15), 0x735a2d97);
   return ((state ^ (state >>> 15)) >>> 0) / 2 ** 32;
 }
+
+/** Of sequences of any lengths some that have so many tokens together at most, evenly spread; at least one. */
+export function spread(sequences: readonly Int32Array[], tokens: number): Int32Array[] {
+  const all = sequences.reduce((sum, { length }) => sum + length, 0);
+  const count = Math.max(1, Math.floor((sequences.length * tokens) / all));
+  if (count >= sequences.length) return [...sequences];
+  return Array.from(
+    { length: count },
+    (_, at) => sequences[Math.floor((at * sequences.length) / count)] ?? new Int32Array(),
+  );
+}

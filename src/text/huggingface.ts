@@ -36,7 +36,7 @@ export interface Source {
 }
 
 /** Tokens outside the model proper. */
-type Added = ReadonlyMap<number, { readonly content: string; readonly special: boolean }>;
+export type Added = ReadonlyMap<number, { readonly content: string; readonly special: boolean }>;
 type Merge = readonly [left: string, right: string];
 
 /** What tokenizer.json or tokenizer.model hold; `tokens` has holes where an id stands for nothing. */
@@ -149,13 +149,13 @@ function tokenizerContent(tokenizer: Json, { file, pieces, settings, attempt }: 
 const unsupported = (what: string, file: string) =>
   new TersorError(`its tokenizer is ${what}, which is not supported`, {
     file,
-    remedy: 'use a model with a SentencePiece BPE or byte-level BPE tokenizer',
+    remedy: 'use a model with a SentencePiece BPE, byte-level BPE or WordPiece tokenizer',
   });
 
 const damaged = (what: string, file: string) =>
   new TersorError(what, { file, remedy: 'get an intact copy of the file' });
 
-function tokenId(id: unknown, file: string): number {
+export function tokenId(id: unknown, file: string): number {
   if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < MAX_TOKENS) return id;
   throw damaged(`${JSON.stringify(id)} is not a token id`, file);
 }
@@ -171,7 +171,7 @@ function joinMerge(merge: Merge): string {
   return merge.map((part) => part.replaceAll(' ', 'Ġ')).join(' ');
 }
 
-function addedTokens(entries: readonly (readonly [id: unknown, entry: unknown])[]): Added {
+export function addedTokens(entries: readonly (readonly [id: unknown, entry: unknown])[]): Added {
   return new Map(
     entries.flatMap(([key, entry]) => {
       const { content, special } = object(entry);
@@ -189,14 +189,17 @@ function looksSpecial(token: string): boolean {
   return /^(<\|.*\|>|<｜.*｜>|<unused.*>|<pad>|<mask>|<2mass>|\[@BOS@\])$/s.test(token);
 }
 
-function withAdded(tokens: readonly string[], added: Added): (string | undefined)[] {
+export function withAdded(tokens: readonly string[], added: Added): (string | undefined)[] {
   const all: (string | undefined)[] = [...tokens];
   for (const [id, { content }] of added) all[id] = content;
   return all;
 }
 
 /** As many tokens as the embedding has rows; llama.cpp's converter names the ones that stand for nothing so. */
-function padded({ tokens }: Content, { vocabularySize, file }: HuggingFaceFiles): string[] {
+export function padded(
+  { tokens }: Pick<Content, 'tokens'>,
+  { vocabularySize, file }: HuggingFaceFiles,
+): string[] {
   if (vocabularySize !== undefined && tokens.length > vocabularySize)
     throw new TersorError(`it has ${tokens.length} tokens, but the model only ${vocabularySize}`, {
       file,

@@ -45,6 +45,11 @@ const { Tokenizer } = tokenizers as unknown as {
   Tokenizer: new (definition: Definition, config: object) => LibraryTokenizer;
 };
 
+/** The library's tokenizer for a whole tokenizer.json, of whatever kind. */
+export function createTokenizerAsDefined(json: Readonly<Record<string, unknown>>): LibraryTokenizer {
+  return new Tokenizer(json as unknown as Definition, { clean_up_tokenization_spaces: false });
+}
+
 /** The library's tokenizer for a definition. */
 export function createLibraryTokenizer(definition: Definition): LibraryTokenizer {
   const cuts = allDigits(definition.pre_tokenizer);

@@ -289,8 +289,8 @@ describe('errors name the file and what to do', () => {
     expect(await failure({ 'tokenizer.json': '{"model":' })).toContain('not valid JSON');
   });
   test('another kind', async () => {
-    expect(await failure({ 'tokenizer.json': json({ model: { type: 'WordPiece', vocab: {} } }) })).toContain(
-      '"WordPiece"',
+    expect(await failure({ 'tokenizer.json': json({ model: { type: 'Unigram', vocab: {} } }) })).toContain(
+      '"Unigram"',
     );
     expect(
       await failure({ 'tokenizer.json': json({ model: { type: 'BPE', vocab: {}, merges: [] } }) }),

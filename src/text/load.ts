@@ -4,11 +4,12 @@ import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { TersorError } from '../errors.js';
 import { createTokenizer } from './encode.js';
 import { vocabularyFromGguf } from './gguf.js';
-import { readHuggingFace, type Source } from './huggingface.js';
+import { type HuggingFaceFiles, readHuggingFace, type Source } from './huggingface.js';
 import { limited } from './limited.js';
 import { readLlama2c, readSentencePiece } from './sentencepiece.js';
 import { object } from './special.js';
 import type { Tokenizer } from './tokenizer.js';
+import { createWordPiece, isWordPiece } from './wordpiece.js';
 
 /** Files that hold a tokenizer, the most informative first. */
 const tokenizerFiles = ['tokenizer.json', 'tokenizer.model', 'tokenizer.bin'] as const;
@@ -24,10 +25,11 @@ export async function loadTokenizer(
   options: { readonly folder?: string } = {},
 ): Promise<Tokenizer> {
   const inside = checkpoint.naming === 'gguf' && options.folder === undefined;
-  const source: Source = inside
+  const source: Source | Tokenizer = inside
     ? vocabularyFromGguf(checkpoint.metadata, checkpoint.path)
     : await fromFolder(options.folder ?? checkpoint.folder, checkpoint);
-  const tokenizer = createTokenizer(source.vocabulary, source.warnings, source.own);
+  const tokenizer =
+    'encode' in source ? source : createTokenizer(source.vocabulary, source.warnings, source.own);
   limited(options.folder ?? checkpoint.path, () => tokenizer.encode(stress));
   return tokenizer;
 }
@@ -35,7 +37,7 @@ export async function loadTokenizer(
 /** On one of these runs nearly every regular expression that backtracks without end does so. */
 const stress = ['a', 'A', '1', ' ', '\n', '.', '東', 'aA', 'a '].map((run) => run.repeat(50)).join('\n');
 
-async function fromFolder(folder: string, checkpoint: Checkpoint): Promise<Source> {
+async function fromFolder(folder: string, checkpoint: Checkpoint): Promise<Source | Tokenizer> {
   const path = (name: string) => join(folder, name);
   const bytes = (name: string) => optional(path(name));
   const json = async (name: string) => parse(await bytes(name), path(name));
@@ -52,7 +54,7 @@ async function fromFolder(folder: string, checkpoint: Checkpoint): Promise<Sourc
   };
   const file = path(tokenizer ? 'tokenizer.json' : model ? 'tokenizer.model' : 'tokenizer.bin');
   const rows = config.vocab_size ?? object(config.text_config).vocab_size;
-  return readHuggingFace({
+  const files: HuggingFaceFiles = {
     file,
     tokenizer: tokenizer && parse(tokenizer, file),
     pieces: model
@@ -65,7 +67,8 @@ async function fromFolder(folder: string, checkpoint: Checkpoint): Promise<Sourc
     chatTemplate: (await bytes('chat_template.jinja'))?.toString(),
     vocabularySize: typeof rows === 'number' ? rows : undefined,
     attempt: (work) => limited(file, work),
-  });
+  };
+  return isWordPiece(files.tokenizer) ? createWordPiece(files) : readHuggingFace(files);
 }
 
 /** Beside a tokenizer.json the model file only adds scores, and some are of other formats under this name. */

@@ -3,8 +3,11 @@ export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, un
 
 /** Everything a tokenizer consists of, in the terms GGUF stores; made from tokenizer.json or from a GGUF. */
 export interface Vocabulary {
-  /** `spm`: SentencePiece with byte fallback (GGUF model `llama`); `bpe`: byte-level BPE (GGUF model `gpt2`). */
-  readonly kind: 'spm' | 'bpe';
+  /**
+   * `spm`: SentencePiece with byte fallback (GGUF model `llama`); `bpe`: byte-level BPE (GGUF model `gpt2`);
+   * `wordpiece`: that of encoders, whose texts begin with `bos` ([CLS]) and end with `eos` ([SEP]).
+   */
+  readonly kind: 'spm' | 'bpe' | 'wordpiece';
   readonly tokens: readonly string[];
   /** Values of `tokenType`, one per token. */
   readonly types: readonly number[];

@@ -1,0 +1,57 @@
+import { TersorError } from '../errors.js';
+import type { Tokenizer } from './tokenizer.js';
+
+/** Shorter pieces are headings, initials and page numbers, whose embeddings nobody looks for. */
+const fewestLetters = 20;
+
+/**
+ * The sentences of a text, each once, without surrounding white space, by the rules of Unicode (UAX 29); those of fewer
+ * than twenty letters are left out.
+ */
+export function splitSentences(text: string): string[] {
+  const segmenter = new Intl.Segmenter('en', { granularity: 'sentence' });
+  const found = new Set<string>();
+  // By lines, which end sentences anyway: the segmenter slows down on long texts.
+  for (const line of text.split('\n')) {
+    for (const { segment } of segmenter.segment(line)) {
+      const sentence = segment.trim();
+      if ((sentence.match(/\p{L}/gu)?.length ?? 0) >= fewestLetters) found.add(sentence);
+    }
+  }
+  return [...found];
+}
+
+/**
+ * Texts as an encoder takes them in: between its first and its last token, cut off where they are longer than
+ * `context`.
+ */
+export function encodeTexts(tokenizer: Tokenizer, texts: readonly string[], context: number): Int32Array[] {
+  return texts.map((text) => frame(tokenizer, tokenizer.encode(text).slice(0, context - 2)));
+}
+
+/**
+ * Cuts a text into windows of `context` tokens for an encoder, each between its first and its last token. What is left at
+ * the end is dropped.
+ * @param source what to call the text in errors
+ * @throws TersorError when the text does not fill one window
+ */
+export function windows(tokenizer: Tokenizer, text: string, context: number, source: string): Int32Array[] {
+  const ids = tokenizer.encode(text);
+  const inner = context - 2;
+  const count = inner > 0 ? Math.floor(ids.length / inner) : 0;
+  if (count === 0)
+    throw new TersorError(
+      `the text has ${ids.length} tokens, and one window takes ${Math.max(1, inner)} and two more`,
+      {
+        file: source,
+        remedy: inner > 0 ? 'give a longer text or a smaller --context' : 'give a larger --context',
+      },
+    );
+  return Array.from({ length: count }, (_, at) => frame(tokenizer, ids.slice(at * inner, (at + 1) * inner)));
+}
+
+function frame({ vocabulary: { special } }: Tokenizer, ids: readonly number[]): Int32Array {
+  const { bos, eos } = special;
+  if (bos === undefined || eos === undefined) throw new Error('an encoder needs a first and a last token');
+  return Int32Array.of(bos, ...ids, eos);
+}

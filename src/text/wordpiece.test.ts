@@ -1,0 +1,78 @@
+import { dirname } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { miniLm } from '../../test/fixtures/data.js';
+import { emptyCheckpoint } from '../../test/tiny-model.js';
+import { TersorError } from '../errors.js';
+import { loadTokenizer } from './load.js';
+import { encodeTexts, splitSentences, windows } from './sentences.js';
+import type { Tokenizer } from './tokenizer.js';
+
+const folder = dirname(miniLm);
+const load = () => loadTokenizer(emptyCheckpoint(folder, { vocab_size: 30522 }));
+
+test('WordPiece of an encoder: lower case, no accents, the longest pieces from the left', async () => {
+  const tokenizer = await load();
+  const { tokens, special, kind } = tokenizer.vocabulary;
+  expect(kind).toBe('wordpiece');
+  expect(tokens.length).toBe(30522);
+  expect(special).toEqual({ bos: 101, eos: 102, sep: 102, unk: 100, pad: 0 });
+  // Ids are those of the published vocabulary.
+  expect(tokenizer.encode('Hello wörld, UNAFFABLE').map((id) => tokens[id])).toEqual([
+    'hello',
+    'world',
+    ',',
+    'una',
+    '##ffa',
+    '##ble',
+  ]);
+  expect(tokenizer.encode('hello world')).toEqual([7592, 2088]);
+  expect(tokenizer.decode([101, 7592, 2088, 1010, 2009, 102])).toBe('hello world, it');
+});
+
+test('a tokenizer with more tokens than the model is refused', async () => {
+  const small = loadTokenizer(emptyCheckpoint(folder, { vocab_size: 30000 }));
+  await expect(small).rejects.toThrow(TersorError);
+  await expect(small).rejects.toThrow('it has 30522 tokens, but the model only 30000');
+});
+
+describe('texts of encoders', () => {
+  const letters: Tokenizer = {
+    vocabulary: {
+      kind: 'wordpiece',
+      tokens: ['[', ']', 'a', 'b'],
+      types: [3, 3, 1, 1],
+      special: { bos: 0, eos: 1 },
+      addBos: true,
+      addEos: true,
+    },
+    warnings: [],
+    encode: (text) => Array.from(text, (letter) => 'ab'.indexOf(letter) + 2),
+    decode: () => '',
+  };
+
+  test('stand between their first and last token, and are cut off there', () => {
+    const [short, long] = encodeTexts(letters, ['ab', 'abababab'], 5);
+    expect([...(short ?? [])]).toEqual([0, 2, 3, 1]);
+    expect([...(long ?? [])]).toEqual([0, 2, 3, 2, 1]);
+  });
+
+  test('windows have equal lengths and cover the text once', () => {
+    const found = windows(letters, 'abbbaaab', 5, 'text');
+    expect(found.map((window) => [...window])).toEqual([
+      [0, 2, 3, 3, 1],
+      [0, 3, 2, 2, 1],
+    ]);
+    expect(() => windows(letters, 'ab', 5, 'text')).toThrow('text: the text has 2 tokens');
+    expect(() => windows(letters, 'abab', 2, 'text')).toThrow('larger --context');
+  });
+
+  test('sentences end where Unicode says, and each comes once', () => {
+    const text =
+      'The first sentence stands here. Is this the second sentence? Short one.\nA line of its own ends, too\nThe first sentence stands here.';
+    expect(splitSentences(text)).toEqual([
+      'The first sentence stands here.',
+      'Is this the second sentence?',
+      'A line of its own ends, too',
+    ]);
+  });
+});
