@@ -24,7 +24,7 @@ const layers = {
   ],
   architecture: ['architecture'],
   foundation: ['graph', 'runtime', 'kernels', 'grid', 'checkpoint', 'text'],
-  root: ['types', 'errors', 'method', 'random', 'version'],
+  root: ['types', 'errors', 'method', 'numbers', 'random', 'version'],
 };
 const order = Object.keys(layers);
 
