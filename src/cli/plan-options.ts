@@ -39,6 +39,7 @@ export interface PlanFlags {
   readonly fallback?: string;
   readonly solver?: string;
   readonly calibration?: string;
+  readonly imatrix?: string;
   readonly tokens?: number;
   readonly context?: number;
   readonly prefix?: 'original' | 'compressed';
@@ -77,6 +78,7 @@ export function planOptions(command: Command): Command {
     .option('--solver <name>', 'how codes are chosen (default: decoupleq); see tersor methods')
     .option('--solver-option <key=value>', 'option of the solver; repeatable', setting)
     .option('--calibration <file>', 'text like the one that the model will see (default: built in)')
+    .option('--imatrix <file>', "llama.cpp's importance matrix, to round under in place of calibrating")
     .option('--tokens <n>', 'calibration tokens at most', positiveInteger)
     .option('--context <n>', 'length of calibration sequences', positiveInteger)
     .option('--prefix <which>', 'blocks before: original or compressed (default)', prefix)

@@ -5,6 +5,7 @@ import type { Session } from './command.js';
 import { compressCommand } from './compress.js';
 import { demoCommand } from './demo.js';
 import { evaluateCommand } from './evaluate.js';
+import { imatrixCommand } from './imatrix.js';
 import { inspectCommand } from './inspect.js';
 import { methodsCommand } from './methods.js';
 import { planCommand } from './plan.js';
@@ -49,6 +50,7 @@ function createProgram(session: Session): Command {
   evaluateCommand(program, session);
   inspectCommand(program, session);
   runCommand(program, session);
+  imatrixCommand(program, session);
   methodsCommand(program, session);
   demoCommand(program, session);
   program.addHelpText('after', '\nStart with: tersor demo\nHelp on one command: tersor compress --help');

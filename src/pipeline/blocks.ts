@@ -23,16 +23,20 @@ export interface CompressedTensor {
 }
 
 /** What of a job decides on the weights. */
-export type BlocksJob = Pick<Job, 'model' | 'assignments' | 'recipe' | 'calibration' | 'format'>;
+export type BlocksJob = Pick<
+  Job,
+  'model' | 'assignments' | 'recipe' | 'calibration' | 'importance' | 'format'
+>;
 
 /**
  * Block after block: moments at each site of the block (by default with everything before the site already
  * compressed), then its weights, until the block is done and its outputs feed the next. The embedding comes first; a
- * head of its own is the last linear layer, with the moments of what comes out of the blocks.
+ * head of its own is the last linear layer, with the moments of what comes out of the blocks. With an importance matrix
+ * in the place of calibration nothing passes through the blocks.
  */
 export async function compressBlocks(
   shop: Workshop,
-  { model, assignments, recipe, calibration, format }: BlocksJob,
+  { model, assignments, recipe, calibration, importance, format }: BlocksJob,
   write: (name: string, bytes: Uint8Array) => Promise<void>,
   hooks: Hooks,
 ): Promise<CompressedTensor[]> {
@@ -57,6 +61,7 @@ export async function compressBlocks(
         moments?.cross ? await target(assignment, weight, moments) : weight,
         moments,
         assignment.spec.kind === 'linear' ? recipe : tableRecipe(recipe),
+        importance?.of(assignment.spec),
       ),
     );
     await time('write', () => write(assignment.name, format.arrange(bytes, assignment.spec)));
@@ -90,7 +95,7 @@ export async function compressBlocks(
     assignment?.spec.kind === 'head';
   for (const { assignment, role } of assigned(undefined).filter((each) => !isHead(each))) {
     const moments =
-      assignment?.spec.kind === 'embedding' && isCoded(assignment.grid)
+      assignment?.spec.kind === 'embedding' && isCoded(assignment.grid) && !importance
         ? await tableMoments(shop, model, calibration.sequences, outside)
         : undefined;
     decoded[role] = await store(assignment, outside[role], moments);
@@ -102,7 +107,7 @@ export async function compressBlocks(
   const embed = (table: Record<string, Float32Array>) =>
     time('calibrate', () => forward.embedAll(calibration.sequences, table));
   const compressedPrefix = recipe.prefix === 'compressed';
-  const calibrated = needsCalibration(assignments);
+  const calibrated = !importance && needsCalibration(assignments);
   let hidden = calibrated ? await embed(compressedPrefix ? decoded : outside) : [];
   let original = calibrated && recipe.target === 'asymmetric' ? await embed(outside) : undefined;
 
@@ -125,7 +130,7 @@ export async function compressBlocks(
     const weights = compressedPrefix ? decoded : outside;
     const twin = original && { hidden: original, weights: outside };
     const moments =
-      assignment && isCoded(assignment.grid)
+      assignment && isCoded(assignment.grid) && !importance
         ? await time('calibrate', () => calibrator.head({ hidden, weights }, twin))
         : undefined;
     await store(assignment, outside[role], moments);

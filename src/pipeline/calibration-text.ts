@@ -23,15 +23,22 @@ const longestContext = 512;
 const heldOutShare = 0.1;
 const heldOutTokens = 8192;
 
-/** Tokenises the calibration text and sets a part aside for measuring. */
+/** What decides on the text. */
+export type TextOptions = Pick<CompressOptions, 'calibration' | 'tokens' | 'context' | 'seed' | 'imatrix'>;
+
+/**
+ * Tokenises the calibration text and sets a part aside for measuring.
+ * @param share of the text that is set aside, at most
+ */
 export async function calibrationText(
-  options: CompressOptions,
+  options: TextOptions,
   model: Model,
   tokenizer: Tokenizer,
   hooks: Hooks,
+  share = heldOutShare,
 ): Promise<CalibrationText> {
   const { calibration, tokens: limit = defaultTokens, seed = 0 } = options;
-  if (!calibration) {
+  if (!calibration && !options.imatrix) {
     hooks.warn?.(
       'no --calibration text given: calibrating on a small built-in text; your own text gives a better model',
     );
@@ -40,7 +47,7 @@ export async function calibrationText(
   const context = options.context ?? Math.min(longestContext, model.architecture.context);
   const source = calibration ?? 'built-in';
   const chunks = chunk(tokenizer, text, context, source);
-  const held = Math.min(Math.floor(heldOutTokens / context), Math.floor(chunks.length * heldOutShare));
+  const held = Math.min(Math.floor(heldOutTokens / context), Math.floor(chunks.length * share));
   const heldOut = chunks.slice(chunks.length - held);
   const sequences = sample(
     chunks.slice(0, chunks.length - held),

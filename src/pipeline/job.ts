@@ -7,6 +7,7 @@ import type { Tokenizer } from '../text/tokenizer.js';
 import { type CalibrationText, calibrationText } from './calibration-text.js';
 import { findFormat, type Layout, type OutputFormat } from './formats/index.js';
 import type { Hooks } from './hooks.js';
+import { type Importance, readImportance } from './imatrix.js';
 import { type CompressOptions, isSearch } from './options.js';
 import {
   type Assignment,
@@ -18,6 +19,7 @@ import {
 } from './plan.js';
 import { type Recipe, withRecipe } from './recipe.js';
 import { allocate } from './search/allocate.js';
+import { ownSolver } from './tensor.js';
 import type { Workshop } from './workshop.js';
 
 /** What a job is made from, before any decision on types. */
@@ -26,6 +28,8 @@ export interface Materials {
   readonly tokenizer: Tokenizer;
   readonly format: OutputFormat;
   readonly calibration: CalibrationText;
+  /** What layers are rounded under in the place of second moments. */
+  readonly importance?: Importance;
 }
 
 /** A job with every decision taken. */
@@ -38,12 +42,45 @@ export interface Job extends Materials {
 
 /** Opens what a job is made from. Throws a TersorError for options that name nothing that there is. */
 export async function gather(shop: Workshop, options: CompressOptions, hooks: Hooks): Promise<Materials> {
-  checkSolver(options.solver ?? defaults.solver, options.solverOptions);
+  checkSolver(solverOf(options), options.solverOptions);
+  if (options.imatrix) checkImportance(options, hooks);
   const format = findFormat(options);
   const model = await shop.open(options.model);
   const tokenizer = await shop.tokenizer(model);
+  const importance = options.imatrix ? await readImportance(options.imatrix, model, shop) : undefined;
   const calibration = await calibrationText(options, model, tokenizer, hooks);
-  return { model, tokenizer, format, calibration };
+  return { model, tokenizer, format, calibration, ...(importance ? { importance } : {}) };
+}
+
+/** An importance matrix is enough for rounding only. */
+const solverOf = ({ solver, imatrix }: CompressOptions) => solver ?? (imatrix ? 'rtn' : defaults.solver);
+
+/** @throws TersorError for options that need more than an importance matrix tells */
+function checkImportance(options: CompressOptions, { warn }: Hooks): void {
+  const solver = solverOf(options);
+  const file = options.imatrix ?? '';
+  if (solver !== 'rtn')
+    throw new TersorError(
+      `the solver ${solver} needs the second moments of a text, of which an importance matrix has the diagonal`,
+      { file, remedy: 'leave --solver out, or give --calibration TEXT in the place of --imatrix' },
+    );
+  if (options.solverOptions)
+    throw new TersorError(
+      '--imatrix and --solver-option contradict each other: the matrix decides on scales',
+      {
+        file,
+        remedy: 'leave one of them out',
+      },
+    );
+  if (isSearch(options))
+    throw new TersorError('a search for types needs the second moments of a text', {
+      file,
+      remedy: 'give --type, or --calibration TEXT in the place of --imatrix',
+    });
+  warn?.(
+    'with --imatrix every weight is rounded by itself under the importance of its input, and texts are measured on ' +
+      'only; without it, layers are calibrated on the text, which gives a better model',
+  );
 }
 
 /**
@@ -94,7 +131,7 @@ export function recipeOf(
   calibration: CalibrationText,
   types: Partial<Recipe>,
 ): Recipe {
-  const { solver = defaults.solver, prefix = defaults.prefix, target = defaults.target, overrides } = options;
+  const { prefix = defaults.prefix, target = defaults.target, overrides, imatrix } = options;
   const { activations, accuracyLevel } = options;
   const { size, bits, maxDivergence, search, searchOptions, damage, fallback, solverOptions, seed } = options;
   return defined({
@@ -111,10 +148,11 @@ export function recipeOf(
     fallback,
     activations,
     accuracyLevel,
-    solver,
+    solver: solverOf(options),
     options: solverOptions,
+    imatrix,
     prefix,
-    target: prefix === 'compressed' ? target : undefined,
+    target: prefix === 'compressed' && !imatrix ? target : undefined,
     context: calibration.sequences[0]?.length ?? 0,
     tokens: calibration.tokens,
     seed,
@@ -134,9 +172,16 @@ function draft(
   typeOf: (spec: TensorSpec) => string,
   found?: SearchResult,
 ): Job {
-  const { model, format } = materials;
+  const { model, format, importance } = materials;
   const { architecture, checkpoint } = model;
   const assignments = assign(model, format, typeOf, options);
+  const beyond = assignments.find(({ spec, grid }) => importance?.of(spec) && ownSolver(grid));
+  if (beyond)
+    throw new TersorError(`the type ${beyond.type} needs the second moments of a text`, {
+      file: checkpoint.path,
+      tensor: beyond.name,
+      remedy: 'choose another type, or give --calibration TEXT in the place of --imatrix',
+    });
   const name = basename(checkpoint.path).replace(/\.(gguf|bin|safetensors)$/, '');
   const layout = format.layout({ name, ...materials, assignments, recipe }, options);
   const stored = assignments.reduce((sum, { bytes }) => sum + bytes, 0);

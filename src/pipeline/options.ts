@@ -47,6 +47,11 @@ export interface CompressOptions extends WorkshopOptions {
   readonly solverOptions?: Readonly<Record<string, unknown>>;
   /** Text file to calibrate on; without one a built-in text is used. */
   readonly calibration?: string;
+  /**
+   * llama.cpp's importance matrix of the model, in the place of second moments: layers are rounded under it, and the
+   * text is measured on only.
+   */
+  readonly imatrix?: string;
   /** Calibration tokens at most. */
   readonly tokens?: number;
   /** Length of calibration sequences. */

@@ -23,6 +23,8 @@ const recipeSchema = z.strictObject({
   accuracyLevel: z.union([z.literal(0), z.literal(4)]).optional(),
   solver: z.string(),
   options: z.record(z.string(), z.unknown()).optional(),
+  /** The importance matrix that stood in the place of a calibration. */
+  imatrix: z.string().optional(),
   prefix: z.enum(['compressed', 'original']),
   target: z.enum(['symmetric', 'asymmetric']).optional(),
   context: z.int().positive(),
@@ -83,12 +85,13 @@ export async function readRecipe(path: string): Promise<RecipeFile> {
 export function withRecipe(options: CompressOptions): CompressOptions {
   if (!options.recipe) return options;
   const { recipe, output } = options.recipe;
-  const { solver, options: solverOptions, prefix, target, context, tokens, seed } = recipe;
+  const { solver, options: solverOptions, imatrix, prefix, target, context, tokens, seed } = recipe;
   const { activations, accuracyLevel } = recipe;
   const defaults = { format: output, solver, prefix, context, tokens };
   return {
     ...defaults,
     ...(solverOptions ? { solverOptions } : {}),
+    ...(imatrix ? { imatrix } : {}),
     ...(target ? { target } : {}),
     ...(activations ? { activations } : {}),
     ...(accuracyLevel ? { accuracyLevel } : {}),

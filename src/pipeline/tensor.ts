@@ -4,6 +4,7 @@ import { isOutlierGrid } from '../grid/outliers.js';
 import { isVectorGrid } from '../grid/vector.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
 import { findSolver } from '../solver/index.js';
+import { rtnWeighted } from '../solver/rtn.js';
 import type { Moments } from '../types.js';
 import type { Assignment } from './plan.js';
 import type { Recipe } from './recipe.js';
@@ -26,13 +27,18 @@ const slabElements = 1 << 25;
 /** Rows of a table that are worked on at a time. */
 export const slabRows = (cols: number): number => Math.max(1, Math.floor(slabElements / cols));
 
-/** One tensor onto its grid. Without moments every input counts the same and rounding is the best there is. */
+/**
+ * One tensor onto its grid. Without moments every input counts the same, or as much as `diagonal` says, and rounding is
+ * the best there is.
+ * @param diagonal of the moments, where no more is known of them
+ */
 export async function compressTensor(
   shop: Workshop,
   { spec, grid }: Pick<Assignment, 'spec' | 'grid'>,
   weight: Float32Array,
   moments: Moments | undefined,
   recipe: TensorRecipe,
+  diagonal?: Float32Array,
 ): Promise<Compressed> {
   const [rows, cols] = matrixShape(spec);
   const solver = solverFor(grid, moments, recipe);
@@ -48,7 +54,10 @@ export async function compressTensor(
     const data = weight.subarray(from * cols, (from + count) * cols);
     await shop.kernels.scope(async (arena) => {
       const panel = await toPanel(shop.kernels, arena, { rows: count, cols, data });
-      const solution = await solve({ ...shop, arena }, panel, moments, grid, options);
+      const bench = { ...shop, arena };
+      const solution = diagonal
+        ? await rtnWeighted(bench, panel, diagonal, grid)
+        : await solve(bench, panel, moments, grid, options);
       const { encoded } = solution;
       await fromPanel(
         shop.kernels,
@@ -67,9 +76,12 @@ export async function compressTensor(
   };
 }
 
-/** Vector codebooks and outliers have solvers of their own; without moments there is nothing for any other to gain. */
-function solverFor(grid: Grid, moments: Moments | undefined, recipe: TensorRecipe): string {
+/** Vector codebooks and outliers have solvers of their own, which work under full second moments. */
+export function ownSolver(grid: Grid): string | undefined {
   if (isVectorGrid(grid)) return 'vptq';
-  if (isOutlierGrid(grid)) return 'outliers';
-  return moments ? recipe.solver : 'rtn';
+  return isOutlierGrid(grid) ? 'outliers' : undefined;
 }
+
+/** Without moments there is nothing for any other solver to gain. */
+const solverFor = (grid: Grid, moments: Moments | undefined, recipe: TensorRecipe): string =>
+  ownSolver(grid) ?? (moments ? recipe.solver : 'rtn');

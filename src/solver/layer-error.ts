@@ -1,3 +1,4 @@
+import { spreadImportance } from '../grid/fit-arguments.js';
 import type { Panel } from '../grid/grid.js';
 import type { Arena, Kernels } from '../kernels/kernels.js';
 import type { Matrix } from '../types.js';
@@ -24,6 +25,28 @@ export async function layerError(
     kernels.parallel('subtractPanels', stride, cols, stride, weight.data, values, difference.data);
     const energy = (x: Panel) => (gram ? layerEnergy(bench, gram, x) : squaredNorm(kernels, x));
     return ratio(await energy(difference), await energy(weight));
+  });
+}
+
+/**
+ * ε where of H only the diagonal is known: Σ h_j Δ_j² / Σ h_j w_j².
+ * @param diagonal in the kernels' memory
+ */
+export async function weightedError(
+  { kernels }: Pick<Workbench, 'kernels'>,
+  diagonal: Float32Array,
+  weight: Panel,
+  values: Float32Array,
+): Promise<number> {
+  const { rows, cols, stride, data } = weight;
+  return kernels.scope((arena) => {
+    const importance = spreadImportance(kernels, arena, diagonal, cols, cols);
+    const distance = (other: Float32Array) => {
+      const sums = doubles(arena, stride);
+      kernels.parallel('addRowErrors', stride, cols, stride, data, other, importance, sums);
+      return total(sums, rows);
+    };
+    return ratio(distance(values), distance(arena.f32(cols * stride)));
   });
 }
 

@@ -1,9 +1,11 @@
 import { withRangeScales } from '../grid/fit-range.js';
+import type { Encoded, Grid, Panel } from '../grid/grid.js';
 import { roundPanel } from '../grid/round.js';
+import type { Arena } from '../kernels/kernels.js';
 import { importanceOf } from './importance.js';
-import { layerError } from './layer-error.js';
+import { layerError, weightedError } from './layer-error.js';
 import { allocateEncoded } from './solution.js';
-import type { Solver } from './solver.js';
+import type { Solution, Solver, Workbench } from './solver.js';
 
 export interface RtnOptions {
   /** What scales are fitted for: columns by the energy of their inputs (diag H), or all alike ("plain rounding"). */
@@ -19,15 +21,49 @@ export const rtnDefaults: RtnOptions = { importance: 'activation', scales: 'fitt
  */
 export const rtn: Solver<RtnOptions> = async (bench, weight, moments, grid, options = {}) => {
   const { importance, scales } = { ...rtnDefaults, ...options };
-  const { kernels } = bench;
-  const encoded = allocateEncoded(bench.arena, weight, grid);
-  const { parameters, values } = encoded;
-  await kernels.scope(async (arena) => {
-    const known = importance === 'activation' ? moments : undefined;
-    const fitted = scales === 'range' ? withRangeScales(grid) : grid;
-    await fitted.fit(kernels, weight, importanceOf(arena, weight.cols, known), parameters, 0);
-    await roundPanel(kernels, weight, grid, parameters, encoded);
-  });
-  const relativeError = await layerError(bench, moments?.gram, weight, values);
+  const known = importance === 'activation' ? moments : undefined;
+  const fit = scales === 'range' ? withRangeScales(grid).fit : grid.fit;
+  const encoded = await round(bench, weight, grid, fit, (arena) => importanceOf(arena, weight.cols, known));
+  const relativeError = await layerError(bench, moments?.gram, weight, encoded.values);
   return { encoded, relativeError, bytes: grid.bytes(weight.rows, weight.cols) };
 };
+
+/**
+ * The same where of the second moment only the diagonal is known, from an importance matrix; ε is then
+ * Σ h_j Δ_j² / Σ h_j w_j².
+ * @param diagonal mean square of every input column
+ */
+export async function rtnWeighted(
+  bench: Workbench,
+  weight: Panel,
+  diagonal: Float32Array,
+  grid: Grid,
+): Promise<Solution> {
+  const energies = (arena: Arena) => {
+    const importance = arena.f32(weight.cols);
+    importance.set(diagonal);
+    return importance;
+  };
+  const encoded = await round(bench, weight, grid, grid.fit, energies);
+  const relativeError = await bench.kernels.scope((arena) =>
+    weightedError(bench, energies(arena), weight, encoded.values),
+  );
+  return { encoded, relativeError, bytes: grid.bytes(weight.rows, weight.cols) };
+}
+
+/** Fits scales, then takes the nearest value for every weight by itself. */
+async function round(
+  { kernels, arena: results }: Workbench,
+  weight: Panel,
+  grid: Grid,
+  fit: Grid['fit'],
+  importance: (arena: Arena) => Float32Array,
+): Promise<Encoded> {
+  const encoded = allocateEncoded(results, weight, grid);
+  const { parameters } = encoded;
+  await kernels.scope(async (arena) => {
+    await fit(kernels, weight, importance(arena), parameters, 0);
+    await roundPanel(kernels, weight, grid, parameters, encoded);
+  });
+  return encoded;
+}

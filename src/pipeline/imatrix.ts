@@ -1,0 +1,123 @@
+import type { TensorSpec } from '../architecture/architecture.js';
+import { createForward } from '../architecture/forward.js';
+import type { Model } from '../architecture/model.js';
+import { createCalibrator } from '../calibration/walk.js';
+import { type ImportanceEntry, meanSquares, readImatrix } from '../checkpoint/imatrix.js';
+import { TersorError } from '../errors.js';
+import { checkImatrixOutput, writeImatrix } from '../writer/imatrix.js';
+import { calibrationText, type TextOptions } from './calibration-text.js';
+import { checkAborted, type Hooks } from './hooks.js';
+import { type Workshop, type WorkshopOptions, withWorkshop } from './workshop.js';
+
+export interface ImatrixOptions extends WorkshopOptions, Omit<TextOptions, 'imatrix'> {
+  /** A Hugging Face directory, a hub id, a `.gguf`, or a llama2.c `.bin`. */
+  readonly model: string;
+  /** The file to write: `.gguf`, or `.dat` for llama.cpp's older kind. */
+  readonly output: string;
+}
+
+export interface ImatrixResult {
+  readonly output: string;
+  readonly bytes: number;
+  /** Weights that it has an entry for. */
+  readonly entries: number;
+  readonly tokens: number;
+  /** Sequences of so many tokens. */
+  readonly chunks: number;
+  readonly context: number;
+  readonly seconds: number;
+}
+
+/**
+ * Writes llama.cpp's importance matrix of a model: per linear layer of the blocks and input column Σ x² over a text, in
+ * the original model, block after block.
+ * @throws TersorError for bad input before anything is written
+ */
+export function imatrix(options: ImatrixOptions, hooks: Hooks = {}): Promise<ImatrixResult> {
+  const started = performance.now();
+  return withWorkshop(options, hooks, async (shop) => {
+    await checkImatrixOutput(options.output);
+    const model = await shop.open(options.model);
+    const tokenizer = await shop.tokenizer(model);
+    const { sequences, tokens, source } = await calibrationText(options, model, tokenizer, hooks, 0);
+    const entries = await sumSquares(shop, model, sequences, hooks);
+    const context = sequences[0]?.length ?? 0;
+    const chunks = sequences.length;
+    const bytes = await writeImatrix(options.output, {
+      entries,
+      datasets: [source],
+      chunks,
+      chunkSize: context,
+    });
+    const seconds = (performance.now() - started) / 1000;
+    return { output: options.output, bytes, entries: entries.size, tokens, chunks, context, seconds };
+  });
+}
+
+/** Entries by GGUF's names for every linear layer of the blocks, which is what llama.cpp collects. */
+async function sumSquares(
+  shop: Workshop,
+  { architecture, readBlock }: Model,
+  sequences: readonly Int32Array[],
+  hooks: Hooks,
+): Promise<Map<string, ImportanceEntry>> {
+  const { layers, tensors } = architecture;
+  const forward = createForward(architecture, shop);
+  const calibrator = createCalibrator(architecture, shop);
+  const entries = new Map<string, ImportanceEntry>();
+  try {
+    let hidden = await forward.embedAll(sequences, await readBlock(undefined));
+    for (let block = 0; block < layers; block++) {
+      checkAborted(hooks);
+      const names = new Map(
+        tensors.filter((spec) => spec.block === block).map((spec) => [spec.role, spec.names.gguf]),
+      );
+      const passage = { hidden, weights: await readBlock(block) };
+      const { output } = await calibrator.walk(passage, async (roles, { gram: { data, cols }, tokens }) => {
+        const sums = Float32Array.from({ length: cols }, (_, i) => (data[i * (cols + 1)] ?? 0) * tokens);
+        for (const role of roles)
+          entries.set(names.get(role) ?? role, { sums, counts: Float32Array.of(tokens) });
+      });
+      hidden = output;
+      hooks.progress?.('importance', block + 1, layers);
+    }
+  } finally {
+    await Promise.all([forward.release(), calibrator.release()]);
+  }
+  return entries;
+}
+
+/** Mean squares of the inputs of a model's weights, from a file. */
+export interface Importance {
+  /** Of a weight's input columns; undefined for weights that llama.cpp collects nothing for. */
+  of(spec: TensorSpec): Float32Array | undefined;
+}
+
+/**
+ * Reads an importance matrix that is to take the place of a calibration.
+ * @throws TersorError when it lacks a linear layer of the blocks or has one of another width: it is another model's
+ */
+export async function readImportance(
+  path: string,
+  { architecture }: Model,
+  shop: Workshop,
+): Promise<Importance> {
+  const { entries } = await readImatrix(path, shop.kernels);
+  const importance = new Map<TensorSpec, Float32Array>();
+  for (const spec of architecture.tensors.filter(({ kind }) => kind === 'linear' || kind === 'head')) {
+    const tensor = spec.names.gguf;
+    const cols = spec.shape[1] ?? 0;
+    const entry = entries.get(tensor);
+    // llama.cpp collects the head's inputs only when asked to.
+    if (!entry && spec.kind === 'head') continue;
+    if (entry?.sums.length !== cols)
+      throw new TersorError(
+        entry
+          ? `has ${entry.sums.length} columns in the importance matrix and ${cols} in the model`
+          : 'has no entry in the importance matrix',
+        { file: path, tensor, remedy: 'make it from this model, with tersor imatrix or llama-imatrix' },
+      );
+    importance.set(spec, meanSquares(entry));
+  }
+  return { of: (spec) => importance.get(spec) };
+}
