@@ -9,7 +9,7 @@ export interface EvoPressOptions {
   readonly generations: number;
   /** Mutants per generation (λ). */
   readonly offspring: number;
-  /** Tokens that each selection measures on, growing. */
+  /** Tokens that each selection measures on, growing; the first may be 0, where fitness is a prediction. */
   readonly tokens: readonly number[];
   /** Mutants that each selection but the last leaves over, falling; the last leaves one. */
   readonly survivors: readonly number[];
@@ -54,6 +54,8 @@ export interface EvoPressHooks {
   readonly start?: readonly number[];
   /** Goes on from what `onState` was given, exactly as if there had been no break. */
   readonly state?: EvoPressState;
+  /** An allocation from elsewhere that competes with the mutants of a generation. */
+  readonly immigrant?: (generation: number) => Allocation;
   /** Called after every generation. */
   readonly onState?: (state: EvoPressState) => void | Promise<void>;
 }
@@ -70,7 +72,7 @@ export type Fitness = (allocation: Allocation, tokens: number) => Promise<number
  * left competes with its parent on the most. Fitness is the measured quality of the whole model, so that interactions
  * between tensors count, which a sum of damages does not see.
  *
- * Measures at most 1 + generations × (offspring + Σ survivors) times.
+ * Measures at most 1 + generations × (offspring + Σ survivors) times, and once more a generation with immigrants.
  *
  * @throws TersorError when the budget cannot be met, the options contradict each other, the state belongs to
  *   another table, or the start has no finite fitness
@@ -107,7 +109,7 @@ export async function evoPress(
   }
   checkState(choices, budget, state);
   while (state.generation < settings.generations) {
-    state = await generation(choices, ladder, budget, fitness, settings, state);
+    state = await generation(choices, ladder, budget, fitness, settings, state, hooks.immigrant);
     await hooks.onState?.(state);
   }
   const { levels, startFitness, evaluations } = state;
@@ -116,7 +118,8 @@ export async function evoPress(
 
 interface Mutant {
   readonly levels: readonly number[];
-  readonly operator: number;
+  /** Absent where it came from elsewhere. */
+  readonly operator?: number;
 }
 
 async function generation(
@@ -126,14 +129,19 @@ async function generation(
   fitness: Fitness,
   settings: EvoPressOptions,
   state: EvoPressState,
+  immigrant: EvoPressHooks['immigrant'],
 ): Promise<EvoPressState> {
   const random = createRandom(state.random);
   let { evaluations, tokens } = state;
   let mutants = breed(ladder, budget, settings, state, random);
+  const stranger = immigrant?.(state.generation);
+  if (stranger && stranger.bytes <= budget && isNew(stranger, [state, ...mutants])) {
+    mutants = [...mutants, { levels: stranger.levels }];
+  }
   let bandit = state.bandit;
   // An operator earns half for a mutant that passes the first selection, and all for one that replaces its parent.
   const earn = ({ operator }: Mutant, reward: number) => {
-    bandit = learn(bandit, operator, reward, 0.99);
+    if (operator !== undefined) bandit = learn(bandit, operator, reward, 0.99);
   };
   let value = Infinity;
   for (const [selection, sample] of settings.tokens.entries()) {
@@ -165,6 +173,9 @@ async function generation(
   };
 }
 
+const isNew = ({ levels }: Mutant, others: readonly Mutant[]): boolean =>
+  others.every((other) => other.levels.join() !== levels.join());
+
 /** Mutants of the parent that differ from it and from each other; fewer when there are not as many. */
 function breed(
   ladder: Ladder,
@@ -191,7 +202,7 @@ function breed(
 }
 
 function checkSettings({ tokens, survivors, offspring }: EvoPressOptions): void {
-  const growing = tokens.every((count, index) => count > (tokens[index - 1] ?? 0));
+  const growing = tokens.every((count, index) => count > (tokens[index - 1] ?? -1));
   if (tokens.length === 0 || !growing) {
     throw new TersorError(`selections on ${tokens.join(', ')} tokens do not grow`);
   }

@@ -52,10 +52,10 @@ const evoPressOptions = z.strictObject({
     .describe('rounds of mutation and selection'),
   offspring: z.int().min(1).default(evoPressDefaults.offspring).describe('mutants per generation'),
   tokens: z
-    .array(z.int().min(1))
+    .array(z.int().min(0))
     .min(1)
     .default([...evoPressDefaults.tokens])
-    .describe('tokens that each selection measures on, growing'),
+    .describe('tokens that each selection measures on, growing; 0: a prediction from what was measured'),
   survivors: z
     .array(z.int().min(1))
     .default([...evoPressDefaults.survivors])
@@ -64,6 +64,11 @@ const evoPressOptions = z.strictObject({
     .enum([...banditPolicies, 'uniform'])
     .default(evoPressDefaults.operators)
     .describe('how mutations are chosen: by a bandit from their success, or all alike'),
+  finalists: z
+    .int()
+    .min(0)
+    .default(3)
+    .describe('allocations compressed for good at the end, beside that of knapsack'),
   seed: seed.default(evoPressDefaults.seed),
 });
 

@@ -11,7 +11,7 @@ import {
   significant,
   wrap,
 } from './format.js';
-import { describePlan, describeSearch } from './plan.js';
+import { describePlan, describeSearch, describeTuning } from './plan.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './plan-options.js';
 import { tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
@@ -75,11 +75,12 @@ async function run(
 }
 
 export function describeResult(result: CompressResult, style: Terminal['style'], all = false): string {
-  const { verified, heldOut, search, seconds, peakMemoryBytes } = result;
+  const { verified, heldOut, search, tuning, seconds, peakMemoryBytes } = result;
   const bound = (of: 'meanDivergence' | 'largestShift') =>
     verified?.bounded === of ? ` (bound ${significant(verified.bound, 2)})` : '';
   const measures = fields([
     ...(search ? describeSearch(search) : []),
+    ...(tuning ? [describeTuning(tuning)] : []),
     ['time', `${formatDuration(seconds)}, at most ${formatBytes(peakMemoryBytes)} of memory`],
     verified
       ? [

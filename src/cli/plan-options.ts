@@ -44,6 +44,7 @@ export interface PlanFlags {
   readonly context?: number;
   readonly prefix?: 'original' | 'compressed';
   readonly target?: 'symmetric' | 'asymmetric';
+  readonly tune?: number;
   readonly seed?: number;
   readonly threads?: number;
   readonly tokenizer?: string;
@@ -86,6 +87,11 @@ export function planOptions(command: Command): Command {
       '--target <which>',
       'behind compressed blocks: asymmetric (the original outputs) or symmetric',
       target,
+    )
+    .option(
+      '--tune <n>',
+      'try so many settings of the solver, each by compressing the whole model, and take the best',
+      positiveInteger,
     )
     .option('--seed <n>', 'seed of the choice of calibration sequences', wholeNumber)
     .option('--threads <n>', 'threads; they never change the result (default: all)', positiveInteger)

@@ -5,6 +5,7 @@ import type { Estimate } from '../pipeline/estimate.js';
 import type { Plan, SearchResult } from '../pipeline/plan.js';
 import { recipeFile } from '../pipeline/recipe.js';
 import { type FrontPoint, front } from '../pipeline/search/front.js';
+import type { Tuning } from '../pipeline/tune.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { fields, formatBytes, formatCount, formatDuration, significant, table, wrap } from './format.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './plan-options.js';
@@ -58,7 +59,7 @@ async function run(
 }
 
 export function describePlan(planned: Plan & { readonly estimate?: Estimate }, all = false): string {
-  const { tensors, problems, bytes, originalBytes, bitsPerWeight, search, estimate } = planned;
+  const { tensors, problems, bytes, originalBytes, bitsPerWeight, search, tuning, estimate } = planned;
   const unsolved = new Set(problems.map(({ name }) => name));
   const rows = tensors.map(({ name, type, requestedType, bytes: size, reason }) => ({
     name,
@@ -84,6 +85,7 @@ export function describePlan(planned: Plan & { readonly estimate?: Estimate }, a
         ] as const)
       : []),
     ...(search ? describeSearch(search) : []),
+    ...(tuning ? [describeTuning(tuning)] : []),
     ...(estimate ? [describeEstimate(estimate)] : []),
   ]);
   const ending =
@@ -93,6 +95,7 @@ export function describePlan(planned: Plan & { readonly estimate?: Estimate }, a
   return [
     tensorTable(rows, { all }),
     ...(explained.length ? [explained.join('\n')] : []),
+    ...(tuning ? [tuningTable(tuning)] : []),
     size,
     ...ending,
   ].join('\n\n');
@@ -128,6 +131,39 @@ export function describeSearch({ note, search, divergence, uncertainty, seconds 
     ['search', `${search}, ${formatDuration(seconds)}${note ? `: ${note}` : ''}`],
   ] as const;
 }
+
+/** What became of tuning the recipe. */
+export function describeTuning({ trials, chosen, tokens, seconds }: Tuning) {
+  const [first, best] = [trials[0], trials[chosen]];
+  const outcome =
+    chosen === 0 || !first || !best
+      ? 'none is better beyond doubt than the first, which stays'
+      : `divergence ${significant(first.divergence, 3)} → ${significant(best.divergence, 3)} with number ${chosen + 1}`;
+  const count = `${trials.length} recipes, ${formatCount(tokens)} tokens each, ${formatDuration(seconds)}`;
+  return ['tuning', `${count}: ${outcome}`] as const;
+}
+
+/** Every recipe that was tried, the chosen one marked. */
+export function tuningTable({ trials, chosen }: Tuning): string {
+  const names = Object.keys(trials[0]?.settings ?? {});
+  return table(
+    [
+      { title: 'recipe', align: 'right' },
+      ...names.map((title) => ({ title, align: 'right' as const })),
+      { title: 'divergence', align: 'right' },
+      { title: '' },
+    ],
+    trials.map(({ settings, divergence }, index) => [
+      String(index + 1),
+      ...names.map((name) => settingText(settings[name] ?? '')),
+      significant(divergence, 3),
+      index === chosen ? 'taken' : '',
+    ]),
+  );
+}
+
+const settingText = (value: string | number): string =>
+  typeof value === 'number' && !Number.isInteger(value) ? significant(value, 2) : String(value);
 
 const describeEstimate = ({ seconds, peakMemoryBytes }: Estimate) =>
   [

@@ -3,7 +3,7 @@ import { createForward, type Hidden } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
 import type { Arrays } from '../graph/program.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import { type Predictor, predictor, remember } from './predictor.js';
+import { predictor, remember } from './predictor.js';
 import { score } from './score.js';
 import { type Divergence, summarise } from './summary.js';
 
@@ -19,6 +19,8 @@ export interface Referee {
   readonly fingerprint: string;
   /** Divergence of a model of the same architecture, on about so many tokens from the beginning of the text. */
   model(changed: Pick<Model, 'readBlock'>, tokens?: number): Promise<Divergence>;
+  /** The same at every scored position, nats: of two models they can be compared one by one. */
+  positions(changed: Pick<Model, 'readBlock'>, tokens?: number): Promise<Float32Array>;
   /** Mean divergence, nats per token, of the original with one weight outside its blocks replaced. */
   outside(probe: Probe): Promise<number>;
   /**
@@ -61,11 +63,18 @@ export async function createReferee(
   };
   const [last = []] = await run([await forward.embedAll(sequences, outside)], 0, original);
   const reference = remember(predictor(architecture, forward, last, outside), rememberedBytes);
+  const scored = (hidden: readonly Hidden[], table: Arrays, texts: readonly Int32Array[]) =>
+    score(texts, predictor(architecture, forward, hidden, table), reference, options);
   const judge = async (hidden: readonly Hidden[], table: Arrays, texts = probed): Promise<Divergence> => {
-    const actual: Predictor = predictor(architecture, forward, hidden, table);
-    const { divergence } = summarise(await score(texts, actual, reference, options));
+    const { divergence } = summarise(await scored(hidden, table, texts));
     if (!divergence) throw new Error('there is nothing to compare with');
     return divergence;
+  };
+  /** A changed model's outputs of its last block for some texts, and its weights outside the blocks. */
+  const pass = async (changed: Pick<Model, 'readBlock'>, texts: readonly Int32Array[]) => {
+    const table = await changed.readBlock(undefined);
+    const [hidden = []] = await run([await forward.embedAll(texts, table)], 0, changed);
+    return { hidden, table };
   };
 
   const hash = createHash('sha256');
@@ -75,9 +84,13 @@ export async function createReferee(
     fingerprint: hash.digest('hex'),
     async model(changed, tokens = Infinity) {
       const texts = first(tokens);
-      const table = await changed.readBlock(undefined);
-      const [hidden = []] = await run([await forward.embedAll(texts, table)], 0, changed);
+      const { hidden, table } = await pass(changed, texts);
       return judge(hidden, table, texts);
+    },
+    async positions(changed, tokens = Infinity) {
+      const texts = first(tokens);
+      const { hidden, table } = await pass(changed, texts);
+      return (await scored(hidden, table, texts)).reference?.divergence ?? new Float32Array();
     },
     async outside({ role, weight }) {
       const table = { ...outside, [role]: weight };

@@ -11,10 +11,7 @@ interface Lowering {
   readonly extra?: readonly (readonly number[])[];
 }
 
-/**
- * One kind of computation. A rule sees its own inputs only; reverse-mode differentiation is to become one
- * more rule beside these two.
- */
+/** One kind of computation. A rule sees its own inputs only; gradients have theirs in differentiate.ts. */
 interface Op {
   /** @throws Error when the inputs do not fit, since that is a mistake in an architecture, not in a file */
   shape(inputs: readonly Shape[], attributes: Attributes): Shape;

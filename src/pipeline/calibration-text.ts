@@ -12,6 +12,8 @@ export interface CalibrationText {
   readonly sequences: readonly Int32Array[];
   /** From the end of the same text, not calibrated on: what the verdict is measured with. */
   readonly heldOut: readonly Int32Array[];
+  /** What is neither calibrated on nor held out, where the text is longer than what is used of it. */
+  readonly spare: readonly Int32Array[];
   readonly tokens: number;
   /** Hash of the tokens in use. */
   readonly fingerprint: string;
@@ -49,11 +51,9 @@ export async function calibrationText(
   const chunks = chunk(tokenizer, text, context, source);
   const held = Math.min(Math.floor(heldOutTokens / context), Math.floor(chunks.length * share));
   const heldOut = chunks.slice(chunks.length - held);
-  const sequences = sample(
-    chunks.slice(0, chunks.length - held),
-    Math.max(1, Math.floor(limit / context)),
-    seed,
-  );
+  const open = chunks.slice(0, chunks.length - held);
+  const sequences = sample(open, Math.max(1, Math.floor(limit / context)), seed);
+  const taken = new Set(sequences);
   const hash = createHash('sha256');
   for (const sequence of sequences)
     hash.update(new Uint8Array(sequence.buffer, sequence.byteOffset, sequence.byteLength));
@@ -61,6 +61,7 @@ export async function calibrationText(
     source,
     sequences,
     heldOut,
+    spare: open.filter((sequence) => !taken.has(sequence)),
     tokens: sequences.length * context,
     fingerprint: hash.digest('hex').slice(0, 16),
   };

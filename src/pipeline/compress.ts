@@ -7,6 +7,7 @@ import { type Job, prepare, refuseProblems } from './job.js';
 import type { CompressOptions } from './options.js';
 import type { Plan, SearchResult } from './plan.js';
 import { withRecipe } from './recipe.js';
+import type { Tuning } from './tune.js';
 import { measure, type Verification, verify } from './verify.js';
 import { type Stage, withWorkshop } from './workshop.js';
 
@@ -17,6 +18,8 @@ export interface CompressResult {
   readonly bitsPerWeight: number;
   /** How the types were found, where only a size was asked for. */
   readonly search?: SearchResult;
+  /** How the recipe was found, where it was to be tuned. */
+  readonly tuning?: Tuning;
   readonly seconds: number;
   /** Where they went; what is left over is setting up and putting away. */
   readonly stages: Readonly<Record<Stage, number>>;
@@ -76,6 +79,7 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
         originalBytes: job.plan.originalBytes,
         bitsPerWeight: job.plan.bitsPerWeight,
         ...(job.plan.search ? { search: job.plan.search } : {}),
+        ...(job.plan.tuning ? { tuning: job.plan.tuning } : {}),
         seconds: (performance.now() - started) / 1000,
         stages: stopwatch.seconds,
         peakMemoryBytes: process.resourceUsage().maxRSS * 1024,

@@ -20,6 +20,7 @@ import {
 import { type Recipe, withRecipe } from './recipe.js';
 import { allocate } from './search/allocate.js';
 import { ownSolver } from './tensor.js';
+import { tune } from './tune.js';
 import type { Workshop } from './workshop.js';
 
 /** What a job is made from, before any decision on types. */
@@ -85,9 +86,23 @@ function checkImportance(options: CompressOptions, { warn }: Hooks): void {
 
 /**
  * Takes every decision that the options leave open, before the work itself; where a size is asked for and no type,
- * that includes solving all tensors at all types they may get.
+ * that includes solving all tensors at all types they may get, and where the recipe is to be tuned, compressing the model
+ * as often as recipes are tried.
  */
 export async function prepare(shop: Workshop, given: CompressOptions, hooks: Hooks): Promise<Job> {
+  const job = await decide(shop, given, hooks);
+  if (!given.tune) return job;
+  if (given.recipe) {
+    throw new TersorError('--tune and --recipe contradict each other', { remedy: 'give one of them' });
+  }
+  refuseProblems(job);
+  const { options, tuning } = await tune(shop, job, given, given.tune, hooks);
+  // What a file says of its recipe is part of its size, so that types for a size are chosen again.
+  const tuned = await decide(shop, options, hooks);
+  return { ...tuned, plan: { ...tuned.plan, tuning } };
+}
+
+async function decide(shop: Workshop, given: CompressOptions, hooks: Hooks): Promise<Job> {
   const searching = isSearch(given);
   const options = withRecipe(given);
   const materials = await gather(shop, options, hooks);

@@ -60,6 +60,8 @@ export interface CompressOptions extends WorkshopOptions {
   readonly prefix?: 'compressed' | 'original';
   /** Behind compressed blocks: reproduce the layer's own outputs there, or those it has in the original model. */
   readonly target?: 'symmetric' | 'asymmetric';
+  /** Recipes of the solver to try before the best of them is taken (src/pipeline/tune.ts). */
+  readonly tune?: number;
   /** Chooses the calibration sequences when there are more than are used. */
   readonly seed?: number;
 }

@@ -6,6 +6,7 @@ import { findGrid } from '../grid/index.js';
 import type { OutputFormat } from './formats/index.js';
 import type { CompressOptions, Override } from './options.js';
 import type { Recipe } from './recipe.js';
+import type { Tuning } from './tune.js';
 
 /** What will become of one tensor. */
 export interface PlannedTensor {
@@ -41,6 +42,8 @@ export interface Plan {
   readonly recipe: Recipe;
   /** How the types were found, where only a size was asked for. */
   readonly search?: SearchResult;
+  /** How the recipe was found, where it was to be tuned. */
+  readonly tuning?: Tuning;
 }
 
 /** What the finished model is expected to lose. */

@@ -11,8 +11,14 @@ import { flagOf, type SearchResult } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
 import { choicesOf, createJudge, pick } from './judge.js';
-import { createRehearsal } from './rehearsal.js';
-import { defaultSearch, type Found, findSearch, type SearchTask } from './searches.js';
+import { createRehearsals } from './rehearsal.js';
+import {
+  defaultSearch,
+  type Found,
+  findSearch,
+  type RehearseAllocation,
+  type SearchTask,
+} from './searches.js';
 import { defaultDamage, type LevelTable, levelTable } from './table.js';
 
 /**
@@ -32,7 +38,12 @@ export async function allocate(
   const { search, find } = findGoalSearch(options);
   const table = await levelTable(shop, materials, options, hooks);
   const judge = createJudge(shop, materials.model, table, recipe);
-  const rehearse = createRehearsal(shop, materials, table, recipe, options, hooks);
+  const rehearsals = createRehearsals(shop, materials, table.store, options, hooks);
+  const rehearse: RehearseAllocation = {
+    identity: JSON.stringify(recipe),
+    quick: (allocation, tokens) => rehearsals.quick(typesOf(table, allocation), recipe, tokens),
+    full: (allocation) => rehearsals.full(typesOf(table, allocation), recipe),
+  };
   try {
     const allocation = await find({ ...table, judge, rehearse, hooks }, materials.format, draft);
     const { value, error } = await judge(allocation);
@@ -46,7 +57,7 @@ export async function allocate(
       seconds: (performance.now() - started) / 1000,
     });
   } finally {
-    await table.referee.release();
+    await Promise.all([table.referee.release(), rehearsals.release()]);
   }
 }
 

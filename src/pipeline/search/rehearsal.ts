@@ -1,5 +1,6 @@
-import type { Allocation } from '../../allocation/table.js';
 import type { TensorSpec } from '../../architecture/architecture.js';
+import { createReferee, type Referee } from '../../evaluation/referee.js';
+import { packageVersion } from '../../version.js';
 import { compressBlocks } from '../blocks.js';
 import type { Hooks } from '../hooks.js';
 import type { Materials } from '../job.js';
@@ -7,58 +8,91 @@ import type { CompressOptions } from '../options.js';
 import { assign } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
-import { numberBytes, readNumber } from './entries.js';
-import { pick } from './judge.js';
+import { numberBytes } from './entries.js';
 import { mixture, type StoredWeight } from './mixture.js';
-import { keyOf } from './store.js';
-import { calibrationForTable, type LevelTable, tableSolver } from './table.js';
+import { keyOf, type Store } from './store.js';
+import { calibrationForTable, spread, tableSolver } from './table.js';
 
-/** Divergence of the model that an allocation gives when it is compressed for good, nats per token. */
-export type Rehearse = (allocation: Allocation) => Promise<number>;
+type Types = ReadonlyMap<TensorSpec, string>;
 
 /**
- * Compresses the whole model as the recipe says, but with the table's solver and tokens, and judges it: what levels
- * that were solved apart do not tell, namely how well later layers make up for what earlier ones lose. The weights
- * go into the store and are judged from there; so is the result kept.
+ * Compresses whole models and judges them on text that calibration did not see: what levels that were solved apart do
+ * not tell, namely how well later layers make up for what earlier ones lose. Results are divergences at every scored
+ * position, nats, so that two models can be compared position by position.
  */
-export function createRehearsal(
+export interface Rehearsals {
+  /** As the recipe says. */
+  full(types: Types, recipe: Recipe): Promise<Float32Array>;
+  /** With the solver and the tokens of level tables, judged on about so many tokens. */
+  quick(types: Types, recipe: Recipe, tokens: number): Promise<Float32Array>;
+  release(): Promise<void>;
+}
+
+/** Tokens that models are judged on at most; half of them are scored. */
+export const rehearsalTokens = 40960;
+
+/** Weights go through the store, block by block; what stays there is the result. */
+export function createRehearsals(
   shop: Workshop,
   { model, format, calibration }: Materials,
-  table: LevelTable,
-  { options: _, ...recipe }: Recipe,
+  store: Store,
   options: CompressOptions,
   { signal }: Hooks,
-): Rehearse {
-  const { store, referee } = table;
-  const settings = {
-    model,
-    recipe: { ...recipe, solver: tableSolver },
-    calibration: { ...calibration, sequences: calibrationForTable(calibration) },
-    format: { ...format, arrange: (rows: Uint8Array) => rows, extras: () => [] },
-  };
-  const identity = keyOf(
-    'rehearsal',
-    referee.fingerprint,
-    calibration.fingerprint,
-    JSON.stringify(settings.recipe),
-  );
-  return async (allocation) => {
-    const chosen = pick(table, allocation);
-    const types = [...chosen].map(([{ names }, { type }]) => `${names.gguf} ${type}`);
-    const key = keyOf(identity, types.join());
-    const known = await store.get(key);
-    if (known) return readNumber(known);
+): Rehearsals {
+  const asStored = { ...format, arrange: (rows: Uint8Array) => rows, extras: () => [] };
+  let judge: Promise<Referee> | undefined;
 
-    const assignments = assign(model, format, (spec) => chosen.get(spec)?.type ?? 'f32', options);
-    const keyOfTensor = (name: string) => keyOf(key, name);
-    const write = (name: string, bytes: Uint8Array) =>
-      store.put(keyOfTensor(name), Buffer.concat([numberBytes(0), bytes]));
-    await compressBlocks(shop, { ...settings, assignments }, write, signal ? { signal } : {});
-    const weights = new Map<TensorSpec, StoredWeight>(
-      assignments.map(({ spec, grid, name }) => [spec, { grid, key: keyOfTensor(name) }]),
+  const rehearse = async (
+    types: Types,
+    recipe: Recipe,
+    sequences: readonly Int32Array[],
+    tokens?: number,
+  ): Promise<Float32Array> => {
+    judge ??= createReferee(model, unseenText(calibration), shop);
+    const referee = await judge;
+    const assignments = assign(model, format, (spec) => types.get(spec) ?? 'f32', options);
+    const { solver, options: settings, prefix, target } = recipe;
+    const key = keyOf(
+      'rehearsal',
+      packageVersion,
+      referee.fingerprint,
+      calibration.fingerprint,
+      JSON.stringify([solver, settings, prefix, target, sequences.length, tokens]),
+      assignments.map(({ name, type }) => `${name} ${type}`).join(),
     );
-    const { mean } = await referee.model(mixture(shop, store, model, weights));
-    await store.put(key, numberBytes(mean));
-    return mean;
+    const known = await store.get(key);
+    // A view into a file's bytes need not begin where floats may.
+    if (known) return new Float32Array(known.slice().buffer);
+
+    const keyOfTensor = (name: string) => keyOf(key, name);
+    try {
+      await compressBlocks(
+        shop,
+        { model, format: asStored, recipe, calibration: { ...calibration, sequences }, assignments },
+        (name, bytes) => store.put(keyOfTensor(name), Buffer.concat([numberBytes(0), bytes])),
+        signal ? { signal } : {},
+      );
+      const weights = new Map<TensorSpec, StoredWeight>(
+        assignments.map(({ spec, grid, name }) => [spec, { grid, key: keyOfTensor(name) }]),
+      );
+      const positions = await referee.positions(mixture(shop, store, model, weights), tokens);
+      await store.put(key, new Uint8Array(positions.buffer, positions.byteOffset, positions.byteLength));
+      return positions;
+    } finally {
+      for (const { name } of assignments) await store.drop(keyOfTensor(name));
+    }
   };
+  return {
+    full: (types, recipe) => rehearse(types, recipe, calibration.sequences),
+    quick: (types, { options: _, ...recipe }, tokens) =>
+      rehearse(types, { ...recipe, solver: tableSolver }, calibrationForTable(calibration), tokens),
+    release: async () => (await judge)?.release(),
+  };
+}
+
+/** What was held out, then what is left over; of a text too short for either what was calibrated on. */
+function unseenText({ heldOut, spare, sequences }: Materials['calibration']): Int32Array[] {
+  const length = sequences[0]?.length ?? 0;
+  const unseen = [...heldOut, ...spread(spare, rehearsalTokens - heldOut.length * length)];
+  return unseen.length > 0 ? unseen : spread(sequences, rehearsalTokens);
 }

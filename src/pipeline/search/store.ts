@@ -13,6 +13,8 @@ export interface Store {
   get(key: string): Promise<Uint8Array | undefined>;
   /** @throws TersorError when the disk is full or the folder not writable */
   put(key: string, value: Uint8Array): Promise<void>;
+  /** Forgets an entry that nobody will ask for again. */
+  drop(key: string): Promise<void>;
 }
 
 /** Where results are kept unless the caller names a folder. */
@@ -59,6 +61,7 @@ export async function openStore(folder: string): Promise<Store> {
         throw fileError(path, cause);
       }
     },
+    drop: (key) => rm(join(folder, key), { force: true }),
   };
 }
 

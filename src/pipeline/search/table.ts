@@ -72,16 +72,16 @@ export async function levelTable(
 
 /** The part of the calibration text that levels are solved on. */
 export const calibrationForTable = ({ sequences }: CalibrationText): Int32Array[] =>
-  every(sequences, tableTokens);
+  spread(sequences, tableTokens);
 
 /** Text that damage is measured on, not calibrated on where there is enough. */
 function heldOutText({ calibration: { heldOut, sequences } }: Materials): readonly Int32Array[] {
-  return every(heldOut.length > 0 ? heldOut : sequences, judgedTokens);
+  return spread(heldOut.length > 0 ? heldOut : sequences, judgedTokens);
 }
 
 /** Sequences evenly spread over a text, of so many tokens at most. */
-function every(sequences: readonly Int32Array[], tokens: number): Int32Array[] {
-  const count = Math.max(1, Math.floor(tokens / (sequences[0]?.length ?? 1)));
+export function spread(sequences: readonly Int32Array[], tokens: number): Int32Array[] {
+  const count = Math.max(0, Math.floor(tokens / (sequences[0]?.length ?? 1)));
   if (count >= sequences.length) return [...sequences];
   return Array.from(
     { length: count },

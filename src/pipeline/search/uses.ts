@@ -1,5 +1,5 @@
+import { evolution } from './evolve.js';
 import { measurements } from './front.js';
-import { evolution } from './searches.js';
 
 /** How a search of the table is reached, and what is different about its options there. */
 export interface SearchUse {
@@ -20,7 +20,7 @@ export const searchUses: Readonly<Record<string, SearchUse>> = {
   evopress: { use: forSize('evopress'), defaults: evolution },
   families: { use: forSize('families') },
   front: { use: 'tersor plan --front', defaults: { measurements } },
-  bayesian: { use: 'not on the command line yet', fixed: true },
+  bayesian: { use: '--tune N', fixed: true },
   bandit: { use: 'inside evopress', fixed: true },
   interactions: { use: forSize('interactions') },
 };

@@ -1,0 +1,60 @@
+/**
+ * Whether Bayesian optimisation finds better recipes than random search in as many evaluations (src/pipeline/tune.ts): the
+ * divergence of tales at q3_k by gptq on few tokens, measured for every recipe of a small space, and then what both
+ * find in it. What was measured stays in test/fixtures/recipes.json, for src/allocation/bayesian.test.ts.
+ *
+ *   node bench/run.mjs tuning [threads] [store]
+ */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { gather, recipeOf } from '../src/pipeline/job.js';
+import type { CompressOptions } from '../src/pipeline/options.js';
+import { requestedTypes } from '../src/pipeline/plan.js';
+import type { Recipe } from '../src/pipeline/recipe.js';
+import { average } from '../src/pipeline/search/paired.js';
+import { createRehearsals } from '../src/pipeline/search/rehearsal.js';
+import { defaultStoreFolder, openStore } from '../src/pipeline/search/store.js';
+import { withWorkshop } from '../src/pipeline/workshop.js';
+import { tales } from '../test/fixtures/data.js';
+
+const [, , , threads = '1', folder = defaultStoreFolder] = process.argv;
+const options: CompressOptions = {
+  ...tales,
+  output: 'tuned.gguf',
+  type: 'q3_k',
+  solver: 'gptq',
+  tokens: 4096,
+};
+const space = {
+  damping: [0.003, 0.01, 0.03, 0.1, 0.3, 1],
+  order: ['natural', 'activation'],
+  groups: ['static', 'dynamic'],
+  target: ['asymmetric', 'symmetric', 'original'],
+} as const;
+
+await withWorkshop({ threads: Number(threads) }, {}, async (shop) => {
+  const materials = await gather(shop, options, {});
+  const { model, calibration } = materials;
+  const kinds = requestedTypes(model, options);
+  const types = new Map(model.architecture.tensors.map((spec) => [spec, kinds[spec.kind] ?? 'f32']));
+  const rehearsals = createRehearsals(shop, materials, await openStore(folder), options, {});
+  const { prefix: _, target: __, ...base } = recipeOf(options, calibration, {});
+  const recipes: { readonly recipe: Record<string, number | string>; readonly value: number }[] = [];
+  for (const target of space.target) {
+    const aim: Pick<Recipe, 'prefix' | 'target'> =
+      target === 'original' ? { prefix: target } : { prefix: 'compressed', target };
+    for (const damping of space.damping) {
+      for (const order of space.order) {
+        for (const groups of space.groups) {
+          const recipe = { ...base, ...aim, options: { damping, order, groups } };
+          const value = Number(average(await rehearsals.full(types, recipe)).toPrecision(5));
+          recipes.push({ recipe: { damping, order, groups, target }, value });
+          console.log(target, damping, order, groups, value);
+        }
+      }
+    }
+  }
+  await rehearsals.release();
+  const path = fileURLToPath(new URL('../test/fixtures/recipes.json', import.meta.url));
+  writeFileSync(path, `${JSON.stringify({ space, recipes }, null, 2)}\n`);
+});

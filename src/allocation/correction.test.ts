@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest';
+import { modelTable } from '../../test/reference/allocations.js';
+import { createRandom } from '../random.js';
+import { correctDamages, type Measured } from './correction.js';
+import { knapsack } from './knapsack.js';
+import { type Choice, smallest, total } from './table.js';
+
+const choices = modelTable(40, 12);
+const budget = Math.floor(2.1 * smallest(choices).bytes);
+
+/** What allocations really cost: every tensor's damages count for more or less than the table says. */
+function truth(seed: number): Choice[] {
+  const random = createRandom(seed);
+  return choices.map((choice) => {
+    const factor = 0.6 * Math.exp(0.3 * random.normal());
+    return { ...choice, levels: choice.levels.map((level) => ({ ...level, damage: factor * level.damage })) };
+  });
+}
+
+/** Allocations that are the best for draws from what is believed, measured one after another. */
+function search(real: readonly Choice[], count: number, seed: number): Measured[] {
+  const random = createRandom(seed);
+  const measured: Measured[] = [];
+  let { levels } = knapsack(choices, budget);
+  for (let i = 0; i < count; i++) {
+    measured.push({ levels, value: total(real, levels).damage * (1 + 0.01 * random.normal()) });
+    levels = knapsack(correctDamages(choices, measured, {}, random), budget).levels;
+  }
+  return measured;
+}
+
+test('damages corrected by measurements lead to better allocations', () => {
+  for (const seed of [1, 2, 3]) {
+    const real = truth(seed);
+    const cost = (levels: readonly number[]) => total(real, levels).damage;
+    const start = cost(knapsack(choices, budget).levels);
+    const optimum = cost(knapsack(real, budget).levels);
+    const found = cost(knapsack(correctDamages(choices, search(real, 20, seed)), budget).levels);
+    expect(found - optimum, `seed ${seed}`).toBeLessThan(0.6 * (start - optimum));
+  }
+});
+
+test('predicts what it has measured, and draws scatter around what is expected', () => {
+  const real = truth(5);
+  const measured = search(real, 12, 5);
+  const expected = correctDamages(choices, measured);
+  const scale = measured.reduce((sum, { value }) => sum + value, 0);
+  const sums = measured.reduce((sum, { levels }) => sum + total(choices, levels).damage, 0);
+  for (const { levels, value } of measured) {
+    const predicted = (total(expected, levels).damage * scale) / sums;
+    expect(Math.abs(predicted / value - 1)).toBeLessThan(0.02);
+  }
+  const random = createRandom(9);
+  const first = measured[0]?.levels ?? [];
+  const drawn = Array.from({ length: 200 }, () =>
+    total(correctDamages(choices, measured, {}, random), first),
+  ).map(({ damage }) => damage);
+  const mean = drawn.reduce((sum, damage) => sum + damage, 0) / drawn.length;
+  expect(mean / total(expected, first).damage).toBeCloseTo(1, 2);
+  expect(Math.max(...drawn)).toBeGreaterThan(Math.min(...drawn));
+});
+
+test('one measurement changes no order', () => {
+  const { levels } = knapsack(choices, budget);
+  const corrected = correctDamages(choices, [{ levels, value: 7 }]);
+  expect(knapsack(corrected, budget).levels).toEqual(levels);
+});
