@@ -35,7 +35,7 @@ const space = {
 await withWorkshop({ threads: Number(threads) }, {}, async (shop) => {
   const materials = await gather(shop, options, {});
   const { model, calibration } = materials;
-  const kinds = requestedTypes(model, options);
+  const kinds = requestedTypes(model, materials.format, options);
   const types = new Map(model.architecture.tensors.map((spec) => [spec, kinds[spec.kind] ?? 'f32']));
   const rehearsals = createRehearsals(shop, materials, await openStore(folder), options, {});
   const { prefix: _, target: __, ...base } = recipeOf(options, calibration, {});

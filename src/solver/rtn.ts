@@ -56,13 +56,13 @@ async function round(
   { kernels, arena: results }: Workbench,
   weight: Panel,
   grid: Grid,
-  fit: Grid['fit'],
+  scales: Grid['fit'],
   importance: (arena: Arena) => Float32Array,
 ): Promise<Encoded> {
   const encoded = allocateEncoded(results, weight, grid);
   const { parameters } = encoded;
   await kernels.scope(async (arena) => {
-    await fit(kernels, weight, importance(arena), parameters, 0);
+    await scales(kernels, weight, importance(arena), parameters, 0);
     await roundPanel(kernels, weight, grid, parameters, encoded);
   });
   return encoded;
