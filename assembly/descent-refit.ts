@@ -36,6 +36,12 @@ const idealOffset: usize = 256;
 const slope: usize = 320;
 const trialScaleCode: usize = 384;
 const trialOffsetCode: usize = 448;
+/** With zero points: Σ l H l and Σ H over the group, in the place of the codes. */
+const curvature: usize = 384;
+const total: usize = 448;
+
+/** Of scales that are tried beside the ideal one. */
+const scaleReach: f32 = 1.05;
 
 /** Refits the scale and offset of columns [first, first + n); scales and offsets are those of group 0. */
 export function refineGroup(
@@ -55,6 +61,10 @@ export function refineGroup(
   solveIdeal(first, n);
   if (storage.kind == 3) {
     tryIntegers(first, n);
+    return;
+  }
+  if (storage.kind == 4) {
+    tryZeroPoints(first, n);
     return;
   }
   for (let v: usize = 0; v < 64; v += 16) {
@@ -85,6 +95,40 @@ export function refineGroup(
 
 function clampRound(u: v128, low: f32, high: f32): v128 {
   return f32x4.pmin(f32x4.splat(high), f32x4.pmax(f32x4.splat(low), f32x4.nearest(u)));
+}
+
+/**
+ * Tries the whole zero points z around the ideal one. On the line where the offset is −s·z the loss is least for
+ *
+ *   s = s* + d (a12 − z a22) / (a11 − 2 z a12 + z² a22),  d = z s* + o*,
+ *
+ * s* and o* being the ideal scale and offset and a the curvature of the loss.
+ */
+function tryZeroPoints(first: i32, n: i32): void {
+  for (let trial = -1; trial < storage.trials; trial++) {
+    const by: f32 = trial < 0 ? 0 : trial < 4 ? ((trial & 1) == 0 ? 1 : -1) * <f32>(trial / 2 + 1) : 0;
+    const factor: f32 = trial < 4 ? 1 : (trial & 1) == 0 ? scaleReach : 1 / scaleReach;
+    for (let v: usize = 0; v < 64; v += 16) {
+      const s = v128.load(memory + v, idealScale);
+      const o = v128.load(memory + v, idealOffset);
+      const a11 = v128.load(memory + v, curvature);
+      const a22 = v128.load(memory + v, total);
+      const a12 = f32x4.mul(v128.load(memory + v, slope), a22);
+      const nearest = f32x4.nearest(f32x4.neg(f32x4.mul(o, reciprocal(s))));
+      const z = clampRound(f32x4.add(nearest, f32x4.splat(by)), 0, storage.offsetMax);
+      const apart = f32x4.add(f32x4.mul(z, s), o);
+      const za22 = f32x4.mul(z, a22);
+      const steepness = f32x4.add(
+        f32x4.sub(a11, f32x4.mul(f32x4.splat(2), f32x4.mul(z, a12))),
+        f32x4.mul(z, za22),
+      );
+      const move = ratio(f32x4.mul(apart, f32x4.sub(a12, za22)), steepness);
+      const best = storableHalf(f32x4.mul(f32x4.add(s, move), f32x4.splat(factor)));
+      v128.store(memory + v, best, trialScale);
+      v128.store(memory + v, f32x4.neg(f32x4.mul(best, z)), trialOffset);
+    }
+    tryGroup(first, n);
+  }
 }
 
 /** Tries the integers nearest to the ideal, and their neighbours. */
@@ -173,6 +217,8 @@ function solveIdeal(first: i32, n: i32): void {
       moveOffset = v128.and(o, fine);
     } else moveScale = ratio(b1, a11);
     v128.store(memory + v, ratio(a12, f32x4.splat(a22)), slope);
+    v128.store(memory + v, a11, curvature);
+    v128.store(memory + v, f32x4.splat(a22), total);
     v128.store(memory + v, f32x4.add(v128.load(scale + v), moveScale), idealScale);
     v128.store(memory + v, f32x4.add(v128.load(offset + v), moveOffset), idealOffset);
   }

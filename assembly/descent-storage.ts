@@ -4,7 +4,8 @@
 // @ts-ignore: decorator
 @unmanaged
 export class Storage {
-  /** 1: halves, 2: powers of two, 3: integers times halves of a super-block. */
+  /** 1: halves, 2: powers of two, 3: integers times halves of a super-block, 4: halves, and offsets
+   * that are whole multiples of them. */
   kind: i32;
   affine: i32;
   scaleMin: f32;

@@ -90,7 +90,8 @@ function clearBest(): void {
   bestError = f32x4.splat(Infinity);
 }
 
-function keep(s: v128, o: v128, e: v128): void {
+/** Keeps (s, o) if its error is less than that of the best so far. */
+export function keep(s: v128, o: v128, e: v128): void {
   const better = f32x4.lt(f32x4.add(e, slack), bestError);
   bestScale = v128.bitselect(s, bestScale, better);
   bestOffset = v128.bitselect(o, bestOffset, better);

@@ -41,7 +41,8 @@ export function fitRange(
         const zero = f32x4.nearest(f32x4.div(low, s));
         const shift = v128.bitselect(f32x4.mul(s, zero), f32x4.splat(0), f32x4.gt(s, f32x4.splat(0)));
         v128.store(scale + at, s);
-        v128.store(offset + at, storableHalf(shift));
+        // With whole zero points (2) offsets are not stored, and are exact.
+        v128.store(offset + at, affine == 2 ? shift : storableHalf(shift));
       } else {
         const largest = f32x4.pmax(high, f32x4.neg(low));
         v128.store(scale + at, storableHalf(f32x4.mul(f32x4.add(largest, largest), inverse)));

@@ -2,6 +2,7 @@ import { bestOffset, bestScale, setGroup } from './fit-group';
 import { search } from './fit-search';
 import { searchPower, storeHalf } from './fit-store';
 import { Levels } from './fit-sums';
+import { storeZeroPoint } from './fit-zero';
 
 /** Columns without importance count this much of the mean, so that they still get sensible values. */
 const importanceFloor: f32 = 1e-6;
@@ -27,7 +28,7 @@ export function spreadImportance(importance: usize, cols: i32, blockSize: i32, i
  * Fits one scale (and offset) per group for rows [start, end).
  * @param weight panel of `cols` columns
  * @param importance `cols` vectors made by spreadImportance
- * @param power store scales as powers of two instead of halves
+ * @param stored 0: scales and offsets are halves, 1: scales are powers of two, 2: offsets are whole multiples of scales
  * @param scale groups × stride; `offset` likewise
  * @param scratch 16 bytes per row and column of a group; twice as much if `local`: search in the codes, too
  */
@@ -40,7 +41,7 @@ export function fitDirect(
   importance: usize,
   levels: usize,
   groupSize: i32,
-  power: i32,
+  stored: i32,
   scale: usize,
   offset: usize,
   scratch: usize,
@@ -58,10 +59,11 @@ export function fitDirect(
       const x = weight + <usize>col * column + lane;
       for (let j = 0; j < n; j++) v128.store(copy + ((<usize>j) << 4), v128.load(x + <usize>j * column));
       setGroup(group, copy, 16, w, n, room);
-      if (power) searchPower();
+      if (stored == 1) searchPower();
       else {
         search(Infinity, true);
-        storeHalf();
+        if (stored == 2) storeZeroPoint();
+        else storeHalf();
       }
       const at = <usize>(col / groupSize) * column + lane;
       v128.store(scale + at, bestScale);

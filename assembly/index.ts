@@ -10,6 +10,7 @@ export { factorWindows, windowFloats } from './descent-window';
 export * from './fit';
 export * from './fit-range';
 export * from './fit-two-level';
+export { offsetsToZeroPoints, zeroPointsToOffsets } from './fit-zero';
 export * from './integer';
 export { codebookScratch, fitCodebooks } from './kmeans';
 export * from './nested';

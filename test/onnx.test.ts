@@ -24,6 +24,11 @@ const options = {
   output,
   format: 'onnx',
   type: 'int4',
+  embeddingType: 'int4-g64-asym',
+  overrides: [
+    { pattern: /v_proj/, type: 'int8-asym' },
+    { pattern: /k_proj/, type: 'f16' },
+  ],
   calibration: tales.calibration,
   tokens: 512,
   solver: 'rtn',

@@ -16,7 +16,7 @@ import { storedCheckpoint } from './stored.js';
 export const onnxFolder = 'onnx';
 
 /** What the parts of a tensor on a grid of MatMulNBits are called, behind the tensor's own name. */
-export const onnxSuffixes = { codes: '.codes', scales: '.scales' } as const;
+export const onnxSuffixes = { codes: '.codes', scales: '.scales', zeroPoints: '.zero_points' } as const;
 
 /**
  * The model file of a folder as transformers.js has them.
@@ -118,18 +118,18 @@ function presentTensors(
     }
     const [rows = 1, cols = 1] = shape;
     const parts = rowParts(grid, cols);
-    const codes = find(name + onnxSuffixes.codes, rows * parts.codes);
-    const scales = find(name + onnxSuffixes.scales, rows * parts.scales);
-    const runs = [
-      { initializer: codes, length: parts.codes },
-      { initializer: scales, length: parts.scales },
-    ].map(({ initializer, length }) => ({ file: fileOf(initializer), offset: initializer.offset, length }));
+    const runs = (['codes', 'scales', 'zeroPoints'] as const)
+      .filter((part) => parts[part] > 0)
+      .map((part) => {
+        const initializer = find(name + onnxSuffixes[part], rows * parts[part]);
+        return { file: fileOf(initializer), offset: initializer.offset, length: parts[part] };
+      });
     return {
       ...about,
       grid: grid as Grid,
       bytes: grid.bytes(rows, cols),
-      file: fileOf(codes),
-      offset: codes.offset,
+      file: runs[0]?.file ?? fileOf(find(name, 0)),
+      offset: runs[0]?.offset ?? 0,
       gather: (from: number, to: number) => gatherRows(name, runs, from, to),
     };
   });

@@ -73,7 +73,7 @@ export async function fitDirect(
       spreadImportance(kernels, arena, importance, cols, Math.min(format.blockSize, cols)),
       describeLevels(arena, format.levels, format.scale.offset),
       groupSize,
-      format.scale.type === 'e8m0' ? 1 : 0,
+      format.scale.type === 'e8m0' ? 1 : format.scale.zeroPoint !== undefined ? 2 : 0,
       scale.subarray(at),
       offset.subarray(at),
       threadScratch(arena, rows, groupSize * vectorBytes * (local ? 2 : 1)),

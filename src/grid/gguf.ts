@@ -14,6 +14,8 @@ export type ScaleStorage =
       readonly kind: 'direct';
       readonly type: 'f16' | 'e8m0';
       readonly offset: boolean;
+      /** Offsets are −scale · z for a whole z from 0 to this. */
+      readonly zeroPoint?: number;
     }
   | {
       /**

@@ -23,6 +23,12 @@ export interface RowLayout {
     readonly as: keyof typeof numberBytes;
     of(parameters: Parameters): Float32Array;
   };
+  /** Last in a row: whole numbers of so many bits, count × stride in the parameters, the first in the lowest bits. */
+  readonly integers?: {
+    readonly count: number;
+    readonly bits: number;
+    of(parameters: Parameters): Uint8Array | undefined;
+  };
 }
 
 const numberBytes = { half: 2, byte: 1 } as const;
@@ -47,8 +53,11 @@ export const blockBytes = ({ bits, block }: RowLayout, cols: number): number =>
 export function rowBytes(layout: RowLayout, cols: number): number {
   const groups = groupsOf(layout, cols);
   const { count, as } = layout.lines ?? { count: 0, as: 'byte' };
-  return groups * blockBytes(layout, cols / groups) + count * numberBytes[as];
+  return groups * blockBytes(layout, cols / groups) + count * numberBytes[as] + integerBytes(layout);
 }
+
+const integerBytes = ({ integers }: RowLayout): number =>
+  integers ? Math.ceil((integers.count * integers.bits) / 8) : 0;
 
 /** The rows of a tensor as bytes, followed by `tail` bytes that are left zero. */
 export async function packRows(
@@ -123,7 +132,7 @@ async function forSlabs(
 ): Promise<void> {
   const { rows, stride, cols, codes, parameters } = tensor;
   const bytesOfRow = rowBytes(layout, cols);
-  const { block, lines } = layout;
+  const { block, lines, integers } = layout;
   const scale = block === 'scale' || block === 'scale-offset';
   const numbers = lines?.of(parameters);
   await kernels.scope(async (arena) => {
@@ -148,6 +157,20 @@ async function forSlabs(
         bytesOfRow,
         file,
       );
+      if (integers) {
+        kernels.parallel(
+          kernel,
+          to - from,
+          integers.of(parameters)?.subarray(from) ?? 0,
+          stride,
+          integers.count,
+          integers.count,
+          integers.bits,
+          ...[0, 0, 0, 0, 0, 0],
+          bytesOfRow,
+          file.subarray(bytesOfRow - integerBytes(layout)),
+        );
+      }
       if (kernel === 'packIntegers') exchange(slab, from * bytesOfRow);
     }
   });

@@ -16,7 +16,7 @@ const words = {
   offsetCode: 10,
   length: 11,
 } as const;
-const kinds = { f16: 1, e8m0: 2, 'two-level': 3 } as const;
+const kinds = { f16: 1, e8m0: 2, 'two-level': 3, zeroPoint: 4 } as const;
 
 /** What kernels may choose as scales and offsets of an encoded tensor. */
 export interface StorageRecord {
@@ -37,7 +37,8 @@ export function storageRecord(
   record[words.trials] = trials;
   record[words.affine] = scale.offset ? 1 : 0;
   if (scale.kind === 'direct') {
-    record[words.kind] = kinds[scale.type];
+    record[words.kind] = scale.zeroPoint === undefined ? kinds[scale.type] : kinds.zeroPoint;
+    floats[words.offsetMax] = scale.zeroPoint ?? 0;
     return { at: () => record };
   }
   record[words.kind] = kinds['two-level'];

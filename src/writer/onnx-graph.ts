@@ -90,6 +90,9 @@ export function exportGraph(
   const scales = ({ name }: ExportedTensor) =>
     once(`scales ${name}`, () => cast(name + onnxSuffixes.scales, 'f16', float));
 
+  const zeroPoints = ({ name, grid }: ExportedTensor) =>
+    isMatMulNBits(grid) && grid.nbits.zeroPoints ? [name + onnxSuffixes.zeroPoints] : [];
+
   const multiply = (x: string, tensor: ExportedTensor): string => {
     const { name, grid, spec } = tensor;
     if (!isMatMulNBits(grid)) {
@@ -99,7 +102,7 @@ export function exportGraph(
       return node('MatMul', [x, turned]);
     }
     const [rows, cols] = matrixShape(spec);
-    return node('MatMulNBits', [x, name + onnxSuffixes.codes, scales(tensor)], {
+    return node('MatMulNBits', [x, name + onnxSuffixes.codes, scales(tensor), ...zeroPoints(tensor)], {
       domain: microsoft,
       attributes: {
         K: cols,
@@ -151,7 +154,7 @@ export function exportGraph(
         return cast(node('Gather', [name, indices], { attributes: { axis: 0 } }), plainType(grid), float);
       }
       const codes = node('Reshape', [name + onnxSuffixes.codes, whole([0, -1])]);
-      return node('GatherBlockQuantized', [codes, indices, scales(tensor)], {
+      return node('GatherBlockQuantized', [codes, indices, scales(tensor), ...zeroPoints(tensor)], {
         domain: microsoft,
         attributes: {
           bits: grid.nbits.bits,
@@ -181,12 +184,16 @@ function initializersOf({ name, spec, grid }: ExportedTensor): OnnxTensor[] {
   if (!isMatMulNBits(grid)) {
     return [{ name, type: plainType(grid), shape: spec.shape, bytes: grid.bytes(rows, cols) }];
   }
-  return partsOf(name, grid, cols).map(({ key, length, type, inner }) => ({
-    name: key,
-    type,
-    shape: [rows, ...inner],
-    bytes: rows * length,
-  }));
+  return partsOf(name, grid, cols).flatMap(({ key, length, type, inner }) =>
+    length === 0
+      ? []
+      : {
+          name: key,
+          type,
+          shape: [rows, ...inner],
+          bytes: rows * length,
+        },
+  );
 }
 
 /** The initializers that a tensor on a grid of MatMulNBits consists of, in the order of a packed row. */
@@ -201,5 +208,11 @@ export function partsOf(name: string, grid: MatMulNBitsGrid, cols: number) {
       inner: [groups, parts.codes / groups],
     },
     { key: name + onnxSuffixes.scales, type: 'f16', length: parts.scales, inner: [groups] },
+    {
+      key: name + onnxSuffixes.zeroPoints,
+      type: 'u8',
+      length: parts.zeroPoints,
+      inner: [parts.zeroPoints],
+    },
   ] as const;
 }

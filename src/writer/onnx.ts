@@ -97,6 +97,7 @@ export async function createOnnxWriter(target: string, plan: OnnxPlan): Promise<
       const rowLength = parts.reduce((sum, { length }) => sum + length, 0);
       let start = 0;
       for (const { key, length } of parts) {
+        if (length === 0) continue;
         await writer.write(key, column(rows, rowLength, start, length), (offset / rowLength) * length);
         start += length;
       }

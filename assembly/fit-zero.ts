@@ -1,0 +1,143 @@
+// Scales with whole zero points: value = scale · (code − zero), so that the offset is −scale · zero.
+import {
+  beginStored,
+  bestOffset,
+  bestScale,
+  high,
+  keep,
+  levels,
+  low,
+  probe,
+  total,
+  tryStored,
+} from './fit-group';
+import * as at from './fit-sums';
+import { ratio, reciprocal } from './fit-sums';
+import { halfStep, storableHalf } from './storable';
+
+/** Zero points tried to each side of the ideal one. */
+const reach: i32 = 2;
+// Trial scales, as ratios to the one whose levels just reach all weights; then steps to both sides of the best.
+const ladderStart: f32 = 1.05;
+const ladderFactor: f32 = 0.95;
+const ladderCount: i32 = 14;
+const tailFactor: f32 = 0.9;
+const tailCount: i32 = 8;
+const fineStep: f32 = 0.15; // relative to the largest level
+const fineCount: i32 = 4;
+
+/** Replaces the best scale and offset by the best whole zero point around it, with a half scale. */
+export function storeZeroPoint(): void {
+  const s = bestScale;
+  const ideal = zeroPoint();
+  beginStored();
+  for (let move = -reach; move <= reach; move++) {
+    const zero = clamp(f32x4.add(ideal, f32x4.splat(<f32>move)));
+    descendAt(s, zero);
+    let trial = f32x4.mul(covering(zero), f32x4.splat(ladderStart));
+    for (let i = 0; i < ladderCount + tailCount; i++) {
+      descendAt(trial, zero);
+      trial = f32x4.mul(trial, f32x4.splat(i < ladderCount ? ladderFactor : tailFactor));
+    }
+  }
+  const zero = zeroPoint();
+  for (let i = -fineCount; i <= fineCount; i++) {
+    descendAt(f32x4.mul(bestScale, f32x4.splat(1 + (fineStep / levels.max) * <f32>i)), zero);
+  }
+  const best = bestScale;
+  const around = halfStep(best);
+  beginStored();
+  tryStoredScale(storableHalf(f32x4.sub(best, around)), zero);
+  tryStoredScale(storableHalf(f32x4.add(best, around)), zero);
+}
+
+/** Of the best scale and offset. */
+function zeroPoint(): v128 {
+  return f32x4.nearest(f32x4.neg(f32x4.mul(bestOffset, reciprocal(bestScale))));
+}
+
+/** Rounds, and keeps the scale that is best for these codes: the offset follows it along −s · zero. */
+function descendAt(s: v128, zero: v128): void {
+  probe(s, f32x4.neg(f32x4.mul(s, zero)));
+  const slope = f32x4.sub(at.gradientScale, f32x4.mul(zero, at.gradientOffset));
+  const mixed = f32x4.mul(f32x4.mul(f32x4.splat(2), zero), at.curvatureMixed);
+  const square = f32x4.mul(f32x4.mul(zero, zero), total);
+  const move = ratio(slope, f32x4.add(f32x4.sub(at.curvatureScale, mixed), square));
+  const moved = f32x4.add(s, move);
+  keep(moved, f32x4.neg(f32x4.mul(moved, zero)), f32x4.sub(at.error, f32x4.mul(move, slope)));
+}
+
+/** The scale whose levels reach from the smallest to the largest weight. */
+function covering(zero: v128): v128 {
+  const above = f32x4.mul(high, reciprocal(f32x4.sub(f32x4.splat(levels.max), zero)));
+  const below = f32x4.neg(f32x4.mul(low, reciprocal(zero)));
+  // Where there is no level on a side, weights on it cannot be reached.
+  const bounded = f32x4.lt(zero, f32x4.splat(levels.max));
+  const upper = v128.bitselect(above, below, bounded);
+  return f32x4.pmax(upper, v128.and(below, f32x4.gt(zero, f32x4.splat(0))));
+}
+
+/** Codes and scale in turn for a zero point, then the halves around the scale. */
+function tryZeroPoint(from: v128, zero: v128): void {
+  let s = from;
+  for (let round = 0; round < rounds; round++) {
+    probe(s, f32x4.neg(f32x4.mul(s, zero)));
+    // For the codes as they are the error is a parabola in s, whose offset follows it.
+    const slope = f32x4.sub(at.gradientScale, f32x4.mul(zero, at.gradientOffset));
+    const mixed = f32x4.mul(f32x4.mul(f32x4.splat(2), zero), at.curvatureMixed);
+    const square = f32x4.mul(f32x4.mul(zero, zero), total);
+    s = f32x4.add(s, ratio(slope, f32x4.add(f32x4.sub(at.curvatureScale, mixed), square)));
+  }
+  const around = halfStep(s);
+  tryStoredScale(storableHalf(f32x4.sub(s, around)), zero);
+  tryStoredScale(storableHalf(f32x4.add(s, around)), zero);
+}
+
+function tryStoredScale(s: v128, zero: v128): void {
+  tryStored(s, f32x4.neg(f32x4.mul(s, zero)));
+}
+
+function clamp(zero: v128): v128 {
+  return f32x4.pmin(f32x4.splat(levels.max), f32x4.pmax(f32x4.splat(0), zero));
+}
+
+/**
+ * The zero points of scales and offsets, groups × stride, rows [start, end).
+ * @param zeros u8, written
+ */
+export function offsetsToZeroPoints(
+  start: i32,
+  end: i32,
+  groups: i32,
+  stride: i32,
+  scales: usize,
+  offsets: usize,
+  zeros: usize,
+): void {
+  for (let group: usize = 0; group < <usize>groups; group++) {
+    for (let row = <usize>start; row < <usize>end; row++) {
+      const place = group * stride + row;
+      const s = load<f32>(scales + (place << 2));
+      const zero: f32 = s ? nearest(-load<f32>(offsets + (place << 2)) / s) : 0;
+      store<u8>(zeros + place, <u8>zero);
+    }
+  }
+}
+
+/** The inverse of offsetsToZeroPoints. */
+export function zeroPointsToOffsets(
+  start: i32,
+  end: i32,
+  groups: i32,
+  stride: i32,
+  scales: usize,
+  zeros: usize,
+  offsets: usize,
+): void {
+  for (let group: usize = 0; group < <usize>groups; group++) {
+    for (let row = <usize>start; row < <usize>end; row++) {
+      const place = group * stride + row;
+      store<f32>(offsets + (place << 2), -(load<f32>(scales + (place << 2)) * <f32>load<u8>(zeros + place)));
+    }
+  }
+}
