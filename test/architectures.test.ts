@@ -6,9 +6,16 @@ import { predictWithLlama } from '../src/evaluation/llama.js';
 import { predict } from '../src/evaluation/predictor.js';
 import { score } from '../src/evaluation/score.js';
 import { compress } from '../src/pipeline/compress.js';
+import { predictIn } from '../src/pipeline/verify.js';
 import { withWorkshop } from '../src/pipeline/workshop.js';
 import { micros, writeMicro } from './fixtures/micro.js';
 import { uniform } from './reference/random.js';
+
+const seed = 7;
+const random = uniform(seed);
+const sequences = Array.from({ length: 4 }, () =>
+  Int32Array.from({ length: 128 }, () => Math.floor(random() * 4096)),
+);
 
 let folder = '';
 beforeAll(async () => {
@@ -18,16 +25,11 @@ afterAll(() => rm(folder, { recursive: true }));
 
 describe('every architecture predicts what llama.cpp predicts from the F32 GGUF that tersor writes', () => {
   test.each(Object.entries(micros))('%s', async (name, micro) => {
-    const seed = 7;
     const model = join(folder, name);
     const output = join(folder, `${name}.gguf`);
     await writeMicro(model, micro, seed);
     await compress({ model, output, type: 'f32', solver: 'rtn', tokens: 256, context: 64 });
 
-    const random = uniform(seed);
-    const sequences = Array.from({ length: 4 }, () =>
-      Int32Array.from({ length: 128 }, () => Math.floor(random() * 4096)),
-    );
     await withWorkshop({}, {}, async (shop) => {
       const llama = await predictWithLlama(output, sequences, shop);
       for (const path of [model, output]) {
@@ -38,5 +40,26 @@ describe('every architecture predicts what llama.cpp predicts from the F32 GGUF 
       }
       await llama.release();
     });
+  });
+});
+
+describe('every architecture predicts the same in onnxruntime', () => {
+  const { mistral } = micros;
+  const windowed = { ...mistral, config: { ...mistral.config, sliding_window: 24 } };
+  test.each(Object.entries({ ...micros, 'mistral with a window': windowed }))('%s', async (name, micro) => {
+    const model = join(folder, name);
+    await writeMicro(model, micro, seed);
+    for (const type of ['f32', 'int4']) {
+      const output = join(folder, `${name} ${type}`);
+      await compress({ model, output, format: 'onnx', type, solver: 'rtn', tokens: 256, context: 64 });
+      await withWorkshop({}, {}, async (shop) => {
+        const own = await predict(await shop.open(type === 'f32' ? model : output), sequences, shop);
+        const theirs = await predictIn('onnxruntime', output, sequences, shop);
+        const { reference } = await score(sequences, theirs, own, shop);
+        expect(Math.max(...(reference?.largestShift ?? [Number.NaN])), type).toBeLessThan(0.002);
+        await own.release();
+        await theirs.release();
+      });
+    }
   });
 });
