@@ -15,7 +15,7 @@ import type { Calibrator, Passage } from './walk.js';
  *
  * Later blocks are left out: their inputs are so much louder that the same error is smaller in them (stories15M: 8
  * times in the second block; tales: 1000 times).
- * @param passage states on their way into the first block, and its weights
+ * @param passage states on their way into the first block, its weights, and those outside the blocks
  * @returns M with a mean diagonal of 1, hidden × hidden
  */
 export async function embeddingMoments(
@@ -43,15 +43,20 @@ export async function embeddingMoments(
   return { gram: unit({ rows: size, cols: size, data: total }), tokens };
 }
 
-/** Of every linear layer that takes in a norm of the block's states: which weight holds the norm's gains. */
-function gainsOf({ block, hidden }: Architecture): Map<string, string> {
+/**
+ * Of every linear layer that takes in a norm of the block's states: which weight holds the norm's gains. States may come
+ * out of a norm themselves, as those of encoders do.
+ */
+function gainsOf({ embed, block, hidden }: Architecture): Map<string, string> {
+  const batch = { sequences: 1, length: 1 };
+  const entrance = g.input('hidden', [1, hidden]);
+  const embedded = embed(g.input('tokens', [1], 'i64'), batch);
   const gains = new Map<string, string>();
-  for (const { op, inputs } of topological([
-    block(g.input('hidden', [1, hidden]), { sequences: 1, length: 1 }),
-  ])) {
+  for (const { op, inputs } of topological([block(entrance, batch)])) {
     const [x, weight] = inputs;
-    if (op !== 'linear' || !(x?.op === 'rmsNorm' || x?.op === 'layerNorm')) continue;
-    const gain = x.inputs[1]?.name;
+    const norm = x === entrance ? embedded : x;
+    if (op !== 'linear' || !(norm?.op === 'rmsNorm' || norm?.op === 'layerNorm')) continue;
+    const gain = norm.inputs[1]?.name;
     if (weight?.name !== undefined && gain !== undefined) gains.set(weight.name, gain);
   }
   return gains;

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { TersorError } from '../errors.js';
 import { type CompressResult, compress, plan } from '../pipeline/compress.js';
 import { examples, type Session, withTerminal } from './command.js';
+import { describeEmbeddings, formatCosine } from './embeddings.js';
 import {
   fields,
   formatBytes,
@@ -75,7 +76,7 @@ async function run(
 }
 
 export function describeResult(result: CompressResult, style: Terminal['style'], all = false): string {
-  const { verified, heldOut, search, tuning, seconds, peakMemoryBytes } = result;
+  const { verified, heldOut, embeddings, search, tuning, seconds, peakMemoryBytes } = result;
   const bound = (of: 'meanDivergence' | 'largestShift') =>
     verified?.bounded === of ? ` (bound ${significant(verified.bound, 2)})` : '';
   const measures = fields([
@@ -95,13 +96,22 @@ export function describeResult(result: CompressResult, style: Terminal['style'],
           ['held out', `${formatCount(heldOut.tokens)} tokens of the calibration text, not calibrated on`],
         ] as const)
       : []),
+    ...(embeddings
+      ? ([
+          [
+            'held out',
+            `${formatCount(embeddings.texts)} sentences of the calibration text, not calibrated on`,
+          ],
+          ...describeEmbeddings(embeddings),
+        ] as const)
+      : []),
   ]);
   return [tensorTable(result.tensors, { all }), measures, style.bold(wrap(verdict(result)))].join('\n\n');
 }
 
 /** The whole run in one honest sentence. */
 export function verdict(result: CompressResult): string {
-  const { output, bytes, originalBytes, bitsPerWeight, heldOut, verified } = result;
+  const { output, bytes, originalBytes, bitsPerWeight, heldOut, embeddings, verified } = result;
   const size = `${output}: ${formatBytes(bytes)}, ${formatPercent(bytes / originalBytes)} of ${formatBytes(originalBytes)} (${significant(bitsPerWeight, 3)} bits per weight)`;
   const cost: string[] = [];
   if (heldOut?.divergence) {
@@ -111,6 +121,12 @@ export function verdict(result: CompressResult): string {
   if (heldOut?.reference) {
     cost.push(
       `perplexity ${significant(heldOut.reference.perplexity, 4)} → ${significant(heldOut.perplexity, 4)}`,
+    );
+  }
+  if (embeddings) {
+    cost.push(
+      `embeddings at a mean cosine of ${formatCosine(embeddings.cosine.mean)}`,
+      `same nearest sentence ${formatPercent(embeddings.retrieval.top1)}`,
     );
   }
   if (heldOut?.sameTop !== undefined) cost.push(`same top token ${formatPercent(heldOut.sameTop)}`);

@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
-import { type Evaluation, evaluate } from '../pipeline/evaluate.js';
+import type { EncoderEvaluation } from '../pipeline/encoder.js';
+import { assess, type Evaluation } from '../pipeline/evaluate.js';
 import { positiveInteger } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
+import { describeEmbeddings } from './embeddings.js';
 import { fields, formatBytes, formatChange, formatCount, formatPercent, significant } from './format.js';
 import { modelArgument } from './plan-options.js';
 
@@ -18,16 +20,17 @@ interface Flags {
 export function evaluateCommand(program: Command, session: Session): void {
   const command = program
     .command('evaluate')
-    .summary('perplexity on a text, and divergence from another model')
+    .summary('perplexity on a text, or how near an encoder is to its original')
     .description(
       'Measures how well a model predicts a text. With --against, also how far its predictions are ' +
-        'from those of the original: KL divergence, in nats per token.',
+        'from those of the original: KL divergence, in nats per token. Of an encoder, how near its embeddings ' +
+        'of the sentences are to those of the original, and whether a search among them finds the same.',
     )
     .argument('<model>', modelArgument)
     .requiredOption('--text <file>', 'text to predict, not the one used for calibration')
     .option('--against <model>', 'the original model')
     .option('--context <n>', 'length of the windows (default: at most 512)', positiveInteger)
-    .option('--tokens <n>', 'tokens to score at most', positiveInteger)
+    .option('--tokens <n>', 'tokens of text at most', positiveInteger)
     .addOption(
       program
         .createOption('--runtime <name>', 'what computes the predictions')
@@ -37,9 +40,9 @@ export function evaluateCommand(program: Command, session: Session): void {
     .option('--json', 'print one JSON document')
     .action((model: string, { json, ...flags }: Flags) =>
       withTerminal(session, { ...(json ? { json } : {}) }, async (terminal) => {
-        const evaluation = await evaluate({ model, ...flags }, terminal.hooks);
+        const evaluation = await assess({ model, ...flags }, terminal.hooks);
         terminal.json(evaluation);
-        terminal.print(describeEvaluation(evaluation));
+        terminal.print('cosine' in evaluation ? describeEncoder(evaluation) : describeEvaluation(evaluation));
       }),
     );
   examples(command, [
@@ -48,14 +51,25 @@ export function evaluateCommand(program: Command, session: Session): void {
   ]);
 }
 
+function describeEncoder(evaluation: EncoderEvaluation): string {
+  return fields([
+    describeSize(evaluation),
+    ['compared', `${formatCount(evaluation.texts)} sentences`],
+    ...describeEmbeddings(evaluation),
+  ]);
+}
+
+const describeSize = ({ bytes, reference }: Pick<Evaluation, 'bytes'> & { reference?: { bytes: number } }) =>
+  [
+    'size',
+    `${formatCount(bytes)} bytes${reference ? `, ${formatPercent(bytes / reference.bytes)} of ${formatBytes(reference.bytes)}` : ''}`,
+  ] as const;
+
 export function describeEvaluation(evaluation: Evaluation): string {
-  const { bytes, tokens, perplexity, reference, divergence, sameTop } = evaluation;
+  const { tokens, perplexity, reference, divergence, sameTop } = evaluation;
   const number = (value: number) => significant(value, 3);
   return fields([
-    [
-      'size',
-      `${formatCount(bytes)} bytes${reference ? `, ${formatPercent(bytes / reference.bytes)} of ${formatBytes(reference.bytes)}` : ''}`,
-    ],
+    describeSize(evaluation),
     ['scored', `${formatCount(tokens)} tokens`],
     [
       'perplexity',

@@ -7,6 +7,7 @@ import { recipeFile } from '../pipeline/recipe.js';
 import { type FrontPoint, front } from '../pipeline/search/front.js';
 import type { Tuning } from '../pipeline/tune.js';
 import { examples, type Session, withTerminal } from './command.js';
+import { formatCosine } from './embeddings.js';
 import { fields, formatBytes, formatCount, formatDuration, significant, table, wrap } from './format.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './plan-options.js';
 import { collapseNames, tensorTable } from './tensors.js';
@@ -122,11 +123,13 @@ function describeFront(points: readonly FrontPoint[]): string {
   );
 }
 
-export function describeSearch({ note, search, divergence, uncertainty, seconds }: SearchResult) {
+export function describeSearch({ note, search, objective, divergence, uncertainty, seconds }: SearchResult) {
   return [
     [
       'expected',
-      `divergence of ${significant(divergence, 2)} ± ${significant(uncertainty, 1)} nats per token from the original`,
+      objective === 'embedding'
+        ? `mean cosine of ${formatCosine(1 - divergence)} ± ${significant(uncertainty, 1)} with the original's embeddings`
+        : `divergence of ${significant(divergence, 2)} ± ${significant(uncertainty, 1)} nats per token from the original`,
     ],
     ['search', `${search}, ${formatDuration(seconds)}${note ? `: ${note}` : ''}`],
   ] as const;

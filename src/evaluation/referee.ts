@@ -3,9 +3,9 @@ import { createForward, type Hidden } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
 import type { Arrays } from '../graph/program.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import { predictor, remember } from './predictor.js';
-import { score } from './score.js';
-import { type Divergence, summarise } from './summary.js';
+import { byLength } from './embedding.js';
+import { type Divergence, distribution } from './summary.js';
+import { createYardstick } from './yardstick.js';
 
 /** A weight to put in the place of the original's. */
 export interface Probe {
@@ -13,13 +13,13 @@ export interface Probe {
   readonly weight: Float32Array;
 }
 
-/** Measures by how much changed models depart from the original's predictions of a text. */
+/** Measures by how much changed models depart from the original's predictions, or embeddings, of texts. */
 export interface Referee {
-  /** Hash of the original's predictions: another model or another text has another one. */
+  /** Hash of the original's outputs: another model or another text has another one. */
   readonly fingerprint: string;
   /** Divergence of a model of the same architecture, on about so many tokens from the beginning of the text. */
   model(changed: Pick<Model, 'readBlock'>, tokens?: number): Promise<Divergence>;
-  /** The same at every scored position, nats: of two models they can be compared one by one. */
+  /** The same at every scored position (of an encoder: for every text): two models can be compared one by one. */
   positions(changed: Pick<Model, 'readBlock'>, tokens?: number): Promise<Float32Array>;
   /** Mean divergence, nats per token, of the original with one weight outside its blocks replaced. */
   outside(probe: Probe): Promise<number>;
@@ -45,8 +45,16 @@ export async function createReferee(
   const { architecture } = original;
   const forward = createForward(architecture, options);
   const outside = await original.readBlock(undefined);
-  const first = (tokens: number) =>
-    sequences.slice(0, Math.max(1, Math.round(tokens / (sequences[0]?.length ?? 1))));
+  const first = (tokens: number) => {
+    let left = tokens;
+    return byLength(
+      sequences.filter((sequence, at) => {
+        left -= sequence.length;
+        return at === 0 || left >= -sequence.length / 2;
+      }),
+    );
+  };
+  const all = first(Infinity);
   const probed = first(probeTokens);
   let entrance = await forward.embedAll(probed, outside);
 
@@ -61,15 +69,13 @@ export async function createReferee(
     }
     return current;
   };
-  const [last = []] = await run([await forward.embedAll(sequences, outside)], 0, original);
-  const reference = remember(predictor(architecture, forward, last, outside), rememberedBytes);
-  const scored = (hidden: readonly Hidden[], table: Arrays, texts: readonly Int32Array[]) =>
-    score(texts, predictor(architecture, forward, hidden, table), reference, options);
-  const judge = async (hidden: readonly Hidden[], table: Arrays, texts = probed): Promise<Divergence> => {
-    const { divergence } = summarise(await scored(hidden, table, texts));
-    if (!divergence) throw new Error('there is nothing to compare with');
-    return divergence;
-  };
+  const [last = []] = await run([await forward.embedAll(all, outside)], 0, original);
+  const yardstick = await createYardstick(
+    { architecture, forward, texts: all, hidden: last, outside },
+    options,
+  );
+  const judge = async (hidden: readonly Hidden[], table: Arrays, texts = probed): Promise<Divergence> =>
+    distribution(await yardstick.departures(hidden, table, texts));
   /** A changed model's outputs of its last block for some texts, and its weights outside the blocks. */
   const pass = async (changed: Pick<Model, 'readBlock'>, texts: readonly Int32Array[]) => {
     const table = await changed.readBlock(undefined);
@@ -90,7 +96,7 @@ export async function createReferee(
     async positions(changed, tokens = Infinity) {
       const texts = first(tokens);
       const { hidden, table } = await pass(changed, texts);
-      return (await scored(hidden, table, texts)).reference?.divergence ?? new Float32Array();
+      return yardstick.departures(hidden, table, texts);
     },
     async outside({ role, weight }) {
       const table = { ...outside, [role]: weight };
@@ -109,9 +115,8 @@ export async function createReferee(
       }
       return means;
     },
-    release: forward.release,
+    release: async () => {
+      await Promise.all([forward.release(), yardstick.release()]);
+    },
   };
 }
-
-/** The original's logits are kept up to this size; what is beyond is computed anew each time. */
-const rememberedBytes = 2 ** 28;

@@ -12,7 +12,7 @@ export interface Summary {
   readonly sameTop?: number;
 }
 
-/** KL divergence over positions, nats per token. */
+/** KL divergence over positions, nats per token; for encoders, one less the cosine over texts. */
 export interface Divergence {
   readonly mean: number;
   /** Standard error of the mean, positions taken as independent. */
@@ -26,24 +26,27 @@ export interface Divergence {
 export function summarise({ loss, reference }: Scores): Summary {
   const tokens = loss.length;
   if (!reference) return { tokens, perplexity: Math.exp(mean(loss)) };
-  const { divergence } = reference;
-  const sorted = divergence.slice().sort();
-  const at = (share: number) => sorted[Math.min(tokens - 1, Math.floor(share * tokens))] ?? 0;
-  const average = mean(divergence);
-  const variance = mean(divergence.map((value) => (value - average) ** 2));
   return {
     tokens,
     perplexity: Math.exp(mean(loss)),
     reference: { perplexity: Math.exp(mean(reference.loss)) },
-    divergence: {
-      mean: average,
-      standardError: Math.sqrt(variance / tokens),
-      p50: at(0.5),
-      p90: at(0.9),
-      p99: at(0.99),
-      max: sorted.at(-1) ?? 0,
-    },
+    divergence: distribution(reference.divergence),
     sameTop: mean(reference.sameTop),
+  };
+}
+
+export function distribution(values: Float32Array): Divergence {
+  const sorted = values.slice().sort();
+  const at = (share: number) => sorted[Math.min(values.length - 1, Math.floor(share * values.length))] ?? 0;
+  const average = mean(values);
+  const variance = mean(values.map((value) => (value - average) ** 2));
+  return {
+    mean: average,
+    standardError: Math.sqrt(variance / values.length),
+    p50: at(0.5),
+    p90: at(0.9),
+    p99: at(0.99),
+    max: sorted.at(-1) ?? 0,
   };
 }
 

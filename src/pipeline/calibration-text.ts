@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import type { Objective } from '../architecture/architecture.js';
 import type { Model } from '../architecture/model.js';
 import { builtinText } from '../text/builtin.js';
-import { chunk, readText, sample } from '../text/corpus.js';
+import { chunk, readText, sample, spread } from '../text/corpus.js';
+import { encodeTexts, splitSentences, windows } from '../text/sentences.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { Hooks } from './hooks.js';
 import type { CompressOptions } from './options.js';
@@ -20,10 +22,39 @@ export interface CalibrationText {
 }
 
 const defaultTokens = 65536;
-// Longer contexts change the second moments little and cost attention time that grows with their square.
-const longestContext = 512;
+// Longer contexts change the second moments little and cost attention time that grows with their square. Encoders are
+// mostly given single sentences.
+const usualContext: Readonly<Record<Objective, number>> = { prediction: 512, embedding: 128 };
 const heldOutShare = 0.1;
 const heldOutTokens = 8192;
+
+interface Cut {
+  readonly open: Int32Array[];
+  readonly heldOut: Int32Array[];
+}
+
+/** How a text is cut up for models of each kind. */
+const cut: Readonly<
+  Record<
+    Objective,
+    (tokenizer: Tokenizer, text: string, context: number, source: string, share: number) => Cut
+  >
+> = {
+  prediction(tokenizer, text, context, source, share) {
+    const chunks = chunk(tokenizer, text, context, source);
+    const held = Math.min(Math.floor(heldOutTokens / context), Math.floor(chunks.length * share));
+    return { open: chunks.slice(0, chunks.length - held), heldOut: chunks.slice(chunks.length - held) };
+  },
+  embedding(tokenizer, text, context, source, share) {
+    const end = text.indexOf('\n', Math.floor(text.length * (1 - share)));
+    const kept = end < 0 ? text : text.slice(0, end);
+    const open = windows(tokenizer, kept, context, source);
+    const held = encodeTexts(tokenizer, splitSentences(text.slice(kept.length)), context);
+    return { open, heldOut: held.length < fewestTexts ? [] : spread(held, heldOutTokens) };
+  },
+};
+/** Fewer texts say nothing about the order in which a search finds them. */
+const fewestTexts = 20;
 
 /** What decides on the text. */
 export type TextOptions = Pick<CompressOptions, 'calibration' | 'tokens' | 'context' | 'seed' | 'imatrix'>;
@@ -46,12 +77,10 @@ export async function calibrationText(
     );
   }
   const text = calibration ? await readText(calibration) : builtinText;
-  const context = options.context ?? Math.min(longestContext, model.architecture.context);
+  const { objective, context: longest } = model.architecture;
+  const context = options.context ?? Math.min(usualContext[objective], longest);
   const source = calibration ?? 'built-in';
-  const chunks = chunk(tokenizer, text, context, source);
-  const held = Math.min(Math.floor(heldOutTokens / context), Math.floor(chunks.length * share));
-  const heldOut = chunks.slice(chunks.length - held);
-  const open = chunks.slice(0, chunks.length - held);
+  const { open, heldOut } = cut[objective](tokenizer, text, context, source, share);
   const sequences = sample(open, Math.max(1, Math.floor(limit / context)), seed);
   const taken = new Set(sequences);
   const hash = createHash('sha256');

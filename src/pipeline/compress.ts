@@ -1,3 +1,4 @@
+import type { EmbeddingSummary } from '../evaluation/embedding-summary.js';
 import type { Summary } from '../evaluation/summary.js';
 import { type CompressedTensor, compressBlocks } from './blocks.js';
 import { type Estimate, estimate } from './estimate.js';
@@ -29,6 +30,8 @@ export interface CompressResult {
   readonly verified?: Verification;
   /** The file against the original on text that calibration did not see. */
   readonly heldOut?: Summary;
+  /** The same for an encoder. */
+  readonly embeddings?: EmbeddingSummary;
 }
 
 /** What will happen, to the byte, without doing it. */
@@ -72,7 +75,7 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
       const measured =
         heldOut.length > 0
           ? await stopwatch.time('measure', () => measure(shop, options.output, job.model, heldOut, hooks))
-          : undefined;
+          : {};
       return {
         output: options.output,
         bytes: job.layout.bytes,
@@ -85,7 +88,7 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
         peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
         tensors,
         ...(verified[0] ? { verified: verified[0] } : {}),
-        ...(measured ? { heldOut: measured } : {}),
+        ...measured,
       };
     } finally {
       await writer.abort();

@@ -1,11 +1,13 @@
+import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import { compare } from '../evaluation/compare.js';
 import { predict } from '../evaluation/predictor.js';
 import type { Summary } from '../evaluation/summary.js';
 import { chunk, readText } from '../text/corpus.js';
+import { type EncoderEvaluation, encoderEvaluation } from './encoder.js';
 import type { Hooks } from './hooks.js';
 import { predictIn } from './verify.js';
-import { type WorkshopOptions, withWorkshop } from './workshop.js';
+import { type Workshop, type WorkshopOptions, withWorkshop } from './workshop.js';
 
 export interface EvaluateOptions extends WorkshopOptions {
   readonly model: string;
@@ -14,7 +16,7 @@ export interface EvaluateOptions extends WorkshopOptions {
   /** A text file that calibration has not seen. */
   readonly text: string;
   readonly context?: number;
-  /** Tokens of text at most; the second half of each context is scored. */
+  /** Tokens of text at most; of language models, the second half of each context is scored. */
   readonly tokens?: number;
   /** Whose arithmetic runs the model; the reference is always tersor's. */
   readonly runtime?: 'tersor' | 'llama.cpp' | 'onnxruntime';
@@ -34,8 +36,37 @@ const formats = {
 const defaultContext = 512;
 const defaultTokens = 20480;
 
-/** Perplexity of a model on a text and, with `against`, its divergence from the original. */
-export function evaluate(options: EvaluateOptions, hooks: Hooks = {}): Promise<Evaluation> {
+/**
+ * Perplexity of a model on a text and, with `against`, its divergence from the original.
+ * @throws TersorError for an encoder, which predicts no tokens
+ */
+export async function evaluate(options: EvaluateOptions, hooks: Hooks = {}): Promise<Evaluation> {
+  const result = await assess(options, hooks);
+  if ('perplexity' in result) return result;
+  throw new TersorError('an encoder predicts no tokens', {
+    file: options.model,
+    remedy: 'measure its embeddings with evaluateEncoder',
+  });
+}
+
+/**
+ * How near an encoder's embeddings of a text's sentences are to those of `against`, the original.
+ * @throws TersorError for a language model
+ */
+export async function evaluateEncoder(
+  options: EvaluateOptions & { readonly against: string },
+  hooks: Hooks = {},
+): Promise<EncoderEvaluation> {
+  const result = await assess(options, hooks);
+  if ('cosine' in result) return result;
+  throw new TersorError('a language model has no embeddings', {
+    file: options.model,
+    remedy: 'measure its predictions with evaluate',
+  });
+}
+
+/** Measures a model by what it is for. */
+export function assess(options: EvaluateOptions, hooks: Hooks = {}): Promise<Evaluation | EncoderEvaluation> {
   return withWorkshop(options, hooks, async (shop) => {
     const model = await shop.open(options.model);
     const { runtime = 'tersor' } = options;
@@ -47,30 +78,44 @@ export function evaluate(options: EvaluateOptions, hooks: Hooks = {}): Promise<E
       });
     }
     const against = options.against ? await shop.open(options.against) : undefined;
-    if (against && against.architecture.vocabulary !== model.architecture.vocabulary) {
+    const [one, other] = [model.architecture, against?.architecture ?? model.architecture];
+    if (one.vocabulary !== other.vocabulary || one.objective !== other.objective) {
       throw new TersorError('the two models have different vocabularies and cannot be compared', {
         file: model.checkpoint.path,
         remedy: 'compare a model with its own original',
       });
     }
-    // The original's tokenizer counts: a compressed file may have lost nothing but the original defines the text.
-    const tokenizer = await shop.tokenizer(against ?? model);
-    const context = options.context ?? Math.min(defaultContext, model.architecture.context);
-    const sequences = chunk(tokenizer, await readText(options.text), context, options.text).slice(
-      0,
-      Math.max(1, Math.floor((options.tokens ?? defaultTokens) / context)),
-    );
-    const settings = { ...shop, ...hooks };
-    const expected = against && (await predict(against, sequences, settings));
-    const actual =
-      runtime === 'tersor'
-        ? await predict(model, sequences, settings)
-        : await predictIn(runtime, model.checkpoint.path, sequences, shop);
-    const { reference, ...summary } = await compare(sequences, actual, expected, settings);
-    return {
-      ...summary,
-      bytes: model.checkpoint.bytes,
-      ...(reference && against ? { reference: { ...reference, bytes: against.checkpoint.bytes } } : {}),
-    };
+    return one.objective === 'embedding'
+      ? encoderEvaluation(shop, model, against, options, hooks)
+      : predictionEvaluation(shop, model, against, options, hooks);
   });
+}
+
+async function predictionEvaluation(
+  shop: Workshop,
+  model: Model,
+  against: Model | undefined,
+  options: EvaluateOptions,
+  hooks: Hooks,
+): Promise<Evaluation> {
+  // The original's tokenizer counts: a compressed file may have lost nothing but the original defines the text.
+  const tokenizer = await shop.tokenizer(against ?? model);
+  const context = options.context ?? Math.min(defaultContext, model.architecture.context);
+  const sequences = chunk(tokenizer, await readText(options.text), context, options.text).slice(
+    0,
+    Math.max(1, Math.floor((options.tokens ?? defaultTokens) / context)),
+  );
+  const settings = { ...shop, ...hooks };
+  const expected = against && (await predict(against, sequences, settings));
+  const { runtime = 'tersor' } = options;
+  const actual =
+    runtime === 'tersor'
+      ? await predict(model, sequences, settings)
+      : await predictIn(runtime, model.checkpoint.path, sequences, shop);
+  const { reference, ...summary } = await compare(sequences, actual, expected, settings);
+  return {
+    ...summary,
+    bytes: model.checkpoint.bytes,
+    ...(reference && against ? { reference: { ...reference, bytes: against.checkpoint.bytes } } : {}),
+  };
 }

@@ -47,6 +47,12 @@ export async function gather(shop: Workshop, options: CompressOptions, hooks: Ho
   if (options.imatrix) checkImportance(options, hooks);
   const format = findFormat(options);
   const model = await shop.open(options.model);
+  if (format.runtime === 'llama.cpp' && model.architecture.objective === 'embedding') {
+    throw new TersorError('an encoder cannot be written as a GGUF', {
+      file: options.model,
+      remedy: 'write it with --format safetensors and the name of a folder',
+    });
+  }
   const tokenizer = await shop.tokenizer(model);
   const importance = options.imatrix ? await readImportance(options.imatrix, model, shop) : undefined;
   const calibration = await calibrationText(options, model, tokenizer, hooks);

@@ -21,7 +21,10 @@ export interface CompressOptions extends WorkshopOptions {
   readonly size?: number;
   /** In place of a type: the best model with at most so many bits per weight on average, embedding included. */
   readonly bits?: number;
-  /** In place of a type: the smallest model whose mean KL divergence on held-out text is expected to stay below. */
+  /**
+   * In place of a type: the smallest model whose mean KL divergence on held-out text is expected to stay below, or of an
+   * encoder the mean of one less the cosine of its embeddings with the original's.
+   */
   readonly maxDivergence?: number;
   /** In place of a type: a plan made before (src/pipeline/recipe.ts). */
   readonly recipe?: RecipeFile;

@@ -1,4 +1,4 @@
-import { matrixShape, type TensorSpec } from '../architecture/architecture.js';
+import { matrixShape, type Objective, type TensorSpec } from '../architecture/architecture.js';
 import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import { type Grid, isCoded } from '../grid/grid.js';
@@ -48,7 +48,7 @@ export interface Plan {
 
 /** What the finished model is expected to lose. */
 export interface Prediction {
-  /** Mean KL divergence on held-out text, nats per token. */
+  /** Mean on held-out text: KL divergence in nats per token, or of an encoder one less the cosine. */
   readonly divergence: number;
   /** How far it may be off, either way. */
   readonly uncertainty: number;
@@ -56,6 +56,8 @@ export interface Prediction {
 
 /** What a search for types did, and what it expects of them. */
 export interface SearchResult extends Prediction {
+  /** What the model is for, and with it what `divergence` is. */
+  readonly objective: Objective;
   readonly search: string;
   readonly damage: string;
   /** What the search has to say of its result. */

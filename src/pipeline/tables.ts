@@ -30,7 +30,7 @@ export async function tableMoments(
   const first = await time('read', () => readBlock(0));
   let hidden = await time('calibrate', () => forward.embedAll(sequences.slice(0, count), outside));
   let moments = await time('calibrate', () =>
-    embeddingMoments(architecture, calibrator, { hidden, weights: first }, shop),
+    embeddingMoments(architecture, calibrator, { hidden, weights: { ...outside, ...first } }, shop),
   );
   if (tied) {
     for (let block = 0; block < layers; block++) {

@@ -4,11 +4,13 @@ import { findOnnxFile } from '../checkpoint/onnx.js';
 import { openCheckpoint } from '../checkpoint/open.js';
 import { TersorError } from '../errors.js';
 import { compare } from '../evaluation/compare.js';
+import type { EmbeddingSummary } from '../evaluation/embedding-summary.js';
 import { predictWithLlama } from '../evaluation/llama.js';
 import { predictWithOnnx } from '../evaluation/onnx.js';
 import { type Predictor, predict } from '../evaluation/predictor.js';
 import { score } from '../evaluation/score.js';
 import { type Summary, summarise } from '../evaluation/summary.js';
+import { compareModels } from './encoder.js';
 import { checkAborted, type Hooks } from './hooks.js';
 import type { Recipe } from './recipe.js';
 import type { Workshop } from './workshop.js';
@@ -96,17 +98,22 @@ export async function predictIn(
   return predictWithOnnx(file, sequences, shop);
 }
 
-/** Scores a model (a path, read back from disk) against the original, both by tersor's own forward pass. */
+/** What a model lost, by what it is for. */
+export type Loss = { readonly heldOut: Summary } | { readonly embeddings: EmbeddingSummary };
+
+/** Compares a model (a path, read back from disk) with the original, both by tersor's own forward pass. */
 export async function measure(
   shop: Workshop,
   path: string,
   original: Model,
   sequences: readonly Int32Array[],
   hooks: Hooks,
-): Promise<Summary> {
+): Promise<Loss> {
   checkAborted(hooks);
+  if (original.architecture.objective === 'embedding')
+    return { embeddings: await compareModels(shop, await shop.open(path), original, sequences, hooks) };
   const settings = { ...shop, ...hooks };
   const expected = await predict(original, sequences, settings);
   const actual = await predict(await shop.open(path), sequences, settings);
-  return compare(sequences, actual, expected, settings);
+  return { heldOut: await compare(sequences, actual, expected, settings) };
 }

@@ -51,6 +51,7 @@ export async function allocate(
     return draft(typesOf(table, allocation), {
       search,
       damage: options.damage ?? defaultDamage,
+      objective: materials.model.architecture.objective,
       divergence: value,
       uncertainty: 2 * error,
       ...(note ? { note } : {}),

@@ -1,5 +1,6 @@
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { createReferee, type Referee } from '../../evaluation/referee.js';
+import { spread } from '../../text/corpus.js';
 import { packageVersion } from '../../version.js';
 import { compressBlocks } from '../blocks.js';
 import type { Hooks } from '../hooks.js';
@@ -11,7 +12,7 @@ import type { Workshop } from '../workshop.js';
 import { numberBytes } from './entries.js';
 import { mixture, type StoredWeight } from './mixture.js';
 import { keyOf, type Store } from './store.js';
-import { calibrationForTable, spread, tableSolver } from './table.js';
+import { calibrationForTable, tableSolver } from './table.js';
 
 type Types = ReadonlyMap<TensorSpec, string>;
 

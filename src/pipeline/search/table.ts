@@ -3,6 +3,7 @@ import { createReferee, type Referee } from '../../evaluation/referee.js';
 import { type Grid, isCoded } from '../../grid/grid.js';
 import { findDamageMeasure } from '../../sensitivity/index.js';
 import type { DamageMeasure } from '../../sensitivity/measure.js';
+import { spread } from '../../text/corpus.js';
 import type { CalibrationText } from '../calibration-text.js';
 import type { Hooks } from '../hooks.js';
 import type { Materials } from '../job.js';
@@ -77,16 +78,6 @@ export const calibrationForTable = ({ sequences }: CalibrationText): Int32Array[
 /** Text that damage is measured on, not calibrated on where there is enough. */
 function heldOutText({ calibration: { heldOut, sequences } }: Materials): readonly Int32Array[] {
   return spread(heldOut.length > 0 ? heldOut : sequences, judgedTokens);
-}
-
-/** Sequences evenly spread over a text, of so many tokens at most. */
-export function spread(sequences: readonly Int32Array[], tokens: number): Int32Array[] {
-  const count = Math.max(0, Math.floor(tokens / (sequences[0]?.length ?? 1)));
-  if (count >= sequences.length) return [...sequences];
-  return Array.from(
-    { length: count },
-    (_, i) => sequences[Math.floor((i * sequences.length) / count)] ?? new Int32Array(),
-  );
 }
 
 /**

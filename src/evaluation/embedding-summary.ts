@@ -1,0 +1,33 @@
+import type { RuntimeOptions } from '../runtime/session.js';
+import type { Matrix } from '../types.js';
+import { rowCosines } from './embedding.js';
+import { type Retrieval, retrieval } from './retrieval.js';
+
+/** How near an encoder's embeddings of some texts are to those of a reference. */
+export interface EmbeddingSummary {
+  /** Texts compared. */
+  readonly texts: number;
+  /** Cosine of a text's embedding with the reference's. */
+  readonly cosine: { readonly mean: number; readonly p10: number; readonly p1: number; readonly min: number };
+  readonly retrieval: Retrieval;
+}
+
+/** @param embeddings and reference: a row of length one for each text */
+export async function compareEmbeddings(
+  embeddings: Matrix,
+  reference: Matrix,
+  options: RuntimeOptions = {},
+): Promise<EmbeddingSummary> {
+  const cosines = rowCosines(embeddings, reference).sort();
+  const at = (share: number) => cosines[Math.floor(share * cosines.length)] ?? Number.NaN;
+  return {
+    texts: cosines.length,
+    cosine: {
+      mean: cosines.reduce((sum, cosine) => sum + cosine, 0) / cosines.length,
+      p10: at(0.1),
+      p1: at(0.01),
+      min: at(0),
+    },
+    retrieval: await retrieval(embeddings, reference, options),
+  };
+}

@@ -1,0 +1,80 @@
+import type { Architecture } from '../architecture/architecture.js';
+import { createForward, type Hidden, type ProgramCache, programCache } from '../architecture/forward.js';
+import type { Model } from '../architecture/model.js';
+import * as g from '../graph/build.js';
+import type { RuntimeOptions } from '../runtime/session.js';
+import type { Matrix, Progress } from '../types.js';
+
+/** Texts by their number of tokens, so that those of a length are processed together; stable. */
+export const byLength = (texts: readonly Int32Array[]): Int32Array[] =>
+  texts.toSorted((a, b) => a.length - b.length);
+
+/**
+ * Embeddings of texts as an encoder without further settings makes them (Reimers and Gurevych, 2019): the mean of the
+ * last block's outputs over all tokens, scaled to length one.
+ * @returns a row for every text, in the order of `texts`
+ */
+export async function embed(
+  { architecture, readBlock }: Pick<Model, 'architecture' | 'readBlock'>,
+  texts: readonly Int32Array[],
+  options: RuntimeOptions & { readonly progress?: Progress } = {},
+): Promise<Matrix> {
+  const forward = createForward(architecture, options);
+  const cache = programCache(options);
+  const sorted = byLength(texts);
+  let hidden = await forward.embedAll(sorted, await readBlock(undefined));
+  for (let block = 0; block < architecture.layers; block++) {
+    options.progress?.('embed', block, architecture.layers);
+    hidden = await forward.blockAll(hidden, await readBlock(block));
+  }
+  options.progress?.('embed', architecture.layers, architecture.layers);
+  const rows = await pool(cache, architecture, hidden);
+  await Promise.all([forward.release(), cache.release()]);
+  return reorder(rows, sorted, texts);
+}
+
+/** Means over the tokens of each sequence, of length one: sequences × hidden. */
+export async function pool(
+  cache: ProgramCache,
+  { hidden: cols }: Pick<Architecture, 'hidden'>,
+  states: readonly Hidden[],
+): Promise<Matrix> {
+  const rows = states.reduce((sum, { batch }) => sum + batch.sequences, 0);
+  const data = new Float32Array(rows * cols);
+  let at = 0;
+  for (const { batch, data: hidden } of states) {
+    const { sequences, length } = batch;
+    const program = await cache.get(`pool ${sequences} ${length}`, () => {
+      const sum = g.sum(
+        g.reshape(g.input('hidden', [sequences * length, cols]), [sequences, length, cols]),
+        1,
+      );
+      return { y: g.div(sum, g.sqrt(g.sum(g.mul(sum, sum), -1))) };
+    });
+    const { y } = await program.run({ hidden });
+    data.set(y ?? [], at);
+    at += sequences * cols;
+  }
+  return { rows, cols, data };
+}
+
+/** Rows that belong to the texts of one list, in the order of another. */
+function reorder({ cols, data }: Matrix, from: readonly Int32Array[], to: readonly Int32Array[]): Matrix {
+  const places = new Map(from.map((text, at) => [text, at]));
+  const result = new Float32Array(to.length * cols);
+  for (const [row, text] of to.entries()) {
+    const at = places.get(text) ?? 0;
+    result.set(data.subarray(at * cols, (at + 1) * cols), row * cols);
+  }
+  return { rows: to.length, cols, data: result };
+}
+
+/** Cosine of each row with the same row of the other matrix; rows have length one. */
+export function rowCosines(a: Matrix, b: Matrix): Float32Array {
+  const { rows, cols } = a;
+  return Float32Array.from({ length: rows }, (_, row) => {
+    let sum = 0;
+    for (let at = row * cols; at < (row + 1) * cols; at++) sum += (a.data[at] ?? 0) * (b.data[at] ?? 0);
+    return sum;
+  });
+}

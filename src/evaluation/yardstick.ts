@@ -1,0 +1,69 @@
+import type { Architecture } from '../architecture/architecture.js';
+import { type Forward, type Hidden, programCache } from '../architecture/forward.js';
+import type { Arrays } from '../graph/program.js';
+import type { RuntimeOptions } from '../runtime/session.js';
+import { pool } from './embedding.js';
+import { predictor, remember } from './predictor.js';
+import { score } from './score.js';
+
+/** Measures how far the outputs of changed models are from the original's, by what the model is for. */
+export interface Yardstick {
+  /**
+   * One figure for everything that is judged: KL divergences of scored positions in nats, or one less cosines of texts.
+   * @param hidden what comes out of the last block for `texts`
+   * @param outside weights outside the blocks
+   * @param texts those of the yardstick or the first of them, in the same order
+   */
+  departures(hidden: readonly Hidden[], outside: Arrays, texts: readonly Int32Array[]): Promise<Float32Array>;
+  release(): Promise<void>;
+}
+
+/** What the original makes of the texts that others are judged on. */
+interface Reference {
+  readonly architecture: Architecture;
+  readonly forward: Forward;
+  readonly texts: readonly Int32Array[];
+  readonly hidden: readonly Hidden[];
+  readonly outside: Arrays;
+}
+
+export const createYardstick = (reference: Reference, options: RuntimeOptions = {}): Promise<Yardstick> =>
+  yardsticks[reference.architecture.objective](reference, options);
+
+/** The original's logits are kept up to this size; what is beyond is computed anew each time. */
+const rememberedBytes = 2 ** 28;
+
+const yardsticks: Readonly<
+  Record<Architecture['objective'], (reference: Reference, options: RuntimeOptions) => Promise<Yardstick>>
+> = {
+  async prediction({ architecture, forward, hidden, outside }, options) {
+    const reference = remember(predictor(architecture, forward, hidden, outside), rememberedBytes);
+    return {
+      async departures(changed, table, texts) {
+        const actual = predictor(architecture, forward, changed, table);
+        const scores = await score(texts, actual, reference, options);
+        if (!scores.reference) throw new Error('there is nothing to compare with');
+        return scores.reference.divergence;
+      },
+      release: async () => {},
+    };
+  },
+  async embedding({ architecture, texts: all, hidden }, options) {
+    const cache = programCache(options);
+    const reference = await pool(cache, architecture, hidden);
+    const places = new Map(all.map((text, at) => [text, at]));
+    return {
+      async departures(changed, _outside, texts) {
+        const { cols, data } = await pool(cache, architecture, changed);
+        return Float32Array.from(texts, (text, row) => {
+          const at = (places.get(text) ?? 0) * cols;
+          let squares = 0;
+          for (let col = 0; col < cols; col++)
+            squares += ((data[row * cols + col] ?? 0) - (reference.data[at + col] ?? 0)) ** 2;
+          return squares / 2; // of vectors of length one: 1 − cosine, without the rounding of a difference from one
+        });
+      },
+      release: cache.release,
+    };
+  },
+};
