@@ -1,0 +1,115 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { compress, plan } from '../src/pipeline/compress.js';
+import { evaluate, evaluateEncoder } from '../src/pipeline/evaluate.js';
+import { builtinText } from '../src/text/builtin.js';
+import { tersor } from './fixtures/command.js';
+import { writeMicroBert, writeSmallMiniLm } from './fixtures/micro-bert.js';
+
+let folder = '';
+let model = '';
+let text = '';
+const shared = { format: 'safetensors', threads: 1, tokens: 2048, context: 64 } as const;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tersor-encoder-'));
+  model = join(folder, 'bert');
+  text = join(folder, 'text.txt');
+  await writeMicroBert(model, 5);
+  await writeFile(text, builtinText);
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('an encoder', () => {
+  test('with plain numbers gives the embeddings of the original', async () => {
+    const output = join(folder, 'f32');
+    const { embeddings, heldOut } = await compress({ ...shared, model, output, type: 'f32' });
+    expect(heldOut).toBeUndefined();
+    expect(embeddings?.texts).toBeGreaterThan(20);
+    expect(embeddings?.cosine.min).toBeGreaterThan(0.999999);
+    expect(embeddings?.retrieval).toEqual({
+      top1: expect.closeTo(1, 12),
+      top10: expect.closeTo(1, 12),
+      ndcg10: expect.closeTo(1, 12),
+    });
+  });
+
+  test('loses more with fewer bits, and less by descent than by rounding', async () => {
+    const lossOf = async (type: string, solver: string) => {
+      const output = join(folder, `${type}-${solver}`);
+      const { embeddings } = await compress({ ...shared, model, output, type, solver, embeddingType: 'f16' });
+      return 1 - (embeddings?.cosine.mean ?? Number.NaN);
+    };
+    const [four, three] = [await lossOf('int4', 'rtn'), await lossOf('int3', 'rtn')];
+    expect(three).toBeGreaterThan(2 * four);
+    expect(await lossOf('int3', 'decoupleq')).toBeLessThan(0.8 * three);
+  });
+
+  test('is evaluated beside its original only', async () => {
+    const output = join(folder, 'int3-decoupleq');
+    const { texts, cosine, retrieval, bytes, reference } = await evaluateEncoder({
+      model: output,
+      against: model,
+      text,
+      threads: 1,
+    });
+    expect(texts).toBeGreaterThan(100);
+    expect(cosine.mean).toBeGreaterThan(0.9);
+    expect(cosine.min).toBeLessThan(cosine.p10);
+    expect(cosine.p10).toBeLessThan(cosine.mean);
+    expect(retrieval.top1).toBeLessThan(1);
+    expect(retrieval.ndcg10).toBeGreaterThan(0.5);
+    expect(bytes).toBeLessThan(reference.bytes);
+    await expect(evaluate({ model: output, against: model, text })).rejects.toThrow('predicts no tokens');
+    const alone = await tersor('evaluate', output, '--text', text);
+    expect(alone.code).toBe(1);
+    expect(alone.stderr).toMatch(/^error: .*beside those of its original; name it with --against\n$/);
+    const both = await tersor('evaluate', output, '--text', text, '--against', model);
+    expect(both.stdout).toMatch(/cosine +mean 0\.9\d{3} with the original's embeddings/);
+    expect(both.stdout).toMatch(/retrieval +same nearest sentence/);
+  });
+
+  test('is not written as a GGUF, and nothing is left behind', async () => {
+    const output = join(folder, 'bert.gguf');
+    await expect(compress({ model, output, type: 'q8_0' })).rejects.toThrow('cannot be written as a GGUF');
+    expect(await readdir(folder)).not.toContain('bert.gguf');
+  });
+
+  test('fits into the bits asked for, near the cosine expected', async () => {
+    const output = join(folder, 'bits');
+    const store = join(folder, 'store');
+    const options = {
+      ...shared,
+      model,
+      output,
+      store,
+      bits: 6,
+      types: ['int2', 'int3', 'int4', 'int6', 'int8', 'f16'],
+    };
+    const planned = await plan(options);
+    expect(planned.bitsPerWeight).toBeLessThanOrEqual(6);
+    expect(planned.search?.objective).toBe('embedding');
+    const { embeddings, bitsPerWeight } = await compress(options);
+    expect(bitsPerWeight).toBe(planned.bitsPerWeight);
+    const expected = planned.search?.divergence ?? Number.NaN;
+    const distance = 1 - (embeddings?.cosine.mean ?? Number.NaN);
+    expect(distance).toBeGreaterThan(expected / 3);
+    expect(distance).toBeLessThan(expected * 2);
+  });
+});
+
+// Q-BERT (Shen et al., 2019): groups with scales of their own beat one scale for a matrix.
+test('groups beat one scale for a whole matrix at equal bits, on two blocks of all-MiniLM-L6-v2', async () => {
+  const original = join(folder, 'minilm');
+  await writeSmallMiniLm(original, 2, 4000);
+  const lossOf = async (type: string) => {
+    const output = join(folder, `minilm-${type}`);
+    const options = { ...shared, tokens: 512, solver: 'rtn', embeddingType: 'f32' };
+    const { embeddings, bitsPerWeight } = await compress({ ...options, model: original, output, type });
+    return { bitsPerWeight, loss: 1 - (embeddings?.cosine.mean ?? Number.NaN) };
+  };
+  const [tensor, groups] = [await lossOf('int4-tensor'), await lossOf('int3-g32')];
+  expect(groups.bitsPerWeight).toBeLessThan(tensor.bitsPerWeight);
+  expect(groups.loss).toBeLessThan(tensor.loss);
+});
