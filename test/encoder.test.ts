@@ -1,10 +1,14 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { env, pipeline } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { embed } from '../src/evaluation/embedding.js';
 import { compress, plan } from '../src/pipeline/compress.js';
 import { evaluate, evaluateEncoder } from '../src/pipeline/evaluate.js';
+import { withWorkshop } from '../src/pipeline/workshop.js';
 import { builtinText } from '../src/text/builtin.js';
+import { encodeTexts } from '../src/text/sentences.js';
 import { tersor } from './fixtures/command.js';
 import { writeMicroBert, writeSmallMiniLm } from './fixtures/micro-bert.js';
 
@@ -74,6 +78,44 @@ describe('an encoder', () => {
     const output = join(folder, 'bert.gguf');
     await expect(compress({ model, output, type: 'q8_0' })).rejects.toThrow('cannot be written as a GGUF');
     expect(await readdir(folder)).not.toContain('bert.gguf');
+  });
+
+  test('is written as ONNX: transformers.js loads the folder and gives the embeddings that tersor predicts', async () => {
+    const output = join(folder, 'onnx');
+    const options = { ...shared, model, output, format: 'onnx', type: 'int4', solver: 'rtn' };
+    const result = await compress(options);
+    expect(result.verified).toMatchObject({ runtime: 'onnxruntime', bounded: 'largestShift' });
+    expect(result.verified?.largestShift).toBeLessThan(1e-5);
+    expect((await plan(options)).bytes).toBe(result.bytes);
+    const file = join(output, 'onnx', 'model_q4.onnx');
+    expect((await stat(file)).size).toBe(result.bytes);
+
+    env.allowRemoteModels = false;
+    env.localModelPath = folder;
+    // Of several lengths, so that padding has to be masked.
+    const texts = ['The frog.', 'A firefly in a jar, which was really a lantern!', 'Naïve [MASK] 你好'];
+    const extract = await pipeline('feature-extraction', 'onnx', { dtype: 'q4' });
+    const { data, dims } = await extract(texts, { pooling: 'mean', normalize: true });
+    await extract.dispose();
+    await withWorkshop({ threads: 1 }, {}, async (shop) => {
+      const reopened = await shop.open(output);
+      const tokenizer = await shop.tokenizer(reopened);
+      const ids = encodeTexts(tokenizer, texts, reopened.architecture.context);
+      const expected = await embed(reopened, ids, shop);
+      expect(dims).toEqual([expected.rows, expected.cols]);
+      const worst = Math.max(...expected.data.map((value, at) => Math.abs(value - Number(data[at]))));
+      expect(worst).toBeLessThan(1e-5);
+    });
+    const runtime = await evaluateEncoder({
+      model: output,
+      against: model,
+      text,
+      runtime: 'onnxruntime',
+      threads: 1,
+    });
+    const own = await evaluateEncoder({ model: output, against: model, text, threads: 1 });
+    expect(runtime.cosine.mean).toBeCloseTo(own.cosine.mean, 6);
+    expect(own.cosine.mean).toBeLessThan(0.9999);
   });
 
   test('fits into the bits asked for, near the cosine expected', async () => {

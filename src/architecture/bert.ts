@@ -3,6 +3,7 @@ import * as g from '../graph/build.js';
 import type { Value } from '../graph/value.js';
 import type { Architecture, Batch, TensorKind, TensorSpec } from './architecture.js';
 import { attendBothWays, splitHeads } from './attention.js';
+import { exportBert } from './bert-export.js';
 import { dimension, parseConfig } from './config.js';
 
 /** What the graph of a BERT (Devlin et al., 2018) needs to know. */
@@ -104,6 +105,7 @@ export function bert(shape: BertShape): Architecture {
 
     head: (x) => x,
 
+    exportGraph: (graph) => exportBert(graph, shape),
     ggufMetadata: () => ({}),
     ggufExtras: () => [],
   };

@@ -77,6 +77,7 @@ async function run(
 
 export function describeResult(result: CompressResult, style: Terminal['style'], all = false): string {
   const { verified, heldOut, embeddings, search, tuning, seconds, peakMemoryBytes } = result;
+  const encoder = verified?.objective === 'embedding';
   const bound = (of: 'meanDivergence' | 'largestShift') =>
     verified?.bounded === of ? ` (bound ${significant(verified.bound, 2)})` : '';
   const measures = fields([
@@ -86,8 +87,8 @@ export function describeResult(result: CompressResult, style: Terminal['style'],
     verified
       ? [
           'verified',
-          `${verified.runtime} opens it; on ${formatCount(verified.tokens)} tokens its predictions differ from ours by ` +
-            `a divergence of ${significant(verified.meanDivergence, 2)}${bound('meanDivergence')}, a log-probability ` +
+          `${verified.runtime} opens it; on ${formatCount(verified.tokens)} tokens its ${encoder ? 'embeddings' : 'predictions'} differ from ours by ` +
+            `a ${encoder ? 'cosine distance' : 'divergence'} of ${significant(verified.meanDivergence, 2)}${bound('meanDivergence')}, a ${encoder ? 'component' : 'log-probability'} ` +
             `by at most ${significant(verified.largestShift, 2)}${bound('largestShift')}`,
         ]
       : ['verified', 'read back by tersor, the only runtime of its own layout'],

@@ -1,6 +1,6 @@
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix } from '../types.js';
-import { rowCosines } from './embedding.js';
+import { rowDistances } from './embedding.js';
 import { type Retrieval, retrieval } from './retrieval.js';
 
 /** How near an encoder's embeddings of some texts are to those of a reference. */
@@ -18,7 +18,7 @@ export async function compareEmbeddings(
   reference: Matrix,
   options: RuntimeOptions = {},
 ): Promise<EmbeddingSummary> {
-  const cosines = rowCosines(embeddings, reference).sort();
+  const cosines = Float64Array.from(rowDistances(embeddings, reference), (distance) => 1 - distance).sort();
   const at = (share: number) => cosines[Math.floor(share * cosines.length)] ?? Number.NaN;
   return {
     texts: cosines.length,

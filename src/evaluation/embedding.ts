@@ -30,7 +30,11 @@ export async function embed(
   options.progress?.('embed', architecture.layers, architecture.layers);
   const rows = await pool(cache, architecture, hidden);
   await Promise.all([forward.release(), cache.release()]);
-  return reorder(rows, sorted, texts);
+  const order = new Map(sorted.map((text, at) => [text, at]));
+  return pickRows(
+    rows,
+    texts.map((text) => order.get(text) ?? 0),
+  );
 }
 
 /** Means over the tokens of each sequence, of length one: sequences × hidden. */
@@ -58,23 +62,24 @@ export async function pool(
   return { rows, cols, data };
 }
 
-/** Rows that belong to the texts of one list, in the order of another. */
-function reorder({ cols, data }: Matrix, from: readonly Int32Array[], to: readonly Int32Array[]): Matrix {
-  const places = new Map(from.map((text, at) => [text, at]));
-  const result = new Float32Array(to.length * cols);
-  for (const [row, text] of to.entries()) {
-    const at = places.get(text) ?? 0;
-    result.set(data.subarray(at * cols, (at + 1) * cols), row * cols);
-  }
-  return { rows: to.length, cols, data: result };
+/** A matrix of some rows of another. */
+export function pickRows({ cols, data }: Matrix, rows: readonly number[]): Matrix {
+  const result = new Float32Array(rows.length * cols);
+  for (const [to, from] of rows.entries())
+    result.set(data.subarray(from * cols, (from + 1) * cols), to * cols);
+  return { rows: rows.length, cols, data: result };
 }
 
-/** Cosine of each row with the same row of the other matrix; rows have length one. */
-export function rowCosines(a: Matrix, b: Matrix): Float32Array {
+/**
+ * One less the cosine of each row with the same row of the other matrix: of rows of length one half the square of their
+ * distance, without the rounding of a difference from one.
+ */
+export function rowDistances(a: Matrix, b: Matrix): Float32Array {
   const { rows, cols } = a;
   return Float32Array.from({ length: rows }, (_, row) => {
-    let sum = 0;
-    for (let at = row * cols; at < (row + 1) * cols; at++) sum += (a.data[at] ?? 0) * (b.data[at] ?? 0);
-    return sum;
+    let squares = 0;
+    for (let at = row * cols; at < (row + 1) * cols; at++)
+      squares += ((a.data[at] ?? 0) - (b.data[at] ?? 0)) ** 2;
+    return squares / 2;
   });
 }

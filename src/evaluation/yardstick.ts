@@ -2,7 +2,7 @@ import type { Architecture } from '../architecture/architecture.js';
 import { type Forward, type Hidden, programCache } from '../architecture/forward.js';
 import type { Arrays } from '../graph/program.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import { pool } from './embedding.js';
+import { pickRows, pool, rowDistances } from './embedding.js';
 import { predictor, remember } from './predictor.js';
 import { score } from './score.js';
 
@@ -51,17 +51,12 @@ const yardsticks: Readonly<
   async embedding({ architecture, texts: all, hidden }, options) {
     const cache = programCache(options);
     const reference = await pool(cache, architecture, hidden);
-    const places = new Map(all.map((text, at) => [text, at]));
+    const order = new Map(all.map((text, at) => [text, at]));
     return {
       async departures(changed, _outside, texts) {
-        const { cols, data } = await pool(cache, architecture, changed);
-        return Float32Array.from(texts, (text, row) => {
-          const at = (places.get(text) ?? 0) * cols;
-          let squares = 0;
-          for (let col = 0; col < cols; col++)
-            squares += ((data[row * cols + col] ?? 0) - (reference.data[at + col] ?? 0)) ** 2;
-          return squares / 2; // of vectors of length one: 1 − cosine, without the rounding of a difference from one
-        });
+        const actual = await pool(cache, architecture, changed);
+        const places = texts.map((text) => order.get(text) ?? 0);
+        return rowDistances(actual, pickRows(reference, places));
       },
       release: cache.release,
     };

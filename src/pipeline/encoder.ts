@@ -2,10 +2,12 @@ import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import { embed } from '../evaluation/embedding.js';
 import { compareEmbeddings, type EmbeddingSummary } from '../evaluation/embedding-summary.js';
+import { embedWithOnnx } from '../evaluation/onnx-embedding.js';
 import { readText, spread } from '../text/corpus.js';
 import { encodeTexts, splitSentences } from '../text/sentences.js';
 import type { EvaluateOptions } from './evaluate.js';
-import { checkAborted, type Hooks } from './hooks.js';
+import type { Hooks } from './hooks.js';
+import { onnxFileOf } from './verify.js';
 import type { Workshop } from './workshop.js';
 
 /** An encoder's embeddings of a text's sentences beside the original's. */
@@ -30,11 +32,6 @@ export async function encoderEvaluation(
       file,
       remedy: 'name it with --against',
     });
-  if (options.runtime && options.runtime !== 'tersor')
-    throw new TersorError(`encoders are not run in ${options.runtime}`, {
-      file,
-      remedy: 'leave --runtime out',
-    });
   const tokenizer = await shop.tokenizer(against);
   const context = options.context ?? model.architecture.context;
   const texts = encodeTexts(tokenizer, splitSentences(await readText(options.text)), context);
@@ -44,20 +41,12 @@ export async function encoderEvaluation(
       file: options.text,
       remedy: 'give a longer text',
     });
-  const summary = await compareModels(shop, model, against, some, hooks);
-  return { ...summary, bytes: model.checkpoint.bytes, reference: { bytes: against.checkpoint.bytes } };
-}
-
-/** Embeddings of a model beside those of its original, both by tersor's own forward pass. */
-export async function compareModels(
-  shop: Workshop,
-  model: Model,
-  original: Model,
-  texts: readonly Int32Array[],
-  hooks: Hooks,
-): Promise<EmbeddingSummary> {
-  checkAborted(hooks);
   const settings = { ...shop, ...hooks };
-  const expected = await embed(original, texts, settings);
-  return compareEmbeddings(await embed(model, texts, settings), expected, shop);
+  const expected = await embed(against, some, settings);
+  const actual =
+    options.runtime === 'onnxruntime'
+      ? await embedWithOnnx(await onnxFileOf(file), model.architecture, some, shop)
+      : await embed(model, some, settings);
+  const summary = await compareEmbeddings(actual, expected, shop);
+  return { ...summary, bytes: model.checkpoint.bytes, reference: { bytes: against.checkpoint.bytes } };
 }

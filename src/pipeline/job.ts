@@ -50,7 +50,7 @@ export async function gather(shop: Workshop, options: CompressOptions, hooks: Ho
   if (format.runtime === 'llama.cpp' && model.architecture.objective === 'embedding') {
     throw new TersorError('an encoder cannot be written as a GGUF', {
       file: options.model,
-      remedy: 'write it with --format safetensors and the name of a folder',
+      remedy: 'write it with --format onnx (for transformers.js) and the name of a folder',
     });
   }
   const tokenizer = await shop.tokenizer(model);

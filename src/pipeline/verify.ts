@@ -1,25 +1,31 @@
+import type { Objective } from '../architecture/architecture.js';
 import { type Model, openModel } from '../architecture/model.js';
 import { openGguf } from '../checkpoint/gguf.js';
 import { findOnnxFile } from '../checkpoint/onnx.js';
 import { openCheckpoint } from '../checkpoint/open.js';
 import { TersorError } from '../errors.js';
 import { compare } from '../evaluation/compare.js';
-import type { EmbeddingSummary } from '../evaluation/embedding-summary.js';
+import { embed, rowDistances } from '../evaluation/embedding.js';
+import { compareEmbeddings, type EmbeddingSummary } from '../evaluation/embedding-summary.js';
 import { predictWithLlama } from '../evaluation/llama.js';
 import { predictWithOnnx } from '../evaluation/onnx.js';
+import { embedWithOnnx } from '../evaluation/onnx-embedding.js';
 import { type Predictor, predict } from '../evaluation/predictor.js';
 import { score } from '../evaluation/score.js';
 import { type Summary, summarise } from '../evaluation/summary.js';
-import { compareModels } from './encoder.js';
 import { checkAborted, type Hooks } from './hooks.js';
 import type { Recipe } from './recipe.js';
 import type { Workshop } from './workshop.js';
 
 export interface Verification {
   readonly runtime: string;
-  /** Mean KL divergence of the runtime's predictions from tersor's, nats per token. */
+  readonly objective: Objective;
+  /**
+   * Mean KL divergence of the runtime's predictions from tersor's, nats per token; of an encoder, one less the mean
+   * cosine of its embeddings with tersor's.
+   */
   readonly meanDivergence: number;
-  /** The largest difference of a log-probability. */
+  /** The largest difference of a log-probability; of an encoder, of an embedding's component. */
   readonly largestShift: number;
   /** What the one of the two that `bounded` names must not exceed. */
   readonly bound: number;
@@ -36,6 +42,8 @@ const roundedActivations = { bounded: 'meanDivergence', bound: 0.02 } as const;
 /** At accuracy level 0 onnxruntime computes in f32 as tersor does, in another order. */
 const exactActivations = { bounded: 'largestShift', bound: 0.02 } as const;
 const verifiedSequences = 4;
+/** Sentences, which are shorter. */
+const verifiedTexts = 32;
 
 /**
  * Opens a written file or folder in its own runtime and compares its predictions with tersor's own from the decoded
@@ -51,30 +59,23 @@ export async function verify(
   { activations, accuracyLevel }: Pick<Recipe, 'activations' | 'accuracyLevel'>,
 ): Promise<Verification> {
   checkAborted(hooks);
-  const some = sequences.slice(0, verifiedSequences);
   const exact = runtime === 'onnxruntime' && !accuracyLevel && activations !== 'f16';
   const limit = exact ? exactActivations : roundedActivations;
   const open = runtime === 'llama.cpp' ? openGguf(path, shop.kernels) : openCheckpoint(path, shop);
   const model = await openModel(await open);
   try {
-    const expected = await predict(model, some, shop);
-    const actual = await predictIn(runtime, path, some, shop);
-    const scores = await score(some, actual, expected, shop);
-    await actual.release();
-    await expected.release();
-    const { divergence, tokens } = summarise(scores);
+    const { objective } = model.architecture;
+    const compareWith = objective === 'embedding' ? embeddingShift : predictionShift;
     const result = {
       runtime,
-      meanDivergence: divergence?.mean ?? Number.NaN,
-      largestShift: scores.reference?.largestShift.reduce((a, b) => Math.max(a, b)) ?? Number.NaN,
+      objective,
+      ...(await compareWith(shop, model, runtime, path, sequences)),
       ...limit,
-      tokens,
     };
     const measured = result[limit.bounded];
     if (!(measured <= limit.bound)) {
-      const unit = limit.bounded === 'largestShift' ? 'in a log-probability' : 'nats a token';
       throw new TersorError(
-        `${runtime}'s predictions differ from tersor's by ${measured.toPrecision(3)} ${unit} (at most ${limit.bound} is accepted)`,
+        `${runtime}'s outputs differ from tersor's by ${measured.toPrecision(3)} (${limit.bounded}; at most ${limit.bound} is accepted)`,
         { file: path, remedy: 'the file was not kept; please report this with the command you ran' },
       );
     }
@@ -84,6 +85,44 @@ export async function verify(
   }
 }
 
+type Shift = (
+  shop: Workshop,
+  model: Model,
+  runtime: 'llama.cpp' | 'onnxruntime',
+  path: string,
+  sequences: readonly Int32Array[],
+) => Promise<Pick<Verification, 'meanDivergence' | 'largestShift' | 'tokens'>>;
+
+const predictionShift: Shift = async (shop, model, runtime, path, sequences) => {
+  const some = sequences.slice(0, verifiedSequences);
+  const expected = await predict(model, some, shop);
+  const actual = await predictIn(runtime, path, some, shop);
+  const scores = await score(some, actual, expected, shop);
+  await actual.release();
+  await expected.release();
+  const { divergence, tokens } = summarise(scores);
+  return {
+    meanDivergence: divergence?.mean ?? Number.NaN,
+    largestShift: scores.reference?.largestShift.reduce((a, b) => Math.max(a, b)) ?? Number.NaN,
+    tokens,
+  };
+};
+
+const embeddingShift: Shift = async (shop, model, _runtime, path, sequences) => {
+  const some = sequences.slice(0, verifiedTexts);
+  const expected = await embed(model, some, shop);
+  const actual = await embedWithOnnx(await onnxFileOf(path), model.architecture, some, shop);
+  const distances = rowDistances(actual, expected);
+  return {
+    meanDivergence: distances.reduce((sum, each) => sum + each, 0) / distances.length,
+    largestShift: actual.data.reduce(
+      (most, value, at) => Math.max(most, Math.abs(value - (expected.data[at] ?? Number.NaN))),
+      0,
+    ),
+    tokens: some.reduce((sum, { length }) => sum + length, 0),
+  };
+};
+
 /** A file's predictions in its own runtime; `path` of an ONNX model may be its folder. */
 export async function predictIn(
   runtime: 'llama.cpp' | 'onnxruntime',
@@ -92,10 +131,14 @@ export async function predictIn(
   shop: Workshop,
 ): Promise<Predictor> {
   if (runtime === 'llama.cpp') return predictWithLlama(path, sequences, shop);
+  return predictWithOnnx(await onnxFileOf(path), sequences, shop);
+}
+
+/** The model file of a path, which may be its folder. */
+export async function onnxFileOf(path: string): Promise<string> {
   const file = path.endsWith('.onnx') ? path : await findOnnxFile(path);
-  if (!file)
-    throw new TersorError('holds no ONNX model', { file: path, remedy: 'give a folder with onnx/*.onnx' });
-  return predictWithOnnx(file, sequences, shop);
+  if (file) return file;
+  throw new TersorError('holds no ONNX model', { file: path, remedy: 'give a folder with onnx/*.onnx' });
 }
 
 /** What a model lost, by what it is for. */
@@ -110,9 +153,14 @@ export async function measure(
   hooks: Hooks,
 ): Promise<Loss> {
   checkAborted(hooks);
-  if (original.architecture.objective === 'embedding')
-    return { embeddings: await compareModels(shop, await shop.open(path), original, sequences, hooks) };
   const settings = { ...shop, ...hooks };
+  if (original.architecture.objective === 'embedding') {
+    const [expected, actual] = [
+      await embed(original, sequences, settings),
+      await embed(await shop.open(path), sequences, settings),
+    ];
+    return { embeddings: await compareEmbeddings(actual, expected, shop) };
+  }
   const expected = await predict(original, sequences, settings);
   const actual = await predict(await shop.open(path), sequences, settings);
   return { heldOut: await compare(sequences, actual, expected, settings) };

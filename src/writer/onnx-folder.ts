@@ -30,10 +30,12 @@ export interface FolderSource {
   readonly checkpoint: Pick<Checkpoint, 'path' | 'folder' | 'metadata' | 'naming'>;
   /** Folder of the tokenizer's files, when they do not lie with the weights. */
   readonly tokenizer?: string;
+  /** tokenizer_config.json, where the model comes without one. */
+  readonly tokenizerConfig?: Readonly<Record<string, unknown>>;
 }
 
 /** @throws TersorError when transformers.js would miss something beside the model that tersor cannot make */
-export function requireCompanions({ checkpoint, tokenizer }: FolderSource): void {
+export function requireCompanions({ checkpoint, tokenizer, tokenizerConfig }: FolderSource): void {
   const { naming, path, folder } = checkpoint;
   if (naming !== 'huggingface')
     throw new TersorError('a GGUF has no config.json, which a folder for transformers.js needs', {
@@ -41,7 +43,7 @@ export function requireCompanions({ checkpoint, tokenizer }: FolderSource): void
       remedy: 'compress the Hugging Face version of the model, or write a .gguf',
     });
   const where = tokenizer ?? folder;
-  for (const name of [tokenizerName, tokenizerConfigName]) {
+  for (const name of tokenizerConfig ? [tokenizerName] : [tokenizerName, tokenizerConfigName]) {
     if (!statSync(join(where, name), { throwIfNoEntry: false })?.isFile())
       throw new TersorError(`there is no ${name}, which transformers.js needs`, {
         file: where,
@@ -56,7 +58,7 @@ export function requireCompanions({ checkpoint, tokenizer }: FolderSource): void
  * @param settings of `transformers.js_config`, besides those that the original has
  */
 export async function writeCompanions(
-  { checkpoint, tokenizer }: FolderSource,
+  { checkpoint, tokenizer, tokenizerConfig }: FolderSource,
   settings: Readonly<Record<string, unknown>>,
   target: string,
 ): Promise<void> {
@@ -78,6 +80,8 @@ export async function writeCompanions(
     const ids = Object.entries(config).filter(([key, value]) => key.endsWith('_token_id') && value !== null);
     await writeJson(join(target, generationName), { _from_model_config: true, ...Object.fromEntries(ids) });
   }
+  if (tokenizerConfig && !names.includes(tokenizerConfigName))
+    await writeJson(join(target, tokenizerConfigName), tokenizerConfig);
   if (names.includes(templateName)) await takeTemplate(source, target);
 }
 

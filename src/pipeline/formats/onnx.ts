@@ -1,4 +1,6 @@
+import type { Model } from '../../architecture/model.js';
 import { findMatMulNBitsGrid, matMulNBitsNames } from '../../grid/matmul-nbits.js';
+import type { Vocabulary } from '../../text/tokenizer.js';
 import { createOnnxWriter, onnxSize } from '../../writer/onnx.js';
 import { checkOnnxFolder } from '../../writer/onnx-folder.js';
 import { provenance } from '../provenance.js';
@@ -28,10 +30,14 @@ export const onnx: OutputFormat = {
   nameOf: (model, spec) => model.nameOf(spec),
   arrange: (rows) => rows,
   extras: () => [],
-  layout({ model, assignments, recipe, calibration }, options) {
+  layout({ model, tokenizer: { vocabulary }, assignments, recipe, calibration }, options) {
     const { tokenizer, activations, accuracyLevel } = options;
     const plan = {
-      source: { checkpoint: model.checkpoint, ...(tokenizer ? { tokenizer } : {}) },
+      source: {
+        checkpoint: model.checkpoint,
+        ...(tokenizer ? { tokenizer } : {}),
+        ...(vocabulary.kind === 'wordpiece' ? { tokenizerConfig: wordPieceConfig(model, vocabulary) } : {}),
+      },
       architecture: model.architecture,
       tensors: assignments,
       metadata: provenance(recipe, calibration),
@@ -41,3 +47,16 @@ export const onnx: OutputFormat = {
     return { bytes: onnxSize(plan), create: (output) => createOnnxWriter(output, plan) };
   },
 };
+
+/** What transformers.js wants to know of an encoder's tokenizer besides its tokenizer.json. */
+function wordPieceConfig({ architecture }: Model, { tokens, special }: Vocabulary): Record<string, unknown> {
+  const token = (id: number | undefined) => tokens[id ?? -1];
+  return {
+    tokenizer_class: 'BertTokenizer',
+    model_max_length: architecture.context,
+    cls_token: token(special.bos),
+    sep_token: token(special.eos),
+    pad_token: token(special.pad),
+    unk_token: token(special.unk),
+  };
+}
