@@ -56,9 +56,10 @@ describe('an encoder', () => {
       model: output,
       against: model,
       text,
+      tokens: 2000,
       threads: 1,
     });
-    expect(texts).toBeGreaterThan(100);
+    expect(texts).toBeGreaterThan(30);
     expect(cosine.mean).toBeGreaterThan(0.9);
     expect(cosine.min).toBeLessThan(cosine.p10);
     expect(cosine.p10).toBeLessThan(cosine.mean);
@@ -69,7 +70,7 @@ describe('an encoder', () => {
     const alone = await tersor('evaluate', output, '--text', text);
     expect(alone.code).toBe(1);
     expect(alone.stderr).toMatch(/^error: .*beside those of its original; name it with --against\n$/);
-    const both = await tersor('evaluate', output, '--text', text, '--against', model);
+    const both = await tersor('evaluate', output, '--text', text, '--against', model, '--tokens', '1000');
     expect(both.stdout).toMatch(/cosine +mean 0\.9\d{3} with the original's embeddings/);
     expect(both.stdout).toMatch(/retrieval +same nearest sentence/);
   });
@@ -106,14 +107,9 @@ describe('an encoder', () => {
       const worst = Math.max(...expected.data.map((value, at) => Math.abs(value - Number(data[at]))));
       expect(worst).toBeLessThan(1e-5);
     });
-    const runtime = await evaluateEncoder({
-      model: output,
-      against: model,
-      text,
-      runtime: 'onnxruntime',
-      threads: 1,
-    });
-    const own = await evaluateEncoder({ model: output, against: model, text, threads: 1 });
+    const measured = { model: output, against: model, text, tokens: 2000, threads: 1 };
+    const runtime = await evaluateEncoder({ ...measured, runtime: 'onnxruntime' });
+    const own = await evaluateEncoder(measured);
     expect(runtime.cosine.mean).toBeCloseTo(own.cosine.mean, 6);
     expect(own.cosine.mean).toBeLessThan(0.9999);
   });
@@ -142,12 +138,12 @@ describe('an encoder', () => {
 });
 
 // Q-BERT (Shen et al., 2019): groups with scales of their own beat one scale for a matrix.
-test('groups beat one scale for a whole matrix at equal bits, on two blocks of all-MiniLM-L6-v2', async () => {
+test('groups beat one scale for a whole matrix at equal bits, on a block of all-MiniLM-L6-v2', async () => {
   const original = join(folder, 'minilm');
-  await writeSmallMiniLm(original, 2, 4000);
+  await writeSmallMiniLm(original, 1, 3000);
   const lossOf = async (type: string) => {
     const output = join(folder, `minilm-${type}`);
-    const options = { ...shared, tokens: 512, solver: 'rtn', embeddingType: 'f32' };
+    const options = { ...shared, tokens: 256, solver: 'rtn', embeddingType: 'f32' };
     const { embeddings, bitsPerWeight } = await compress({ ...options, model: original, output, type });
     return { bitsPerWeight, loss: 1 - (embeddings?.cosine.mean ?? Number.NaN) };
   };
