@@ -14,6 +14,7 @@ import { findNvfp4Grid } from './nvfp4.js';
 import { findOutlierGrid, outlierGridNames } from './outliers.js';
 import { packBlocks, unpackBlocks } from './pack.js';
 import { findPowerGrid, powerGridNames } from './power.js';
+import { findRowMixGrid, rowMixGridNames } from './row-mix.js';
 import { findSignGrid, signGridNames } from './signs.js';
 import { findVectorGrid, vectorGridNames } from './vector.js';
 
@@ -118,6 +119,14 @@ export const gridFamilies: readonly GridFamily[] = [
     names: outlierGridNames,
     examples: ['int3-g64-s1', 'int3-channel-s0.5', 'int4-asym-c1', 'codebook3-s0.5'],
     find: findOutlierGrid,
+  },
+  {
+    id: 'S5',
+    title: 'MixLLM: the rows that matter most with eight bits, the others with fewer',
+    paper: 'Zheng et al., 2024, arXiv:2412.14590',
+    names: rowMixGridNames,
+    examples: ['int4-r10', 'int4-asym-r5', 'int3-g64-r20', 'int2-channel-r2.5'],
+    find: findRowMixGrid,
   },
 ];
 

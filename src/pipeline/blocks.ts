@@ -7,8 +7,10 @@ import type { Moments } from '../types.js';
 import { checkAborted, type Hooks } from './hooks.js';
 import type { Job } from './job.js';
 import type { Assignment } from './plan.js';
+import { rowImportance } from './rows.js';
+import { slabRows } from './slab.js';
 import { tableMoments, tableRecipe } from './tables.js';
-import { compressTensor, slabRows } from './tensor.js';
+import { compressTensor } from './tensor.js';
 import type { Workshop } from './workshop.js';
 
 export interface CompressedTensor {
@@ -46,6 +48,12 @@ export async function compressBlocks(
   const byName = new Map(assignments.map((assignment) => [assignment.name, assignment]));
   const total = assignments.reduce((sum, { elements }) => sum + elements, 0);
   let done = 0;
+  const salience = await rowImportance(
+    shop,
+    model,
+    assignments.map(({ grid }) => grid),
+    calibration.sequences,
+  );
   const forward = createForward(architecture, shop);
   const calibrator = createCalibrator(architecture, shop);
   const targets = createTargets(shop);
@@ -61,7 +69,7 @@ export async function compressBlocks(
         moments?.cross ? await target(assignment, weight, moments) : weight,
         moments,
         assignment.spec.kind === 'linear' ? recipe : tableRecipe(recipe),
-        importance?.of(assignment.spec),
+        { inputs: importance?.of(assignment.spec), rows: salience.get(assignment.spec) },
       ),
     );
     await time('write', () => write(assignment.name, format.arrange(bytes, assignment.spec)));

@@ -3,6 +3,7 @@ import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import { type Grid, isCoded } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
+import { spellOut } from '../grid/row-mix.js';
 import type { OutputFormat } from './formats/index.js';
 import type { CompressOptions, Override } from './options.js';
 import type { Recipe } from './recipe.js';
@@ -151,7 +152,7 @@ export function candidateGrids(
   const fixed =
     findOverride(spec, overrides)?.type ??
     (spec.kind === 'linear' ? undefined : searched ? embedding : 'f32');
-  const grids = (fixed ? [fixed] : types)
+  const grids = (fixed ? [fixed] : spellOut(types))
     .map((type) => gridFor(format, type))
     .filter((grid) => !obstacle(grid, spec));
   if (grids.length > 0) return grids;

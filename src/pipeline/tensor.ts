@@ -1,6 +1,7 @@
 import { matrixShape } from '../architecture/architecture.js';
 import type { Grid } from '../grid/grid.js';
 import { isOutlierGrid } from '../grid/outliers.js';
+import { isRowMixGrid } from '../grid/row-mix.js';
 import { isVectorGrid } from '../grid/vector.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
 import { findSolver } from '../solver/index.js';
@@ -8,12 +9,15 @@ import { rtnWeighted } from '../solver/rtn.js';
 import type { Moments } from '../types.js';
 import type { Assignment } from './plan.js';
 import type { Recipe } from './recipe.js';
+import { compressRows } from './rows.js';
+import { slabRows } from './slab.js';
 import type { Workshop } from './workshop.js';
 
 /** How tensors are solved. */
 export type TensorRecipe = Pick<Recipe, 'solver' | 'options'>;
 
-interface Compressed {
+/** A tensor on its grid. */
+export interface Compressed {
   /** Values as the runtime will decode them, in the programs' shape and order. */
   readonly decoded: Float32Array;
   /** Packed rows. */
@@ -21,25 +25,28 @@ interface Compressed {
   readonly relativeError: number;
 }
 
-// Rows of an embedding or head are independent: a slab at a time keeps the kernels' memory small.
-const slabElements = 1 << 25;
+/** What is known of a tensor's inputs and outputs beside the moments. */
+export interface Weighting {
+  /** Diagonal of the moments, where no more is known of them: every weight is rounded by itself under it. */
+  readonly inputs?: Float32Array | undefined;
+  /** How much each row matters, where the grid has rows of two precisions. */
+  readonly rows?: Float32Array | undefined;
+}
 
-/** Rows of a table that are worked on at a time. */
-export const slabRows = (cols: number): number => Math.max(1, Math.floor(slabElements / cols));
-
-/**
- * One tensor onto its grid. Without moments every input counts the same, or as much as `diagonal` says, and rounding is
- * the best there is.
- * @param diagonal of the moments, where no more is known of them
- */
+/** One tensor onto its grid. Without moments every input counts the same and rounding is the best there is. */
 export async function compressTensor(
   shop: Workshop,
   { spec, grid }: Pick<Assignment, 'spec' | 'grid'>,
   weight: Float32Array,
   moments: Moments | undefined,
   recipe: TensorRecipe,
-  diagonal?: Float32Array,
+  weighting: Weighting = {},
 ): Promise<Compressed> {
+  if (isRowMixGrid(grid)) {
+    return compressRows(shop, { spec, grid }, weight, moments, weighting.rows, (part, own, values) =>
+      compressTensor(shop, { spec: part, grid: own }, values, moments, recipe),
+    );
+  }
   const [rows, cols] = matrixShape(spec);
   const solver = solverFor(grid, moments, recipe);
   const { solve } = findSolver(solver);
@@ -55,8 +62,8 @@ export async function compressTensor(
     await shop.kernels.scope(async (arena) => {
       const panel = await toPanel(shop.kernels, arena, { rows: count, cols, data });
       const bench = { ...shop, arena };
-      const solution = diagonal
-        ? await rtnWeighted(bench, panel, diagonal, grid)
+      const solution = weighting.inputs
+        ? await rtnWeighted(bench, panel, weighting.inputs, grid)
         : await solve(bench, panel, moments, grid, options);
       const { encoded } = solution;
       await fromPanel(

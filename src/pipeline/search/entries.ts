@@ -3,6 +3,7 @@ import { matrixShape, type TensorSpec } from '../../architecture/architecture.js
 import { decodeRows } from '../../checkpoint/decode.js';
 import { memoryFile } from '../../checkpoint/file.js';
 import type { Grid } from '../../grid/grid.js';
+import { isRowMixGrid } from '../../grid/row-mix.js';
 import type { Moments } from '../../types.js';
 import { compressTensor, type TensorRecipe } from '../tensor.js';
 import type { Workshop } from '../workshop.js';
@@ -37,9 +38,11 @@ export async function solveLevel(
   moments: Moments | undefined,
   recipe: TensorRecipe,
   identity: string,
+  importance?: Float32Array,
 ): Promise<Solved> {
   const { grid, spec } = task;
-  const key = keyOf(identity, grid.variant ? `${grid.name} ${grid.variant}` : grid.name);
+  const type = grid.variant ? `${grid.name} ${grid.variant}` : grid.name;
+  const key = keyOf(identity, type, ...(importance && isRowMixGrid(grid) ? [importance] : []));
   const [rows, cols] = matrixShape(spec);
   const level = (relativeError: number) => ({
     type: grid.name,
@@ -54,7 +57,9 @@ export async function solveLevel(
       level: level(readNumber(known)),
       values: () => readLevel(shop, store, key, grid, spec),
     };
-  const { bytes, relativeError, decoded } = await compressTensor(shop, task, weight, moments, recipe);
+  const { bytes, relativeError, decoded } = await compressTensor(shop, task, weight, moments, recipe, {
+    rows: importance,
+  });
   await store.put(key, Buffer.concat([numberBytes(relativeError), bytes]));
   return { level: level(relativeError), values: async () => decoded };
 }

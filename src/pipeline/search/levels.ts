@@ -8,6 +8,7 @@ import type { TensorStatistics } from '../../sensitivity/measure.js';
 import type { Moments } from '../../types.js';
 import { packageVersion } from '../../version.js';
 import { checkAborted, type Hooks } from '../hooks.js';
+import { rowImportance } from '../rows.js';
 import { tableMoments } from '../tables.js';
 import type { TensorRecipe } from '../tensor.js';
 import type { Workshop } from '../workshop.js';
@@ -66,6 +67,12 @@ export async function solveLevels(
   const { model, candidates, recipe, calibration, referee, probed } = request;
   const { architecture } = model;
   const { time } = shop.stopwatch;
+  const importance = await rowImportance(
+    shop,
+    model,
+    candidates.flatMap(({ grids }) => grids),
+    calibration,
+  );
   const forward = createForward(architecture, shop);
   const calibrator = createCalibrator(architecture, shop);
   const statistician = request.statistics ? createStatistician(architecture, shop) : undefined;
@@ -85,7 +92,9 @@ export async function solveLevels(
     for (const grid of grids) {
       checkAborted(hooks);
       results.push(
-        await time('solve', () => solveLevel(shop, store, { spec, grid }, weight, moments, recipe, identity)),
+        await time('solve', () =>
+          solveLevel(shop, store, { spec, grid }, weight, moments, recipe, identity, importance.get(spec)),
+        ),
       );
       hooks.progress?.('levels', ++done, total);
     }

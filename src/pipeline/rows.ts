@@ -1,0 +1,106 @@
+import { matrixShape, type TensorSpec } from '../architecture/architecture.js';
+import type { Model } from '../architecture/model.js';
+import { outputFisher } from '../calibration/fisher.js';
+import * as g from '../graph/build.js';
+import { compile } from '../graph/program.js';
+import type { Grid } from '../grid/grid.js';
+import { isRowMixGrid, joinRows, type RowMixGrid } from '../grid/row-mix.js';
+import type { Moments } from '../types.js';
+import { slabRows } from './slab.js';
+import type { Compressed } from './tensor.js';
+import type { Workshop } from './workshop.js';
+
+/** What an error of each row of a tensor costs, of those that have rows of two precisions. */
+export type RowImportance = ReadonlyMap<TensorSpec, Float32Array>;
+
+/** Tokens that gradients are taken of. */
+const gradientTokens = 4096;
+
+/** Importances of rows where one of these grids needs them. */
+export async function rowImportance(
+  shop: Workshop,
+  model: Model,
+  grids: readonly Grid[],
+  sequences: readonly Int32Array[],
+): Promise<RowImportance> {
+  if (!grids.some(isRowMixGrid)) return new Map();
+  const count = Math.max(1, Math.floor(gradientTokens / (sequences[0]?.length ?? 1)));
+  return shop.stopwatch.time('calibrate', () =>
+    outputFisher(model, sequences.slice(0, count), sequences, shop),
+  );
+}
+
+/** Compresses some rows of a tensor. */
+type Solve = (spec: TensorSpec, grid: Grid, weight: Float32Array) => Promise<Compressed>;
+
+/**
+ * Rows at two precisions (MixLLM: Zheng et al., 2024, arXiv:2412.14590): all rows get few bits; those whose errors then
+ * cost the model most, by importance × Δ_r H Δ_rᵀ, get eight. Rows do not depend on each other.
+ */
+export async function compressRows(
+  shop: Workshop,
+  { spec, grid }: { readonly spec: TensorSpec; readonly grid: RowMixGrid },
+  weight: Float32Array,
+  moments: Moments | undefined,
+  importance: Float32Array | undefined,
+  solve: Solve,
+): Promise<Compressed> {
+  const [rows, cols] = matrixShape(spec);
+  const low = await solve(spec, grid.low, weight);
+  const lost = await rowErrors(shop, spec, weight, low.decoded, moments);
+  const chosen = highest(
+    lost.map((error, row) => error * (importance?.[row] ?? 1)),
+    grid.room(rows),
+  );
+  const part = new Float32Array(chosen.length * cols);
+  for (const [i, row] of chosen.entries()) part.set(weight.subarray(row * cols, (row + 1) * cols), i * cols);
+  const high = await solve({ ...spec, shape: [chosen.length, cols] }, grid.high, part);
+
+  const decoded = low.decoded.slice();
+  for (const [i, row] of chosen.entries()) {
+    decoded.set(high.decoded.subarray(i * cols, (i + 1) * cols), row * cols);
+  }
+  const left = await rowErrors(shop, spec, weight, decoded, moments);
+  const before = sum(lost);
+  return {
+    decoded,
+    bytes: joinRows(grid, rows, cols, chosen, low.bytes, high.bytes),
+    relativeError: before > 0 ? (low.relativeError * sum(left)) / before : 0,
+  };
+}
+
+/** Δ_r H Δ_rᵀ of every row, Δ = W − Ŵ; without moments H = I. */
+async function rowErrors(
+  shop: Workshop,
+  spec: TensorSpec,
+  weight: Float32Array,
+  decoded: Float32Array,
+  moments: Moments | undefined,
+): Promise<Float32Array> {
+  const [rows, cols] = matrixShape(spec);
+  const errors = new Float32Array(rows);
+  const gram = moments?.gram.data;
+  const height = Math.min(rows, slabRows(cols));
+  for (let from = 0; from < rows; from += height) {
+    const to = Math.min(rows, from + height);
+    const difference = g.sub(g.input('weight', [to - from, cols]), g.input('decoded', [to - from, cols]));
+    const felt = gram ? g.matmul(difference, g.input('gram', [cols, cols])) : difference;
+    const program = await compile({ errors: g.sum(g.mul(difference, felt), -1) }, shop);
+    const results = await program.run({
+      weight: weight.subarray(from * cols, to * cols),
+      decoded: decoded.subarray(from * cols, to * cols),
+      ...(gram ? { gram } : {}),
+    });
+    await program.release();
+    errors.set(results.errors ?? [], from);
+  }
+  return errors;
+}
+
+/** Indices of the largest values, ascending; of equals the first. */
+function highest(values: Float32Array, count: number): number[] {
+  const order = [...values.keys()].sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0) || a - b);
+  return order.slice(0, count).sort((a, b) => a - b);
+}
+
+const sum = (values: Float32Array): number => values.reduce((total, value) => total + value, 0);
