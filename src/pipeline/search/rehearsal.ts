@@ -63,7 +63,7 @@ export function createRehearsals(
     );
     const known = await store.get(key);
     // A view into a file's bytes need not begin where floats may.
-    if (known) return new Float32Array(known.slice().buffer);
+    if (known) return new Float32Array(new Uint8Array(known).buffer);
 
     const keyOfTensor = (name: string) => keyOf(key, name);
     try {
