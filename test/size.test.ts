@@ -66,6 +66,9 @@ describe('a size', () => {
       evaluate({ model, against: tales.model, text: evaluation, context: 256 });
     const [mixed, plain] = [await measure(output), await measure(uniform)];
     expect(mixed.divergence?.mean).toBeLessThan(0.8 * (plain.divergence?.mean ?? 0));
+    const { prediction } = await plan({ ...options, type: 'q3_k', predict: true });
+    const miss = Math.abs((plain.divergence?.mean ?? Number.NaN) - (prediction?.divergence ?? 0));
+    expect(miss).toBeLessThan(1.5 * (prediction?.uncertainty ?? 0));
   });
 
   test('comes with an expectation that holds', () => {

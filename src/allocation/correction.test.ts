@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { modelTable } from '../../test/reference/allocations.js';
 import { createRandom } from '../random.js';
-import { correctDamages, type Measured } from './correction.js';
+import { type CorrectionOptions, correctDamages, type Measured } from './correction.js';
 import { knapsack } from './knapsack.js';
 import { type Choice, smallest, total } from './table.js';
 
@@ -64,4 +64,18 @@ test('one measurement changes no order', () => {
   const { levels } = knapsack(choices, budget);
   const corrected = correctDamages(choices, [{ levels, value: 7 }]);
   expect(knapsack(corrected, budget).levels).toEqual(levels);
+});
+
+test('choices with a label in common learn from each other', () => {
+  const labels = choices.map((_, index) => [`half ${index < choices.length / 2}`]);
+  const random = createRandom(4);
+  const real = choices.map((choice, index) => {
+    const factor = (index < choices.length / 2 ? 0.7 : 1.3) * Math.exp(0.05 * random.normal());
+    return { ...choice, levels: choice.levels.map((level) => ({ ...level, damage: factor * level.damage })) };
+  });
+  const measured = search(real, 4, 4);
+  const cost = (options: Partial<CorrectionOptions>) =>
+    total(real, knapsack(correctDamages(choices, measured, options), budget).levels).damage;
+  const optimum = total(real, knapsack(real, budget).levels).damage;
+  expect(cost({ labels }) - optimum).toBeLessThan(0.5 * (cost({}) - optimum));
 });

@@ -11,11 +11,16 @@ export interface Measured {
 export interface CorrectionOptions {
   /** How far the factor of a tensor's damages may be off one: standard deviation of the prior. */
   readonly deviation: number;
+  /**
+   * Labels of each choice: half of what its factor is off by is its own, the other half it shares, in equal parts, with
+   * all choices of the same labels. Without labels all of it is its own.
+   */
+  readonly labels: readonly (readonly string[])[];
   /** Standard deviation of a measured value, as a share of it: of the measurement, and of what sums do not see. */
   readonly noise: number;
 }
 
-export const correctionDefaults: CorrectionOptions = { deviation: 0.3, noise: 0.012 };
+export const correctionDefaults: CorrectionOptions = { deviation: 0.3, labels: [], noise: 0.012 };
 
 /** Damages never fall below this share of what they were. */
 const leastFactor = 0.2;
@@ -35,14 +40,17 @@ export function correctDamages(
   options: Partial<CorrectionOptions> = {},
   random?: Random,
 ): Choice[] {
-  const { deviation, noise } = { ...correctionDefaults, ...options };
+  const { deviation, labels, noise } = { ...correctionDefaults, ...options };
+  const relate = related(choices.length, labels);
   const rows = measured.map(({ levels }) =>
     Float64Array.from(choices, (choice, tensor) => choice.levels[levels[tensor] ?? -1]?.damage ?? 0),
   );
   const sums = rows.map((row) => row.reduce((sum, damage) => sum + damage, 0));
   const all = (values: Iterable<number>) => [...values].reduce((sum, value) => sum + value, 0);
   const scale = all(measured.map(({ value }) => value)) / all(sums);
-  const drawn = Float64Array.from(choices, () => (random ? deviation * random.normal() : 0));
+  const drawn = random
+    ? relate.draw(random).map((value) => deviation * value)
+    : new Float64Array(choices.length);
   // What the factors drawn from the prior leave unexplained, measurements off by their noise.
   const left = Float64Array.from(measured, ({ value }, i) => {
     const [row = drawn, sum = 0] = [rows[i], sums[i]];
@@ -51,15 +59,56 @@ export function correctDamages(
   const count = measured.length;
   const covariance = new Float64Array(count * count);
   for (const [i, a] of rows.entries()) {
+    const felt = relate.covariance(a);
     for (const [j, b] of rows.entries()) {
-      covariance[i * count + j] = deviation ** 2 * dot(a, b) + (i === j ? (noise * (sums[i] ?? 0)) ** 2 : 0);
+      covariance[i * count + j] =
+        deviation ** 2 * dot(felt, b) + (i === j ? (noise * (sums[i] ?? 0)) ** 2 : 0);
     }
   }
   const factor = factorize(covariance, count);
   const weights = factor ? solve(factor, left) : new Float64Array(count);
+  const pulls = Float64Array.from(choices, (_, tensor) =>
+    rows.reduce((sum, row, i) => sum + (row[tensor] ?? 0) * (weights[i] ?? 0), 0),
+  );
+  const learnt = relate.covariance(pulls);
   return choices.map((choice, tensor) => {
-    const learnt = rows.reduce((sum, row, i) => sum + (row[tensor] ?? 0) * (weights[i] ?? 0), 0);
-    const change = Math.max(leastFactor, 1 + (drawn[tensor] ?? 0) + deviation ** 2 * learnt);
+    const change = Math.max(leastFactor, 1 + (drawn[tensor] ?? 0) + deviation ** 2 * (learnt[tensor] ?? 0));
     return { ...choice, levels: choice.levels.map((level) => ({ ...level, damage: change * level.damage })) };
   });
+}
+
+/** Correlated numbers of variance one, one for each of so many choices. */
+interface Related {
+  draw(random: Random): Float64Array;
+  /** C x for their covariance C. */
+  covariance(x: Float64Array): Float64Array;
+}
+
+function related(count: number, labels: readonly (readonly string[])[]): Related {
+  const names = [...new Set(labels.flat())];
+  const members = Array.from({ length: count }, (_, i) =>
+    (labels[i] ?? []).map((label) => names.indexOf(label)),
+  );
+  const own = members.map((list) => (list.length > 0 ? 0.5 : 1));
+  const share = members.map((list) => (list.length > 0 ? 0.5 / list.length : 0));
+  return {
+    draw(random) {
+      const common = names.map(() => random.normal());
+      return Float64Array.from(members, (list, i) => {
+        const shared = list.reduce((sum, label) => sum + (common[label] ?? 0), 0);
+        return Math.sqrt(own[i] ?? 1) * random.normal() + Math.sqrt(share[i] ?? 0) * shared;
+      });
+    },
+    covariance(x) {
+      const sums = new Float64Array(names.length);
+      for (const [i, list] of members.entries()) {
+        for (const label of list) sums[label] = (sums[label] ?? 0) + Math.sqrt(share[i] ?? 0) * (x[i] ?? 0);
+      }
+      return x.map(
+        (value, i) =>
+          (own[i] ?? 1) * value +
+          Math.sqrt(share[i] ?? 0) * (members[i] ?? []).reduce((sum, label) => sum + (sums[label] ?? 0), 0),
+      );
+    },
+  };
 }

@@ -63,6 +63,11 @@ async function run(
       remedy: 'add -o FILE.gguf, or --dry-run to only plan',
     });
   }
+  if (flags.predict && !dryRun) {
+    throw new TersorError('--predict is for plans: compress measures what the model lost', {
+      remedy: 'add --dry-run, or leave --predict out',
+    });
+  }
   const options = await compressOptions(model, output, flags);
   if (dryRun) {
     const planned = await plan(options, terminal.hooks);

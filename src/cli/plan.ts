@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { plan } from '../pipeline/compress.js';
 import type { Estimate } from '../pipeline/estimate.js';
-import type { Plan, SearchResult } from '../pipeline/plan.js';
+import type { Plan, Prediction, SearchResult } from '../pipeline/plan.js';
 import { recipeFile } from '../pipeline/recipe.js';
 import { type FrontPoint, front } from '../pipeline/search/front.js';
 import type { Tuning } from '../pipeline/tune.js';
@@ -38,6 +38,11 @@ export function planCommand(program: Command, session: Session): void {
     ['tersor plan ./model --size 14MB', 'the best choice of types for 14 MB, and what it costs'],
     ['tersor plan ./model --max-divergence 0.05 --save plan.json', 'the smallest file that is as good, kept'],
     ['tersor compress ./model -o model.gguf --recipe plan.json', 'carries it out'],
+    ['tersor plan ./model --type q3_k --predict', 'the size of a type for all, and what it costs'],
+    [
+      'tersor plan ./model --type q3_k --tune 12 --save plan.json',
+      'settings of the solver that suit the model',
+    ],
     ['tersor plan ./model --front', 'which sizes are worth asking for'],
   ]);
 }
@@ -60,7 +65,8 @@ async function run(
 }
 
 export function describePlan(planned: Plan & { readonly estimate?: Estimate }, all = false): string {
-  const { tensors, problems, bytes, originalBytes, bitsPerWeight, search, tuning, estimate } = planned;
+  const { tensors, problems, bytes, originalBytes, bitsPerWeight, search, prediction, tuning, estimate } =
+    planned;
   const unsolved = new Set(problems.map(({ name }) => name));
   const rows = tensors.map(({ name, type, requestedType, bytes: size, reason }) => ({
     name,
@@ -86,6 +92,7 @@ export function describePlan(planned: Plan & { readonly estimate?: Estimate }, a
         ] as const)
       : []),
     ...(search ? describeSearch(search) : []),
+    ...(prediction ? [describePrediction(prediction)] : []),
     ...(tuning ? [describeTuning(tuning)] : []),
     ...(estimate ? [describeEstimate(estimate)] : []),
   ]);
@@ -123,17 +130,20 @@ function describeFront(points: readonly FrontPoint[]): string {
   );
 }
 
-export function describeSearch({ note, search, objective, divergence, uncertainty, seconds }: SearchResult) {
+export function describeSearch({ note, search, seconds, ...prediction }: SearchResult) {
   return [
-    [
-      'expected',
-      objective === 'embedding'
-        ? `mean cosine of ${formatCosine(1 - divergence)} ± ${significant(uncertainty, 1)} with the original's embeddings`
-        : `divergence of ${significant(divergence, 2)} ± ${significant(uncertainty, 1)} nats per token from the original`,
-    ],
+    describePrediction(prediction),
     ['search', `${search}, ${formatDuration(seconds)}${note ? `: ${note}` : ''}`],
   ] as const;
 }
+
+const describePrediction = ({ objective, divergence, uncertainty }: Prediction) =>
+  [
+    'expected',
+    objective === 'embedding'
+      ? `mean cosine of ${formatCosine(1 - divergence)} ± ${significant(uncertainty, 1)} with the original's embeddings`
+      : `divergence of ${significant(divergence, 2)} ± ${significant(uncertainty, 1)} nats per token from the original`,
+  ] as const;
 
 /** What became of tuning the recipe. */
 export function describeTuning({ trials, chosen, tokens, seconds }: Tuning) {

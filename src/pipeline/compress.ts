@@ -8,6 +8,7 @@ import { type Job, prepare, refuseProblems } from './job.js';
 import type { CompressOptions } from './options.js';
 import type { Plan, SearchResult } from './plan.js';
 import { withRecipe } from './recipe.js';
+import { predict } from './search/predict.js';
 import type { Tuning } from './tune.js';
 import { measure, type Verification, verify } from './verify.js';
 import { type Stage, withWorkshop } from './workshop.js';
@@ -34,14 +35,20 @@ export interface CompressResult {
   readonly embeddings?: EmbeddingSummary;
 }
 
-/** What will happen, to the byte, without doing it. */
+/** What will happen, to the byte, without doing it; of the model's loss only with `predict` or a search. */
 export function plan(
   options: CompressOptions,
   hooks: Hooks = {},
 ): Promise<Plan & { readonly estimate: Estimate }> {
   return withWorkshop(options, hooks, async (shop) => {
     const job = await prepare(shop, options, hooks);
-    return { ...job.plan, estimate: await estimate(shop, job) };
+    const prediction =
+      options.predict && !job.plan.search ? await predict(shop, job, options, hooks) : undefined;
+    return {
+      ...job.plan,
+      ...(prediction ? { prediction } : {}),
+      estimate: await estimate(shop, job),
+    };
   });
 }
 

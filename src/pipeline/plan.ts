@@ -43,12 +43,16 @@ export interface Plan {
   readonly recipe: Recipe;
   /** How the types were found, where only a size was asked for. */
   readonly search?: SearchResult;
+  /** What the model would lose, where it was asked for; a search says so in any case. */
+  readonly prediction?: Prediction;
   /** How the recipe was found, where it was to be tuned. */
   readonly tuning?: Tuning;
 }
 
 /** What the finished model is expected to lose. */
 export interface Prediction {
+  /** What the model is for, and with it what `divergence` is. */
+  readonly objective: Objective;
   /** Mean on held-out text: KL divergence in nats per token, or of an encoder one less the cosine. */
   readonly divergence: number;
   /** How far it may be off, either way. */
@@ -57,8 +61,6 @@ export interface Prediction {
 
 /** What a search for types did, and what it expects of them. */
 export interface SearchResult extends Prediction {
-  /** What the model is for, and with it what `divergence` is. */
-  readonly objective: Objective;
   readonly search: string;
   readonly damage: string;
   /** What the search has to say of its result. */

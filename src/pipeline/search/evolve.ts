@@ -52,6 +52,7 @@ export async function evolve(
   let measured = memory?.measured ?? [];
   const most = options.tokens.at(-1) ?? 0;
   const start = knapsack(choices, budget);
+  const prior = { labels: choices.map(({ name }) => labelsOf(name)) };
   let believed: readonly Choice[] = choices;
 
   const fitness = async (allocation: Allocation, tokens: number) => {
@@ -66,7 +67,7 @@ export async function evolve(
     ...(memory ? { state: memory.state } : {}),
     immigrant(generation) {
       const random = createRandom(1 + generation + 1000 * (options.seed ?? 0));
-      believed = correctDamages(choices, measured, {}, random);
+      believed = correctDamages(choices, measured, prior, random);
       return total(choices, knapsack(believed, budget).levels);
     },
     async onState(state) {
@@ -76,7 +77,7 @@ export async function evolve(
     },
   });
 
-  const expected = knapsack(correctDamages(choices, measured), budget);
+  const expected = knapsack(correctDamages(choices, measured, prior), budget);
   const candidates = unlike(start.levels, [
     expected.levels,
     ...measured.toSorted((a, b) => a.value - b.value).map(({ levels }) => levels),
@@ -104,6 +105,12 @@ interface Evolution extends Partial<EvoPressOptions> {
   readonly generations: number;
   readonly tokens: readonly number[];
   readonly finalists: number;
+}
+
+/** A tensor's block and its name without it: blocks, and layers of one kind, have much in common. */
+function labelsOf(name: string): string[] {
+  const [block] = /\.\d+\./.exec(name) ?? [];
+  return block ? [block, name.replace(block, '.')] : [];
 }
 
 /** Those that differ from one allocation and from each other, in their order. */

@@ -6,11 +6,11 @@ import type { DamageMeasure } from '../../sensitivity/measure.js';
 import { spread } from '../../text/corpus.js';
 import type { CalibrationText } from '../calibration-text.js';
 import type { Hooks } from '../hooks.js';
-import type { Materials } from '../job.js';
+import type { Job, Materials } from '../job.js';
 import type { CompressOptions } from '../options.js';
 import { candidateGrids } from '../plan.js';
 import type { Workshop } from '../workshop.js';
-import { solveLevels, type TensorLevels } from './levels.js';
+import { type LevelRequest, solveLevels, type TensorLevels } from './levels.js';
 import { defaultStoreFolder, openStore, type Store } from './store.js';
 
 /** What levels are solved with, whatever solves the tensors in the end: it orders them as well as slower ones do. */
@@ -33,21 +33,55 @@ export interface LevelTable {
   readonly tensors: readonly TensorLevels[];
 }
 
-export async function levelTable(
+export function levelTable(
   shop: Workshop,
   materials: Materials,
   options: CompressOptions,
   hooks: Hooks,
   measure: DamageMeasure = findDamageMeasure(options.damage ?? defaultDamage),
 ): Promise<LevelTable> {
-  const { model, format, calibration } = materials;
-  const store = await openStore(options.store ?? defaultStoreFolder);
-  const referee = await createReferee(model, heldOutText(materials), { ...shop, probeTokens });
+  const { model, format } = materials;
   const candidates = model.architecture.tensors.map((spec) => ({
     spec,
     name: format.nameOf(model, spec),
     grids: candidateGrids(model, format, spec, options),
   }));
+  return tableOf(shop, materials, candidates, options, hooks, measure);
+}
+
+/** Nothing is measured of single levels where there is nothing to choose. */
+const unmeasured: Pick<DamageMeasure, 'needs' | 'damage'> = {
+  needs: [],
+  damage: ({ levels }) => levels.map(() => 0),
+};
+
+/** The table of a plan with a type for every tensor. */
+export const plannedTable = (
+  shop: Workshop,
+  job: Materials & Pick<Job, 'assignments'>,
+  options: CompressOptions,
+  hooks: Hooks,
+): Promise<LevelTable> =>
+  tableOf(
+    shop,
+    job,
+    job.assignments.map(({ spec, name, grid }) => ({ spec, name, grids: [grid] })),
+    options,
+    hooks,
+    unmeasured,
+  );
+
+async function tableOf(
+  shop: Workshop,
+  materials: Materials,
+  candidates: LevelRequest['candidates'],
+  options: CompressOptions,
+  hooks: Hooks,
+  measure: Pick<DamageMeasure, 'needs' | 'damage'>,
+): Promise<LevelTable> {
+  const { model, calibration } = materials;
+  const store = await openStore(options.store ?? defaultStoreFolder);
+  const referee = await createReferee(model, heldOutText(materials), { ...shop, probeTokens });
   const request = {
     model,
     candidates,
