@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { createRandom } from '../random.js';
 import { optimise, type Recipe, type Space } from './bayesian.js';
@@ -51,6 +52,39 @@ test.each(problems)('beats random search in equal evaluations: $name', async ({ 
   const median = (values: number[]) => values.toSorted((a, b) => a - b)[10] ?? 0;
   const optimum = { 2: 0.397887, 4: 0.2 + 0.1 / 64 }[Object.keys(space).length] ?? 0;
   expect(median(guided) - optimum).toBeLessThan(0.5 * (median(random) - optimum));
+});
+
+interface Measurements {
+  readonly space: { readonly damping: readonly number[] } & Readonly<
+    Record<string, readonly (number | string)[]>
+  >;
+  readonly recipes: readonly { readonly recipe: Recipe; readonly value: number }[];
+}
+
+test('beats random search on recipes of tales that were measured (bench/tuning.ts)', async () => {
+  const path = new URL('../../test/fixtures/recipes.json', import.meta.url);
+  const { space: lists, recipes } = JSON.parse(readFileSync(path, 'utf8')) as Measurements;
+  const choice = (name: string): Space => ({
+    [name]: { kind: 'choice', values: (lists[name] ?? []).map(String) },
+  });
+  const space: Space = {
+    // By its place among those that were measured, which are about evenly spaced by logarithm.
+    damping: { kind: 'integer', low: 0, high: lists.damping.length - 1 },
+    ...choice('order'),
+    ...choice('groups'),
+    ...choice('target'),
+  };
+  const known = new Map(recipes.map(({ recipe, value }) => [Object.values(recipe).join(), value]));
+  const measure = async ({ damping, order, groups, target }: Recipe) =>
+    known.get([lists.damping[Number(damping)], order, groups, target].join()) ?? Number.NaN;
+  const least = Math.min(...recipes.map(({ value }) => value));
+  let [guided, random] = [0, 0];
+  for (let seed = 0; seed < 40; seed++) {
+    const options = { evaluations: 12, initial: 4, candidates: 200, seed };
+    guided += (await optimise(space, measure, options)).best.value - least;
+    random += (await optimise(space, measure, { ...options, initial: 12 })).best.value - least;
+  }
+  expect(guided).toBeLessThan(0.7 * random);
 });
 
 test('is the same for the same seed, and goes on from recipes tried before', async () => {

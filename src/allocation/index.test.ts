@@ -14,7 +14,7 @@ test('every row of the catalogue is there once, and its defaults are those of th
     knapsack: knapsackDefaults,
     'layer-dp': layerDpDefaults,
     bisection: bisectionDefaults,
-    evopress: evoPressDefaults,
+    evopress: { ...evoPressDefaults, finalists: 3 },
     front: frontDefaults,
     bayesian: bayesianDefaults,
     interactions: interactionDefaults,
@@ -25,5 +25,6 @@ test('every row of the catalogue is there once, and its defaults are those of th
 test('errors name the search and its option', () => {
   expect(() => findSearch('magic')).toThrow('choose one of knapsack, layer-dp');
   expect(() => searchOptions('knapsack', { states: 0 })).toThrow('option states of knapsack');
+  expect(searchOptions('evopress', { survivors: 2, tokens: [0, 64] })).toMatchObject({ survivors: [2] });
   expect(() => searchOptions('evopress', { speed: 1 })).toThrow('the options of evopress');
 });

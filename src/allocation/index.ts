@@ -11,6 +11,10 @@ import { layerDpDefaults } from './layer-dp.js';
 
 const seed = z.int().min(0).max(65535).describe('chooses the random numbers of the search');
 
+/** A list of which a single item may stand alone, as it does on the command line. */
+const listOf = <T extends z.ZodArray>(list: T) =>
+  z.preprocess((value) => (Array.isArray(value) ? value : [value]), list);
+
 const knapsackOptions = z.strictObject({
   states: z
     .int()
@@ -51,13 +55,10 @@ const evoPressOptions = z.strictObject({
     .default(evoPressDefaults.generations)
     .describe('rounds of mutation and selection'),
   offspring: z.int().min(1).default(evoPressDefaults.offspring).describe('mutants per generation'),
-  tokens: z
-    .array(z.int().min(0))
-    .min(1)
+  tokens: listOf(z.array(z.int().min(0)).min(1))
     .default([...evoPressDefaults.tokens])
     .describe('tokens that each selection measures on, growing; 0: a prediction from what was measured'),
-  survivors: z
-    .array(z.int().min(1))
+  survivors: listOf(z.array(z.int().min(1)))
     .default([...evoPressDefaults.survivors])
     .describe('mutants that each selection but the last leaves over'),
   operators: z

@@ -73,7 +73,7 @@ export function planOptions(command: Command): Command {
     .option('--accuracy-level <n>', 'onnx: 4 rounds activations to 8 bits (default: 0)', accuracyLevel)
     .option('--override <regex=type>', 'type of the tensors whose name matches; repeatable', override)
     .option('--fallback <type>', 'type for rows that the block size does not divide', typeName)
-    .option('--predict', 'say what a type would cost, too: solves every tensor quickly')
+    .option('--predict', 'with --type, say what the model would lose, too (solves every tensor quickly)')
     .option('--types <list>', 'types that a search for a size may choose from', list)
     .option('--search <name>', 'how it chooses (default: knapsack); see tersor methods')
     .option('--search-option <key=value>', 'option of the search; repeatable', setting)

@@ -91,8 +91,9 @@ export function findSearch(
       remedy: `choose one of ${Object.keys(searches).join(', ')}`,
     });
   }
-  searchOptions(name, options);
-  return (task) => search(task, options);
+  const settings = searchOptions(name, options);
+  const given = Object.fromEntries(Object.keys(options).map((option) => [option, settings[option]]));
+  return (task) => search(task, given);
 }
 
 const significant = (value: number) => value.toPrecision(3);
