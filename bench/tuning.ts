@@ -13,7 +13,7 @@ import { requestedTypes } from '../src/pipeline/plan.js';
 import type { Recipe } from '../src/pipeline/recipe.js';
 import { average } from '../src/pipeline/search/paired.js';
 import { createRehearsals } from '../src/pipeline/search/rehearsal.js';
-import { defaultStoreFolder, openStore } from '../src/pipeline/search/store.js';
+import { defaultStoreFolder, openStore } from '../src/pipeline/store.js';
 import { withWorkshop } from '../src/pipeline/workshop.js';
 import { tales } from '../test/fixtures/data.js';
 

@@ -54,6 +54,7 @@ export function emptyCheckpoint(
     bytes: 0,
     read: missing,
     readRows: missing,
+    fingerprint: async () => 'tiny',
     close: () => Promise.resolve(),
   };
 }

@@ -19,21 +19,30 @@ export interface Passage {
  */
 export type Visit = (roles: readonly string[], moments: Moments) => Promise<void>;
 
+export interface WalkOptions {
+  /** The same text on its way through the original model: moments then include `cross`. */
+  readonly original?: Passage | undefined;
+  /**
+   * Asked before the moments at a site are collected: tells whether it has put weights of these roles in place that
+   * are known from elsewhere, so that there is nothing to visit.
+   */
+  readonly settle?: (roles: readonly string[]) => Promise<boolean>;
+}
+
 export interface Calibrator {
   /**
    * Takes hidden states through one block, stopping at each site for a visit.
-   * @param original the same text on its way through the original model: moments then include `cross`
    * @returns what comes out of the block
    */
   walk(
     passage: Passage,
     visit: Visit,
-    original?: Passage,
+    options?: WalkOptions,
   ): Promise<{ readonly output: Hidden[]; readonly original?: Hidden[] }>;
   /**
    * Moments of what the output head multiplies with: the last block's outputs behind the final norm. Logits are not
    * computed.
-   * @param original as for `walk`
+   * @param original the same text on its way through the original model
    */
   head(passage: Passage, original?: Passage): Promise<Moments>;
   release(): Promise<void>;
@@ -61,15 +70,19 @@ export function createCalibrator(architecture: Architecture, options: RuntimeOpt
   };
 
   /** Runs one part for all batches; the moments of its site, if it has one. */
-  const pass = async (part: Part, own: Travel, original?: Travel): Promise<Moments | undefined> => {
-    const { roles, width } = part.stage;
-    const empty = (): Float32Array | undefined =>
-      roles.length > 0 ? new Float32Array(width * width) : undefined;
+  const pass = async (
+    part: Part,
+    own: Travel,
+    original?: Travel,
+    wanted = true,
+  ): Promise<Moments | undefined> => {
+    const { width } = part.stage;
+    const empty = (): Float32Array | undefined => (wanted ? new Float32Array(width * width) : undefined);
     let [gram, cross] = [empty(), original && empty()];
     let tokens = 0;
     for (const [at, state] of own.states.entries()) {
       const twin = original?.states[at];
-      const seen = twin && original && (await step(part, twin, original.weights, observed));
+      const seen = twin && original && (await step(part, twin, original.weights, wanted ? observed : {}));
       const results = await step(part, state, own.weights, {
         ...(gram && { [previousGram]: gram }),
         ...(cross && { [previousCross]: cross, [originalSite]: seen?.[site] as Float32Array }),
@@ -83,12 +96,13 @@ export function createCalibrator(architecture: Architecture, options: RuntimeOpt
   };
 
   return {
-    async walk(passage, visit, original) {
+    async walk(passage, visit, { original, settle } = {}) {
       const [own, twins] = [enter(passage), original && enter(original)];
       const [first] = passage.hidden;
       for (const [index, stage] of first ? stages(architecture, first.batch).entries() : []) {
         const cut = (batch: Batch) => stages(architecture, batch)[index];
-        const moments = await pass({ key: `${index}`, cut, stage }, own, twins);
+        const wanted = stage.roles.length > 0 && !(await settle?.(stage.roles));
+        const moments = await pass({ key: `${index}`, cut, stage }, own, twins, wanted);
         if (moments) await visit(stage.roles, moments);
       }
       return { output: leave(own), ...(twins ? { original: leave(twins) } : {}) };

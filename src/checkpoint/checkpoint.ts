@@ -45,5 +45,7 @@ export interface Checkpoint {
    * @throws TersorError as `read` does; RangeError when there are no such rows
    */
   readRows(name: string, from: number, to: number): Promise<Tensor>;
+  /** Hash of configuration and weights, which reads every byte. */
+  fingerprint(): Promise<string>;
   close(): Promise<void>;
 }

@@ -1,11 +1,16 @@
+import { createHash } from 'node:crypto';
 import { TersorError } from '../errors.js';
 import { createKernels, type Kernels } from '../kernels/kernels.js';
 import type { Checkpoint, TensorInfo } from './checkpoint.js';
 import { decodeRows, type StoredTensor } from './decode.js';
 import type { RangedFile } from './file.js';
 
+/** Bytes of a file that are read and hashed at a time. */
+const hashedBytes = 1 << 23;
+
 /** What a reader of headers found out: a checkpoint without the means to decode it. */
-export interface Stored extends Omit<Checkpoint, 'tensors' | 'bytes' | 'read' | 'readRows' | 'close'> {
+export interface Stored
+  extends Omit<Checkpoint, 'tensors' | 'bytes' | 'read' | 'readRows' | 'fingerprint' | 'close'> {
   readonly files: readonly RangedFile[];
   readonly tensors: readonly StoredTensor[];
 }
@@ -61,9 +66,27 @@ export function storedCheckpoint(stored: Stored, kernels?: Kernels): Checkpoint 
       }
       return { shape: [to - from, ...inner], data: await decode(tensor, from, to) };
     },
+    async fingerprint() {
+      const hash = createHash('sha256').update(
+        JSON.stringify([rest.format, rest.metadata, ...tensors.map(place)], plain),
+      );
+      for (const file of files) {
+        for (let from = 0; from < file.size; from += hashedBytes) {
+          const part = new Uint8Array(Math.min(hashedBytes, file.size - from));
+          await file.read(from, part);
+          hash.update(part);
+        }
+      }
+      return hash.digest('hex');
+    },
     async close() {
       await last;
       await Promise.all(files.map((file) => file.close()));
     },
   };
 }
+
+/** Where a tensor lies, without the file's name: a model that was moved is the same model. */
+const place = ({ name, type, shape, offset }: StoredTensor) => [name, type, shape, offset];
+
+const plain = (_key: string, value: unknown) => (typeof value === 'bigint' ? `${value}` : value);

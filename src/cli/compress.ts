@@ -20,6 +20,7 @@ import type { Terminal } from './terminal.js';
 interface Flags extends PlanFlags {
   readonly output?: string;
   readonly dryRun?: boolean;
+  readonly resume?: boolean;
 }
 
 export function compressCommand(program: Command, session: Session): void {
@@ -36,6 +37,8 @@ export function compressCommand(program: Command, session: Session): void {
   planOptions(command)
     .option('--recipe <file>', 'carry out a plan made by tersor plan --save')
     .option('--dry-run', 'only say what would be written, its exact size and its cost')
+    .option('--resume', 'go on where an interrupted run of the same command stopped (default)')
+    .option('--no-resume', 'start afresh, and keep nothing for a later run')
     .action((model: string, flags: Flags) =>
       withTerminal(session, flags, (terminal) => run(model, flags, terminal)),
     );
@@ -55,7 +58,7 @@ export function compressCommand(program: Command, session: Session): void {
 
 async function run(
   model: string,
-  { output, dryRun, verbose, ...flags }: Flags,
+  { output, dryRun, resume, verbose, ...flags }: Flags,
   terminal: Terminal,
 ): Promise<void> {
   if (!output && !dryRun) {
@@ -68,7 +71,10 @@ async function run(
       remedy: 'add --dry-run, or leave --predict out',
     });
   }
-  const options = await compressOptions(model, output, flags);
+  const options = {
+    ...(await compressOptions(model, output, flags)),
+    ...(resume === undefined ? {} : { resume }),
+  };
   if (dryRun) {
     const planned = await plan(options, terminal.hooks);
     terminal.json(planned);
@@ -81,13 +87,18 @@ async function run(
 }
 
 export function describeResult(result: CompressResult, style: Terminal['style'], all = false): string {
-  const { verified, heldOut, embeddings, search, tuning, seconds, peakMemoryBytes } = result;
+  const { verified, heldOut, embeddings, search, tuning, seconds, peakMemoryBytes, resumed } = result;
   const encoder = verified?.objective === 'embedding';
   const bound = (of: 'meanDivergence' | 'largestShift') =>
     verified?.bounded === of ? ` (bound ${significant(verified.bound, 2)})` : '';
   const measures = fields([
     ...(search ? describeSearch(search) : []),
     ...(tuning ? [describeTuning(tuning)] : []),
+    ...(resumed > 0
+      ? ([
+          ['resumed', `${resumed} of ${result.tensors.length} tensors were solved by an earlier run`],
+        ] as const)
+      : []),
     ['time', `${formatDuration(seconds)}, at most ${formatBytes(peakMemoryBytes)} of memory`],
     verified
       ? [

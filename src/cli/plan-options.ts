@@ -98,7 +98,7 @@ export function planOptions(command: Command): Command {
     .option('--seed <n>', 'seed of the choice of calibration sequences', wholeNumber)
     .option('--threads <n>', 'threads; they never change the result (default: all)', positiveInteger)
     .option('--tokenizer <folder>', 'where the tokenizer is, if not beside the model')
-    .option('--store <folder>', 'where solved tensors are kept for later searches')
+    .option('--store <folder>', 'where solved tensors are kept for later runs')
     .option('--cache-folder <folder>', 'where models from the hub are kept')
     .option('-v, --verbose', 'a row for every tensor')
     .option('--json', 'print one JSON document');

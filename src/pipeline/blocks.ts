@@ -7,10 +7,11 @@ import type { Moments } from '../types.js';
 import { checkAborted, type Hooks } from './hooks.js';
 import type { Job } from './job.js';
 import type { Assignment } from './plan.js';
+import { type Journal, noJournal, type Packed } from './resume.js';
 import { rowImportance } from './rows.js';
 import { slabRows } from './slab.js';
 import { tableMoments, tableRecipe } from './tables.js';
-import { compressTensor } from './tensor.js';
+import { type Compressed, compressTensor, unpackTensor } from './tensor.js';
 import type { Workshop } from './workshop.js';
 
 export interface CompressedTensor {
@@ -41,6 +42,7 @@ export async function compressBlocks(
   { model, assignments, recipe, calibration, importance, format }: BlocksJob,
   write: (name: string, bytes: Uint8Array) => Promise<void>,
   hooks: Hooks,
+  journal: Journal = noJournal,
 ): Promise<CompressedTensor[]> {
   const { architecture } = model;
   const { time } = shop.stopwatch;
@@ -58,19 +60,31 @@ export async function compressBlocks(
   const calibrator = createCalibrator(architecture, shop);
   const targets = createTargets(shop);
 
+  /** Solves a tensor, or decodes what an earlier run made of it. */
+  const solve = async (
+    assignment: Assignment,
+    weight: Float32Array,
+    moments?: Moments,
+    known?: Packed,
+  ): Promise<Compressed> => {
+    if (known) return { ...known, decoded: await unpackTensor(shop.kernels, assignment, known.bytes) };
+    const solved = await compressTensor(
+      shop,
+      assignment,
+      moments?.cross ? await target(assignment, weight, moments) : weight,
+      moments,
+      assignment.spec.kind === 'linear' ? recipe : tableRecipe(recipe),
+      { inputs: importance?.of(assignment.spec), rows: salience.get(assignment.spec) },
+    );
+    await time('write', () => journal.put(assignment, solved));
+    return solved;
+  };
   /** Compresses and writes one tensor; returns what the runtime will decode. */
-  const store = async (assignment?: Assignment, weight?: Float32Array, moments?: Moments) => {
+  const store = async (assignment?: Assignment, weight?: Float32Array, moments?: Moments, known?: Packed) => {
     if (!assignment || !weight) throw new Error('the block has a weight that the plan does not know');
     checkAborted(hooks);
-    const { decoded, bytes, relativeError } = await time('solve', async () =>
-      compressTensor(
-        shop,
-        assignment,
-        moments?.cross ? await target(assignment, weight, moments) : weight,
-        moments,
-        assignment.spec.kind === 'linear' ? recipe : tableRecipe(recipe),
-        { inputs: importance?.of(assignment.spec), rows: salience.get(assignment.spec) },
-      ),
+    const { decoded, bytes, relativeError } = await time('solve', () =>
+      solve(assignment, weight, moments, known),
     );
     await time('write', () => write(assignment.name, format.arrange(bytes, assignment.spec)));
     const { name, type } = assignment;
@@ -102,11 +116,12 @@ export async function compressBlocks(
   const isHead = ({ assignment }: { assignment?: Assignment | undefined }) =>
     assignment?.spec.kind === 'head';
   for (const { assignment, role } of assigned(undefined).filter((each) => !isHead(each))) {
+    const known = assignment && (await journal.find(assignment));
     const moments =
-      assignment?.spec.kind === 'embedding' && isCoded(assignment.grid) && !importance
+      assignment?.spec.kind === 'embedding' && isCoded(assignment.grid) && !importance && !known
         ? await tableMoments(shop, model, calibration.sequences, outside)
         : undefined;
-    decoded[role] = await store(assignment, outside[role], moments);
+    decoded[role] = await store(assignment, outside[role], moments, known);
   }
   for (const { name, data } of format.extras(architecture)) {
     await write(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
@@ -123,25 +138,39 @@ export async function compressBlocks(
     const weights = await time('read', () => model.readBlock(block));
     const twin = original && { hidden: original, weights: { ...weights } };
     const left = new Map(assigned(block).map(({ assignment, role }) => [role, assignment]));
-    const visit: Visit = async (roles, moments) => {
-      for (const role of roles) {
-        const result = await store(left.get(role), weights[role], moments);
-        if (compressedPrefix) weights[role] = result;
-        left.delete(role);
-      }
+    const known = new Map<string, Packed>();
+    for (const [role, assignment] of left) {
+      const packed = assignment && (await journal.find(assignment));
+      if (packed) known.set(role, packed);
+    }
+    const put = async (role: string, moments?: Moments) => {
+      const result = await store(left.get(role), weights[role], moments, known.get(role));
+      if (compressedPrefix) weights[role] = result;
+      left.delete(role);
     };
-    const passed = await time('calibrate', () => calibrator.walk({ hidden, weights }, visit, twin));
+    const visit: Visit = async (roles, moments) => {
+      for (const role of roles) await put(role, moments);
+    };
+    const settle = async (roles: readonly string[]) => {
+      if (!roles.every((role) => known.has(role))) return false;
+      for (const role of roles) await put(role);
+      return true;
+    };
+    const passed = await time('calibrate', () =>
+      calibrator.walk({ hidden, weights }, visit, { original: twin, settle }),
+    );
     [hidden, original] = [passed.output, passed.original];
     for (const [role, assignment] of left) await store(assignment, weights[role]);
   }
   for (const { assignment, role } of assigned(undefined).filter(isHead)) {
     const weights = compressedPrefix ? decoded : outside;
     const twin = original && { hidden: original, weights: outside };
+    const known = assignment && (await journal.find(assignment));
     const moments =
-      assignment && isCoded(assignment.grid) && !importance
+      assignment && isCoded(assignment.grid) && !importance && !known
         ? await time('calibrate', () => calibrator.head({ hidden, weights }, twin))
         : undefined;
-    await store(assignment, outside[role], moments);
+    await store(assignment, outside[role], moments, known);
   }
   await Promise.all([calibrator.release(), forward.release(), targets.release()]);
   const order = new Map(assignments.map(({ name }, index) => [name, index]));

@@ -8,6 +8,7 @@ import { type Job, prepare, refuseProblems } from './job.js';
 import type { CompressOptions } from './options.js';
 import type { Plan, SearchResult } from './plan.js';
 import { withRecipe } from './recipe.js';
+import { openJournal } from './resume.js';
 import { predict } from './search/predict.js';
 import type { Tuning } from './tune.js';
 import { measure, type Verification, verify } from './verify.js';
@@ -27,6 +28,8 @@ export interface CompressResult {
   readonly stages: Readonly<Record<Stage, number>>;
   readonly peakMemoryBytes: number;
   readonly tensors: readonly CompressedTensor[];
+  /** How many of them an earlier run had solved that did not reach its end. */
+  readonly resumed: number;
   /** The file as its own runtime sees it, against what tersor predicts of it; absent where tersor is the runtime. */
   readonly verified?: Verification;
   /** The file against the original on text that calibration did not see. */
@@ -65,9 +68,11 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
     const { stopwatch } = shop;
     const job = await stopwatch.time('prepare', () => prepare(shop, options, hooks));
     refuseProblems(job);
+    const journal = await stopwatch.time('prepare', () => openJournal(job, options, hooks));
     const writer = await job.layout.create(options.output);
     try {
-      const tensors = await compressBlocks(shop, job, (name, bytes) => writer.write(name, bytes), hooks);
+      const write = (name: string, bytes: Uint8Array) => writer.write(name, bytes);
+      const tensors = await compressBlocks(shop, job, write, hooks, journal);
       const { heldOut, checks } = texts(job);
       const verified: Verification[] = [];
       await stopwatch.time('write', () =>
@@ -83,6 +88,7 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
         heldOut.length > 0
           ? await stopwatch.time('measure', () => measure(shop, options.output, job.model, heldOut, hooks))
           : {};
+      await journal.finish();
       return {
         output: options.output,
         bytes: job.layout.bytes,
@@ -94,6 +100,7 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
         stages: stopwatch.seconds,
         peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
         tensors,
+        resumed: journal.found,
         ...(verified[0] ? { verified: verified[0] } : {}),
         ...measured,
       };

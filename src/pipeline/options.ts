@@ -35,8 +35,10 @@ export interface CompressOptions extends WorkshopOptions {
   readonly searchOptions?: Readonly<Record<string, unknown>>;
   /** How a search judges what storing a tensor in a type does to the model (src/sensitivity). */
   readonly damage?: string;
-  /** Folder that keeps solved levels, for later searches and after interruptions. */
+  /** Folder that keeps solved tensors, for later searches and after interruptions. */
   readonly store?: string;
+  /** Whether to go on where an earlier run of the same job stopped, and to keep what such a one needs; by default yes. */
+  readonly resume?: boolean;
   /** Type of the embedding and the output head. */
   readonly embeddingType?: string;
   readonly overrides?: readonly Override[];

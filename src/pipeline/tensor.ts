@@ -1,8 +1,11 @@
 import { matrixShape } from '../architecture/architecture.js';
+import { decodeRows } from '../checkpoint/decode.js';
+import { memoryFile } from '../checkpoint/file.js';
 import type { Grid } from '../grid/grid.js';
 import { isOutlierGrid } from '../grid/outliers.js';
 import { isRowMixGrid } from '../grid/row-mix.js';
 import { isVectorGrid } from '../grid/vector.js';
+import type { Kernels } from '../kernels/kernels.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
 import { findSolver } from '../solver/index.js';
 import { rtnWeighted } from '../solver/rtn.js';
@@ -81,6 +84,26 @@ export async function compressTensor(
     bytes,
     relativeError: error,
   };
+}
+
+/** Values as the runtime will decode them from packed rows, in the programs' shape and order. */
+export function unpackTensor(
+  kernels: Kernels,
+  { spec, grid }: Pick<Assignment, 'spec' | 'grid'>,
+  bytes: Uint8Array,
+): Promise<Float32Array> {
+  const shape = matrixShape(spec);
+  const file = memoryFile(spec.names.gguf, bytes);
+  const stored = {
+    name: spec.names.gguf,
+    type: grid.name,
+    grid,
+    shape,
+    bytes: bytes.length,
+    file,
+    offset: 0,
+  };
+  return decodeRows(kernels, stored, 0, shape[0]);
 }
 
 /** Vector codebooks and outliers have solvers of their own, which work under full second moments. */

@@ -7,7 +7,7 @@ import type { CompressOptions } from './options.js';
 import type { Recipe } from './recipe.js';
 import { average, difference } from './search/paired.js';
 import { createRehearsals } from './search/rehearsal.js';
-import { defaultStoreFolder, openStore } from './search/store.js';
+import { defaultStoreFolder, openStore } from './store.js';
 import type { Workshop } from './workshop.js';
 
 /** A recipe that was tried. */

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
-import { access, open, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { access, open, readdir, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { TersorError } from '../errors.js';
 
 /**
@@ -34,6 +34,25 @@ export async function checkParent(path: string): Promise<void> {
 /** The file that holds the output until it is complete; beside it, so that renaming is atomic. */
 export function temporaryPath(path: string): string {
   return `${path}.tmp-${process.pid}`;
+}
+
+/** Removes what was written of an output by processes that were killed before they could clear up. */
+export async function removeAbandoned(path: string): Promise<void> {
+  const target = resolve(path);
+  const prefix = `${basename(target)}.tmp-`;
+  for (const name of await readdir(dirname(target)).catch(() => [])) {
+    const [owner] = name.startsWith(prefix) ? name.slice(prefix.length).split('.') : [];
+    if (owner && /^\d+$/.test(owner) && !isRunning(Number(owner)))
+      await rm(join(dirname(target), name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(id: number): boolean {
+  try {
+    return process.kill(id, 0);
+  } catch (cause) {
+    return cause instanceof Error && 'code' in cause && cause.code === 'EPERM'; // somebody else's
+  }
 }
 
 /** Makes a rename inside the folder of `path` survive a power cut. */

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { fileError, syncFolder } from './output.js';
+import { fileError, removeAbandoned, syncFolder } from './output.js';
 
 /** Writes a model piece by piece; the target appears only when it is complete. */
 export interface TensorWriter {
@@ -96,6 +96,7 @@ export async function createTensorWriter(
   };
 
   try {
+    await removeAbandoned(target);
     file = await begin();
   } catch (cause) {
     await abort();

@@ -7,7 +7,7 @@ import type { Checkpoint } from '../../src/checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../src/checkpoint/open.js';
 import type { Kernels } from '../../src/kernels/kernels.js';
 import { readRecipe, recipeFormat } from '../../src/pipeline/recipe.js';
-import { keyOf, openStore } from '../../src/pipeline/search/store.js';
+import { keyOf, openStore } from '../../src/pipeline/store.js';
 import { loadTokenizer } from '../../src/text/load.js';
 import { bytesOf, f32, type RawTensor, rawSafetensors, safetensors } from '../checkpoint/files.js';
 import { tinyLlama } from '../fixtures/tiny-llama.js';

@@ -1,13 +1,11 @@
 import type { Level } from '../../allocation/table.js';
 import { matrixShape, type TensorSpec } from '../../architecture/architecture.js';
-import { decodeRows } from '../../checkpoint/decode.js';
-import { memoryFile } from '../../checkpoint/file.js';
 import type { Grid } from '../../grid/grid.js';
 import { isRowMixGrid } from '../../grid/row-mix.js';
 import type { Moments } from '../../types.js';
-import { compressTensor, type TensorRecipe } from '../tensor.js';
+import { keyOf, numberBytes, readNumber, type Store } from '../store.js';
+import { compressTensor, type TensorRecipe, unpackTensor } from '../tensor.js';
 import type { Workshop } from '../workshop.js';
-import { keyOf, type Store } from './store.js';
 
 /** One way to store a tensor, solved on the original model's activations. */
 export interface SolvedLevel extends Level {
@@ -64,18 +62,6 @@ export async function solveLevel(
   return { level: level(relativeError), values: async () => decoded };
 }
 
-/** A double as it stands at the beginning of an entry. */
-export function numberBytes(value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setFloat64(0, value, true);
-  return bytes;
-}
-
-// An entry is a view into a file's bytes: its buffer begins with what lies before it.
-export function readNumber({ buffer, byteOffset }: Uint8Array): number {
-  return new DataView(buffer, byteOffset, 8).getFloat64(0, true);
-}
-
 /** Decoded values of a level in the store, rows × cols. */
 export async function readLevel(
   { kernels }: Workshop,
@@ -86,13 +72,5 @@ export async function readLevel(
 ): Promise<Float32Array> {
   const entry = await store.get(key);
   if (!entry) throw new Error(`the store has lost the level ${grid.name} of ${spec.names.gguf}`);
-  const bytes = entry.subarray(8);
-  const shape = matrixShape(spec);
-  const file = memoryFile(key, bytes);
-  return decodeRows(
-    kernels,
-    { name: spec.names.gguf, type: grid.name, grid, shape, bytes: bytes.length, file, offset: 0 },
-    0,
-    shape[0],
-  );
+  return unpackTensor(kernels, { spec, grid }, entry.subarray(8));
 }

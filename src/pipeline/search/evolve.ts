@@ -4,9 +4,9 @@ import { knapsack } from '../../allocation/knapsack.js';
 import { type Allocation, type Choice, total } from '../../allocation/table.js';
 import { createRandom } from '../../random.js';
 import { checkAborted } from '../hooks.js';
+import { keyOf } from '../store.js';
 import { average, difference } from './paired.js';
 import type { Found, SearchTask } from './searches.js';
-import { keyOf } from './store.js';
 
 /**
  * A generation predicts 16 mutants and a newcomer, and compresses two of them as level tables are: all of them together

@@ -9,10 +9,10 @@ import { llama } from '../../architecture/llama.js';
 import { type Model, readBlock } from '../../architecture/model.js';
 import { createReferee } from '../../evaluation/referee.js';
 import { findGrid } from '../../grid/index.js';
+import { openStore } from '../store.js';
 import { withWorkshop } from '../workshop.js';
 import { readLevel } from './entries.js';
 import { solveLevels } from './levels.js';
-import { openStore } from './store.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-levels-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -6,15 +6,15 @@ import type { Probe, Referee } from '../../evaluation/referee.js';
 import { type Grid, isCoded } from '../../grid/grid.js';
 import type { TensorStatistics } from '../../sensitivity/measure.js';
 import type { Moments } from '../../types.js';
-import { packageVersion } from '../../version.js';
+import { codeVersion } from '../../version.js';
 import { checkAborted, type Hooks } from '../hooks.js';
 import { rowImportance } from '../rows.js';
+import { keyOf, numberBytes, readNumber, type Store } from '../store.js';
 import { tableMoments } from '../tables.js';
 import type { TensorRecipe } from '../tensor.js';
 import type { Workshop } from '../workshop.js';
-import { numberBytes, readNumber, type Solved, type SolvedLevel, solveLevel } from './entries.js';
+import { type Solved, type SolvedLevel, solveLevel } from './entries.js';
 import { createStatistician, type Statistician } from './statistics.js';
-import { keyOf, type Store } from './store.js';
 
 /** A tensor with all its levels, in the order of the candidates. */
 export interface TensorLevels {
@@ -87,7 +87,7 @@ export async function solveLevels(
     moments?: Moments,
   ): Promise<Solved[]> => {
     const grids = wanted.get(spec)?.grids ?? [];
-    const identity = keyOf(weight, moments?.gram.data ?? '', JSON.stringify(recipe), packageVersion);
+    const identity = keyOf(weight, moments?.gram.data ?? '', JSON.stringify(recipe), codeVersion());
     const results: Solved[] = [];
     for (const grid of grids) {
       checkAborted(hooks);

@@ -1,8 +1,8 @@
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { type Model, readBlock } from '../../architecture/model.js';
+import type { Store } from '../store.js';
 import type { Workshop } from '../workshop.js';
 import { readLevel, type SolvedLevel } from './entries.js';
-import type { Store } from './store.js';
 
 /** A weight in the store. */
 export type StoredWeight = Pick<SolvedLevel, 'grid' | 'key'>;

@@ -1,17 +1,16 @@
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { createReferee, type Referee } from '../../evaluation/referee.js';
 import { spread } from '../../text/corpus.js';
-import { packageVersion } from '../../version.js';
+import { codeVersion } from '../../version.js';
 import { compressBlocks } from '../blocks.js';
 import type { Hooks } from '../hooks.js';
 import type { Materials } from '../job.js';
 import type { CompressOptions } from '../options.js';
 import { assign } from '../plan.js';
 import type { Recipe } from '../recipe.js';
+import { keyOf, numberBytes, type Store } from '../store.js';
 import type { Workshop } from '../workshop.js';
-import { numberBytes } from './entries.js';
 import { mixture, type StoredWeight } from './mixture.js';
-import { keyOf, type Store } from './store.js';
 import { calibrationForTable, tableSolver } from './table.js';
 
 type Types = ReadonlyMap<TensorSpec, string>;
@@ -55,7 +54,7 @@ export function createRehearsals(
     const { solver, options: settings, prefix, target } = recipe;
     const key = keyOf(
       'rehearsal',
-      packageVersion,
+      codeVersion(),
       referee.fingerprint,
       calibration.fingerprint,
       JSON.stringify([solver, settings, prefix, target, sequences.length, tokens]),

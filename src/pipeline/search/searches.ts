@@ -12,10 +12,10 @@ import { TersorError } from '../../errors.js';
 import type { Referee } from '../../evaluation/referee.js';
 import { findGrid } from '../../grid/index.js';
 import type { Hooks } from '../hooks.js';
+import type { Store } from '../store.js';
 import { evolve } from './evolve.js';
 import type { Judge } from './judge.js';
 import { measurePairs } from './pairs.js';
-import type { Store } from './store.js';
 
 /** Compresses a model with an allocation: its divergence at every judged position (src/pipeline/search/rehearsal.ts). */
 export interface RehearseAllocation {

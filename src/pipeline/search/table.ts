@@ -9,9 +9,9 @@ import type { Hooks } from '../hooks.js';
 import type { Job, Materials } from '../job.js';
 import type { CompressOptions } from '../options.js';
 import { candidateGrids } from '../plan.js';
+import { defaultStoreFolder, openStore, type Store } from '../store.js';
 import type { Workshop } from '../workshop.js';
 import { type LevelRequest, solveLevels, type TensorLevels } from './levels.js';
-import { defaultStoreFolder, openStore, type Store } from './store.js';
 
 /** What levels are solved with, whatever solves the tensors in the end: it orders them as well as slower ones do. */
 export const tableSolver = 'gptq';

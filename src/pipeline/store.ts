@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { fileError } from '../../writer/output.js';
+import { fileError } from '../writer/output.js';
 
 /**
  * Results that took long to compute, by what they were computed from. Whoever asks for the same thing again, after a
@@ -21,7 +21,9 @@ export interface Store {
 export const defaultStoreFolder = join(homedir(), '.cache', 'tersor', 'store');
 
 /** Entries beyond this many bytes are thrown away, the longest unused first. */
-const capacity = 8e9;
+export const defaultCapacity = 8e9;
+/** An entry that is not complete after so many milliseconds never will be: its process was killed. */
+const abandonedAfter = 3600e3;
 /** Bytes of the SHA-256 in front of every entry's value. */
 const digestBytes = 32;
 
@@ -29,8 +31,8 @@ const digestBytes = 32;
  * Opens the store in a folder, which is made when the first entry comes. Every entry is a file of its own that is
  * written under another name and renamed, so that two processes on one store do no harm to each other.
  */
-export async function openStore(folder: string): Promise<Store> {
-  await evict(folder);
+export async function openStore(folder: string, capacity = defaultCapacity): Promise<Store> {
+  await evict(folder, capacity);
   return {
     folder,
     async get(key) {
@@ -45,7 +47,7 @@ export async function openStore(folder: string): Promise<Store> {
     },
     async put(key, value) {
       const path = join(folder, key);
-      const temporary = `${path}.tmp-${process.pid}`;
+      const temporary = `${path}.tmp-${randomUUID()}`;
       try {
         await mkdir(folder, { recursive: true });
         const file = await open(temporary, 'w');
@@ -79,20 +81,33 @@ export function keyOf(...parts: readonly (string | Uint8Array | Float32Array)[])
   return hash.digest('hex');
 }
 
+/** A double as it stands at the beginning of an entry. */
+export function numberBytes(value: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, value, true);
+  return bytes;
+}
+
+// An entry is a view into a file's bytes: its buffer begins with what lies before it.
+export function readNumber({ buffer, byteOffset }: Uint8Array): number {
+  return new DataView(buffer, byteOffset, 8).getFloat64(0, true);
+}
+
 const digest = (value: Uint8Array): Buffer => createHash('sha256').update(value).digest();
 
-async function evict(folder: string): Promise<void> {
+async function evict(folder: string, capacity: number): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   const entries = await Promise.all(
     names.map(async (name) => {
       const path = join(folder, name);
       const about = await stat(path).catch(() => undefined);
-      return { path, bytes: about?.size ?? 0, used: about?.mtimeMs ?? 0 };
+      const abandoned = name.includes('.tmp-') && Date.now() - (about?.mtimeMs ?? 0) > abandonedAfter;
+      return { path, bytes: about?.size ?? 0, used: abandoned ? 0 : (about?.mtimeMs ?? 0), abandoned };
     }),
   );
   let excess = entries.reduce((sum, { bytes }) => sum + bytes, 0) - capacity;
-  for (const { path, bytes } of entries.sort((a, b) => a.used - b.used)) {
-    if (excess <= 0) break;
+  for (const { path, bytes, abandoned } of entries.sort((a, b) => a.used - b.used)) {
+    if (excess <= 0 && !abandoned) break;
     await rm(path, { force: true });
     excess -= bytes;
   }
