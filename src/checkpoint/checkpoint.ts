@@ -9,6 +9,19 @@ export interface TensorInfo {
   readonly bytes: number;
 }
 
+/** A stacked file, of which the first part may be all there is. */
+export interface StackSummary {
+  /** Of the whole file. */
+  readonly bytes: number;
+  /** Preamble and header, the least that can be opened. */
+  readonly headerBytes: number;
+  /** From here on every tensor is there, if only coarsely. */
+  readonly completeBytes: number;
+  readonly slices: number;
+  /** Slices that lie within what there is. */
+  readonly present: number;
+}
+
 /** A tensor read into memory, decoded to f32. */
 export interface Tensor {
   readonly shape: readonly number[];
@@ -22,7 +35,7 @@ export interface Tensor {
 export interface Checkpoint {
   /** The file or folder, as shown to people. */
   readonly path: string;
-  readonly format: 'safetensors' | 'llama2c' | 'gguf' | 'onnx';
+  readonly format: 'safetensors' | 'llama2c' | 'gguf' | 'onnx' | 'stack';
   /**
    * Whose names and row order the tensors have. llama2.c files are presented under Hugging Face's names in
    * Hugging Face's order; GGUF files as they are (architecture/ knows how to translate).
@@ -32,6 +45,10 @@ export interface Checkpoint {
   readonly metadata: Readonly<Record<string, unknown>>;
   /** Folder in which tokenizer files may lie. */
   readonly folder: string;
+  /** Files of the tokenizer that lie in the model's own file, by name. */
+  readonly companions?: ReadonlyMap<string, Uint8Array>;
+  /** Only stacked files have it. */
+  readonly stack?: StackSummary;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Bytes of all weight files together. */
   readonly bytes: number;

@@ -1,8 +1,9 @@
+import type { Hash } from 'node:crypto';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { TersorError } from '../errors.js';
+import { getIntact } from './damage.js';
 
-/** The remedy for every kind of damage. */
-export const getIntact = 'get an intact copy of the file';
+export { getIntact };
 
 const companions =
   /^((generation_)?config|special_tokens_map|added_tokens|vocab)\.json$|^tokenizer[\w.-]*$|^merges\.txt$|^chat_template\.jinja$/;
@@ -90,6 +91,19 @@ export async function withFiles<T>(
   } catch (error) {
     await Promise.all(opened.map((file) => file.close()));
     throw error;
+  }
+}
+
+/** Bytes of a file that are read and hashed at a time. */
+const hashedBytes = 1 << 23;
+/** Adds all bytes of files to a hash, a part at a time. */
+export async function hashFiles(hash: Hash, files: readonly RangedFile[]): Promise<void> {
+  for (const file of files) {
+    for (let from = 0; from < file.size; from += hashedBytes) {
+      const part = new Uint8Array(Math.min(hashedBytes, file.size - from));
+      await file.read(from, part);
+      hash.update(part);
+    }
   }
 }
 

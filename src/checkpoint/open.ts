@@ -8,6 +8,7 @@ import { type DownloadOptions, downloadModel, parseHubId } from './hub.js';
 import { openLlama2c } from './llama2c.js';
 import { findOnnxFile, openOnnx } from './onnx.js';
 import { configName, indexName, openSafetensors, weightsName } from './safetensors.js';
+import { openStack, type Portion } from './stack.js';
 
 export interface OpenOptions extends DownloadOptions {
   /**
@@ -15,26 +16,28 @@ export interface OpenOptions extends DownloadOptions {
    * its own, so that the next tensor can be read while others are worked on.
    */
   readonly kernels?: Kernels;
+  /** How much of a stacked file to use. */
+  readonly portion?: Portion;
 }
 
 const shardName = /-\d{5}-of-\d{5}\.safetensors$/;
 const pickled = /\.(pt|pth|ckpt|pkl|pickle)$|^(pytorch|adapter)_model.*\.bin$/;
 
 /**
- * Opens a model: a Hugging Face folder, a `.safetensors`, `.gguf` or llama2.c `.bin` file, or a hub id
+ * Opens a model: a Hugging Face folder, a `.safetensors`, `.gguf`, `.stack` or llama2.c `.bin` file, or a hub id
  * (`owner/name`, `owner/name@revision`) when there is no such path. Reads headers only.
  * @throws TersorError when there is no such model or it is damaged
  */
 export async function openCheckpoint(model: string, options: OpenOptions = {}): Promise<Checkpoint> {
   const kind = await stat(model).catch(() => undefined);
   if (kind?.isDirectory()) return openFolder(model, model, options.kernels);
-  if (kind) return openFile(model, options.kernels);
+  if (kind) return openFile(model, options);
   const id = parseHubId(model);
   if (id) return openFolder(await downloadModel(id, options), model, options.kernels);
   throw new TersorError('does not exist', {
     file: model,
     remedy:
-      'give a Hugging Face folder, a .gguf, .safetensors or llama2.c .bin file, or a hub id (owner/name)',
+      'give a Hugging Face folder, a .gguf, .safetensors, .stack or llama2.c .bin file, or a hub id (owner/name)',
   });
 }
 
@@ -59,7 +62,7 @@ async function openFolder(folder: string, shownAs: string, kernels?: Kernels): P
   });
 }
 
-async function openFile(path: string, kernels?: Kernels): Promise<Checkpoint> {
+async function openFile(path: string, { kernels, portion }: OpenOptions): Promise<Checkpoint> {
   const name = basename(path);
   if (pickled.test(name)) throw refusePickle(path);
   switch (extname(name)) {
@@ -74,8 +77,10 @@ async function openFile(path: string, kernels?: Kernels): Promise<Checkpoint> {
       return openOnnx(path, path, kernels);
     case '.bin':
       return openLlama2c(path, kernels);
+    case '.stack':
+      return openStack(path, kernels, portion);
     default: {
-      const remedy = 'give a .gguf, .safetensors or llama2.c .bin file, or a Hugging Face folder';
+      const remedy = 'give a .gguf, .safetensors, .stack or llama2.c .bin file, or a Hugging Face folder';
       throw new TersorError('is of no known kind', { file: path, remedy });
     }
   }

@@ -3,10 +3,7 @@ import { TersorError } from '../errors.js';
 import { createKernels, type Kernels } from '../kernels/kernels.js';
 import type { Checkpoint, TensorInfo } from './checkpoint.js';
 import { decodeRows, type StoredTensor } from './decode.js';
-import type { RangedFile } from './file.js';
-
-/** Bytes of a file that are read and hashed at a time. */
-const hashedBytes = 1 << 23;
+import { hashFiles, type RangedFile } from './file.js';
 
 /** What a reader of headers found out: a checkpoint without the means to decode it. */
 export interface Stored
@@ -70,13 +67,7 @@ export function storedCheckpoint(stored: Stored, kernels?: Kernels): Checkpoint 
       const hash = createHash('sha256').update(
         JSON.stringify([rest.format, rest.metadata, ...tensors.map(place)], plain),
       );
-      for (const file of files) {
-        for (let from = 0; from < file.size; from += hashedBytes) {
-          const part = new Uint8Array(Math.min(hashedBytes, file.size - from));
-          await file.read(from, part);
-          hash.update(part);
-        }
-      }
+      await hashFiles(hash, files);
       return hash.digest('hex');
     },
     async close() {

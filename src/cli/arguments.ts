@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import type { Portion } from '../checkpoint/stack.js';
 import type { Override } from '../pipeline/options.js';
 
 /** Parsers of option values; what they throw becomes the one line of the error. */
@@ -103,6 +104,15 @@ export function byteSize(text: string): number {
     throw new InvalidArgumentError('give a size such as 14MB, 3.5GiB or 13893536.');
   }
   return bytes;
+}
+
+/** A part of a file: 50% or 1.5MB. */
+export function portion(text: string): Portion {
+  const { percent } = /^\s*(?<percent>\d+(\.\d+)?)\s*%\s*$/.exec(text)?.groups ?? {};
+  if (percent === undefined) return { bytes: byteSize(text) };
+  const share = Number(percent) / 100;
+  if (share > 0 && share <= 1) return { share };
+  throw new InvalidArgumentError('give a share from 0 to 100%, or a size such as 1.5MB.');
 }
 
 /** Words with commas between them. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { TersorError } from '../errors.js';
-import { type CompressResult, compress, plan } from '../pipeline/compress.js';
+import { type CompressResult, compress, type Prefix, plan } from '../pipeline/compress.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { describeEmbeddings, formatCosine } from './embeddings.js';
 import {
@@ -33,7 +33,7 @@ export function compressCommand(program: Command, session: Session): void {
         'what it cost.',
     )
     .argument('<model>', modelArgument)
-    .option('-o, --output <path>', 'file (.gguf) or, with --format onnx or safetensors, folder to write');
+    .option('-o, --output <path>', 'file (.gguf, .stack) or, with another --format, folder to write');
   planOptions(command)
     .option('--recipe <file>', 'carry out a plan made by tersor plan --save')
     .option('--dry-run', 'only say what would be written, its exact size and its cost')
@@ -45,6 +45,7 @@ export function compressCommand(program: Command, session: Session): void {
   examples(command, [
     ['tersor compress ./model -o model.gguf', 'about 4.5 bits per weight'],
     ['tersor compress ./model -o model.gguf --size 14MB', 'the best file of at most 14 MB'],
+    ['tersor compress ./model -o model.stack', 'a file of which every part from the beginning is a model'],
     [
       'tersor compress ./model -o model.gguf --type q3_k --calibration my-text.txt',
       'every layer in one type, calibrated on your own text',
@@ -87,7 +88,8 @@ async function run(
 }
 
 export function describeResult(result: CompressResult, style: Terminal['style'], all = false): string {
-  const { verified, heldOut, embeddings, search, tuning, seconds, peakMemoryBytes, resumed } = result;
+  const { verified, heldOut, embeddings, prefixes, search, tuning, seconds, peakMemoryBytes, resumed } =
+    result;
   const encoder = verified?.objective === 'embedding';
   const bound = (of: 'meanDivergence' | 'largestShift') =>
     verified?.bounded === of ? ` (bound ${significant(verified.bound, 2)})` : '';
@@ -108,6 +110,7 @@ export function describeResult(result: CompressResult, style: Terminal['style'],
             `by at most ${significant(verified.largestShift, 2)}${bound('largestShift')}`,
         ]
       : ['verified', 'read back by tersor, the only runtime of its own layout'],
+    ...(prefixes ?? []).map(describePrefix),
     ...(heldOut
       ? ([
           ['held out', `${formatCount(heldOut.tokens)} tokens of the calibration text, not calibrated on`],
@@ -124,6 +127,15 @@ export function describeResult(result: CompressResult, style: Terminal['style'],
       : []),
   ]);
   return [tensorTable(result.tensors, { all }), measures, style.bold(wrap(verdict(result)))].join('\n\n');
+}
+
+function describePrefix({ share, bytes, heldOut }: Prefix): readonly [string, string] {
+  const { divergence, perplexity } = heldOut;
+  const cost = divergence ? `divergence ${significant(divergence.mean, 3)}, ` : '';
+  return [
+    `first ${formatPercent(share)}`,
+    `${formatBytes(bytes)}: ${cost}perplexity ${significant(perplexity, 4)}`,
+  ];
 }
 
 /** The whole run in one honest sentence. */

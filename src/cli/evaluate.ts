@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
+import type { Portion } from '../checkpoint/stack.js';
 import type { EncoderEvaluation } from '../pipeline/encoder.js';
 import { assess, type Evaluation } from '../pipeline/evaluate.js';
-import { positiveInteger } from './arguments.js';
+import { portion, positiveInteger } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { describeEmbeddings } from './embeddings.js';
 import { fields, formatBytes, formatChange, formatCount, formatPercent, significant } from './format.js';
@@ -13,6 +14,7 @@ interface Flags {
   readonly context?: number;
   readonly tokens?: number;
   readonly runtime?: 'tersor' | 'llama.cpp' | 'onnxruntime';
+  readonly bytes?: Portion;
   readonly threads?: number;
   readonly json?: boolean;
 }
@@ -29,6 +31,7 @@ export function evaluateCommand(program: Command, session: Session): void {
     .argument('<model>', modelArgument)
     .requiredOption('--text <file>', 'text to predict, not the one used for calibration')
     .option('--against <model>', 'the original model')
+    .option('--bytes <size>', 'use only so much of a .stack, such as 50% or 1.5MB', portion)
     .option('--context <n>', 'length of the windows (default: at most 512)', positiveInteger)
     .option('--tokens <n>', 'tokens of text at most', positiveInteger)
     .addOption(
@@ -38,9 +41,12 @@ export function evaluateCommand(program: Command, session: Session): void {
     )
     .option('--threads <n>', 'threads (default: all)', positiveInteger)
     .option('--json', 'print one JSON document')
-    .action((model: string, { json, ...flags }: Flags) =>
+    .action((model: string, { json, bytes, ...flags }: Flags) =>
       withTerminal(session, { ...(json ? { json } : {}) }, async (terminal) => {
-        const evaluation = await assess({ model, ...flags }, terminal.hooks);
+        const evaluation = await assess(
+          { model, ...flags, ...(bytes ? { portion: bytes } : {}) },
+          terminal.hooks,
+        );
         terminal.json(evaluation);
         terminal.print('cosine' in evaluation ? describeEncoder(evaluation) : describeEvaluation(evaluation));
       }),
@@ -48,6 +54,7 @@ export function evaluateCommand(program: Command, session: Session): void {
   examples(command, [
     ['tersor evaluate model.gguf --text held-out.txt', 'perplexity'],
     ['tersor evaluate model.gguf --against ./model --text held-out.txt', 'what compression cost'],
+    ['tersor evaluate model.stack --against ./model --text held-out.txt --bytes 50%', 'half of it'],
   ]);
 }
 

@@ -24,18 +24,44 @@ export function inspectCommand(program: Command, session: Session): void {
 }
 
 export function describeInspection(inspection: Inspection, all = false): string {
-  const { path, format, architecture, parameters, bytes, bitsPerWeight, tensors, metadata, provenance } =
-    inspection;
+  const {
+    path,
+    format,
+    architecture,
+    parameters,
+    bytes,
+    stack,
+    bitsPerWeight,
+    tensors,
+    metadata,
+    provenance,
+  } = inspection;
   const overview = fields([
     ['model', path],
     ['format', `${format}, architecture ${architecture}`],
     ['weights', `${formatCount(parameters)}, ${significant(bitsPerWeight, 3)} bits each on average`],
     ['size', `${formatCount(bytes)} bytes`],
+    ...(stack ? describeStack(stack) : []),
   ]);
   const sections = [overview, tensorTable(tensors, { all }), typeTable(tensors)];
   if (provenance) sections.push(`made by tersor\n${list(unfold(provenance))}`);
   if (all) sections.push(`metadata\n${list(metadata)}`);
   return sections.join('\n\n');
+}
+
+function describeStack(stack: NonNullable<Inspection['stack']>): [string, string][] {
+  const { bytes, headerBytes, completeBytes, slices, present } = stack;
+  const parts = present < slices ? `${formatCount(present)} of ${formatCount(slices)}` : formatCount(slices);
+  return [
+    [
+      'stacked',
+      `${parts} slices${present < slices ? ` of a file of ${formatCount(bytes)} bytes` : ''}, the most useful first`,
+    ],
+    [
+      '',
+      `header ${formatCount(headerBytes)} bytes; every tensor is there from byte ${formatCount(completeBytes)} on`,
+    ],
+  ];
 }
 
 /** Values that are JSON objects as entries of their own: recipe.type, recipe.solver… */

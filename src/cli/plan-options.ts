@@ -14,7 +14,8 @@ import {
   wholeNumber,
 } from './arguments.js';
 
-export const modelArgument = 'Hugging Face directory or hub id, .gguf, llama2.c .bin, or ONNX directory';
+export const modelArgument =
+  'Hugging Face directory or hub id, .gguf, .stack, llama2.c .bin, or ONNX directory';
 
 /** What `compress` and `plan` take alike. */
 export interface PlanFlags {
@@ -59,7 +60,10 @@ const target = choice('--target', ['symmetric', 'asymmetric']);
 /** Adds the options that decide what becomes of a model. */
 export function planOptions(command: Command): Command {
   return command
-    .option('--format <format>', "gguf, onnx (a folder for transformers.js) or safetensors (tersor's own)")
+    .option(
+      '--format <format>',
+      "gguf, stack, onnx (a folder for transformers.js) or safetensors (tersor's own)",
+    )
     .option('--size <size>', 'the best model of at most this file size, such as 14MB', byteSize)
     .option('--bits <n>', 'the same by bits per weight, embedding included', numberBetween(0.5, 32))
     .option(

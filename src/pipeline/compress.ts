@@ -1,3 +1,4 @@
+import { TersorError } from '../errors.js';
 import type { EmbeddingSummary } from '../evaluation/embedding-summary.js';
 import type { Summary } from '../evaluation/summary.js';
 import { type CompressedTensor, compressBlocks } from './blocks.js';
@@ -10,6 +11,7 @@ import type { Plan, SearchResult } from './plan.js';
 import { withRecipe } from './recipe.js';
 import { openJournal } from './resume.js';
 import { predict } from './search/predict.js';
+import { compressStack, isStacked } from './stack/compress.js';
 import type { Tuning } from './tune.js';
 import { measure, type Verification, verify } from './verify.js';
 import { type Stage, withWorkshop } from './workshop.js';
@@ -36,6 +38,15 @@ export interface CompressResult {
   readonly heldOut?: Summary;
   /** The same for an encoder. */
   readonly embeddings?: EmbeddingSummary;
+  /** Parts of a stacked file, each measured like the whole. */
+  readonly prefixes?: readonly Prefix[];
+}
+
+/** A part of a file from its beginning. */
+export interface Prefix {
+  readonly share: number;
+  readonly bytes: number;
+  readonly heldOut: Summary;
 }
 
 /** What will happen, to the byte, without doing it; of the model's loss only with `predict` or a search. */
@@ -43,6 +54,11 @@ export function plan(
   options: CompressOptions,
   hooks: Hooks = {},
 ): Promise<Plan & { readonly estimate: Estimate }> {
+  if (isStacked(options))
+    throw new TersorError('a stacked file is planned by writing it, since its order is measured', {
+      file: options.output,
+      remedy: 'leave --dry-run out; any part of the finished file is a model',
+    });
   return withWorkshop(options, hooks, async (shop) => {
     const job = await prepare(shop, options, hooks);
     const prediction =
@@ -56,12 +72,13 @@ export function plan(
 }
 
 /**
- * Compresses a model into a GGUF file or a folder: calibrates, solves and writes one block at a time, reopens the
- * result in llama.cpp or onnxruntime, and measures what it lost.
+ * Compresses a model into a GGUF file, a folder or a stacked file: calibrates, solves and writes one block at a time,
+ * reopens the result in llama.cpp or onnxruntime, and measures what it lost.
  * @throws TersorError for bad input before anything is written, and when what was written does not behave in its
  *   runtime as tersor predicts
  */
 export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<CompressResult> {
+  if (isStacked(options)) return compressStack(options, hooks);
   const started = performance.now();
   return withWorkshop(options, hooks, async (shop) => {
     await findFormat(withRecipe(options)).check(options.output);

@@ -1,4 +1,5 @@
 import type { Model } from '../architecture/model.js';
+import type { Portion } from '../checkpoint/stack.js';
 import { TersorError } from '../errors.js';
 import { compare } from '../evaluation/compare.js';
 import { predict } from '../evaluation/predictor.js';
@@ -20,6 +21,8 @@ export interface EvaluateOptions extends WorkshopOptions {
   readonly tokens?: number;
   /** Whose arithmetic runs the model; the reference is always tersor's. */
   readonly runtime?: 'tersor' | 'llama.cpp' | 'onnxruntime';
+  /** How much of a stacked file to use. */
+  readonly portion?: Portion;
 }
 
 export interface Evaluation extends Summary {
@@ -68,7 +71,12 @@ export async function evaluateEncoder(
 /** Measures a model by what it is for. */
 export function assess(options: EvaluateOptions, hooks: Hooks = {}): Promise<Evaluation | EncoderEvaluation> {
   return withWorkshop(options, hooks, async (shop) => {
-    const model = await shop.open(options.model);
+    const model = await shop.open(options.model, options.portion);
+    if (options.portion && model.checkpoint.format !== 'stack')
+      throw new TersorError('only a part of a stacked file is a model', {
+        file: model.checkpoint.path,
+        remedy: 'leave --bytes out, or compress to a .stack',
+      });
     const { runtime = 'tersor' } = options;
     if (runtime !== 'tersor' && model.checkpoint.format !== formats[runtime].format) {
       const { name } = formats[runtime];

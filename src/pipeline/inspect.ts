@@ -1,3 +1,4 @@
+import type { StackSummary } from '../checkpoint/checkpoint.js';
 import { type WorkshopOptions, withWorkshop } from './workshop.js';
 
 export interface InspectOptions extends WorkshopOptions {
@@ -10,6 +11,8 @@ export interface Inspection {
   readonly architecture: string;
   readonly parameters: number;
   readonly bytes: number;
+  /** Of a stacked file: what there is of it, and from where on nothing is missing. */
+  readonly stack?: StackSummary;
   readonly bitsPerWeight: number;
   readonly tensors: readonly {
     readonly name: string;
@@ -43,6 +46,7 @@ export function inspect(options: InspectOptions): Promise<Inspection> {
       architecture: architecture.modelType,
       parameters,
       bytes: checkpoint.bytes,
+      ...(checkpoint.stack ? { stack: checkpoint.stack } : {}),
       bitsPerWeight: (8 * stored) / parameters,
       tensors: tensors.map(({ name, type, shape, bytes }) => ({ name, type, shape, bytes })),
       metadata: Object.fromEntries(scalars.filter(([key]) => !key.startsWith(provenancePrefix))),

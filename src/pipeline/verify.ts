@@ -3,6 +3,7 @@ import { type Model, openModel } from '../architecture/model.js';
 import { openGguf } from '../checkpoint/gguf.js';
 import { findOnnxFile } from '../checkpoint/onnx.js';
 import { openCheckpoint } from '../checkpoint/open.js';
+import type { Portion } from '../checkpoint/stack.js';
 import { TersorError } from '../errors.js';
 import { compare } from '../evaluation/compare.js';
 import { embed, rowDistances } from '../evaluation/embedding.js';
@@ -151,6 +152,7 @@ export async function measure(
   original: Model,
   sequences: readonly Int32Array[],
   hooks: Hooks,
+  portion?: Portion,
 ): Promise<Loss> {
   checkAborted(hooks);
   const settings = { ...shop, ...hooks };
@@ -162,6 +164,6 @@ export async function measure(
     return { embeddings: await compareEmbeddings(actual, expected, shop) };
   }
   const expected = await predict(original, sequences, settings);
-  const actual = await predict(await shop.open(path), sequences, settings);
+  const actual = await predict(await shop.open(path, portion), sequences, settings);
   return { heldOut: await compare(sequences, actual, expected, settings) };
 }

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { type Model, openModel } from '../architecture/model.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../checkpoint/open.js';
+import type { Portion } from '../checkpoint/stack.js';
 import { createKernels, type Kernels } from '../kernels/kernels.js';
 import { createGemm, type Gemm } from '../runtime/gemm.js';
 import { loadTokenizer } from '../text/load.js';
@@ -27,8 +28,8 @@ export interface Workshop {
   readonly kernels: Kernels;
   readonly gemm: Gemm;
   readonly stopwatch: Stopwatch<Stage>;
-  /** Opens a model of any format. */
-  open(model: string): Promise<Model>;
+  /** Opens a model of any format; of a stacked one only a part, if that is asked for. */
+  open(model: string, portion?: Portion): Promise<Model>;
   /** The tokenizer that belongs to a model; its warnings are passed on. */
   tokenizer(model: Model): Promise<Tokenizer>;
 }
@@ -49,9 +50,10 @@ export async function withWorkshop<T>(
       kernels,
       gemm,
       stopwatch: createStopwatch(stages),
-      async open(model) {
+      async open(model, portion) {
         const checkpoint = await openCheckpoint(model, {
           kernels,
+          ...(portion ? { portion } : {}),
           ...(options.cacheFolder ? { cacheFolder: options.cacheFolder } : {}),
           ...(hooks.progress ? { progress: hooks.progress } : {}),
         });

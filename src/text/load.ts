@@ -27,7 +27,7 @@ export async function loadTokenizer(
   const inside = checkpoint.naming === 'gguf' && options.folder === undefined;
   const source: Source | Tokenizer = inside
     ? vocabularyFromGguf(checkpoint.metadata, checkpoint.path)
-    : await fromFolder(options.folder ?? checkpoint.folder, checkpoint);
+    : await fromFiles(options.folder ?? checkpoint.folder, checkpoint, options.folder === undefined);
   const tokenizer =
     'encode' in source ? source : createTokenizer(source.vocabulary, source.warnings, source.own);
   limited(options.folder ?? checkpoint.path, () => tokenizer.encode(stress));
@@ -37,9 +37,14 @@ export async function loadTokenizer(
 /** On one of these runs nearly every regular expression that backtracks without end does so. */
 const stress = ['a', 'A', '1', ' ', '\n', '.', '東', 'aA', 'a '].map((run) => run.repeat(50)).join('\n');
 
-async function fromFolder(folder: string, checkpoint: Checkpoint): Promise<Source | Tokenizer> {
+/** @param own whether files inside the checkpoint count */
+async function fromFiles(folder: string, checkpoint: Checkpoint, own: boolean): Promise<Source | Tokenizer> {
   const path = (name: string) => join(folder, name);
-  const bytes = (name: string) => optional(path(name));
+  const companions = own ? checkpoint.companions : undefined;
+  const bytes = async (name: string) => {
+    const inside = companions?.get(name);
+    return companions ? inside && Buffer.from(inside) : optional(path(name));
+  };
   const json = async (name: string) => parse(await bytes(name), path(name));
   const [tokenizer, model, legacy] = await Promise.all(tokenizerFiles.map(bytes));
   if (!tokenizer && !model && !legacy)

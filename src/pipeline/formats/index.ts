@@ -20,14 +20,14 @@ export function findFormat({ format, output }: CompressOptions): OutputFormat {
     const found = Object.values(outputFormats).find(({ name }) => name === format);
     if (found) return found;
     throw new TersorError(`there is no output format ${format}`, {
-      remedy: `choose one of ${formatNames.join(', ')}`,
+      remedy: `choose one of ${[...formatNames, 'stack'].join(', ')}`,
     });
   }
   if (output.endsWith('.gguf')) return gguf;
   throw new TersorError('cannot tell what to write from the name of the output', {
     file: output,
     remedy:
-      'give a name that ends in .gguf, --format onnx for a folder for transformers.js, or --format safetensors ' +
-      "for one in tersor's own layout",
+      'give a name that ends in .gguf or .stack, --format onnx for a folder for transformers.js, or --format ' +
+      "safetensors for one in tersor's own layout",
   });
 }

@@ -110,7 +110,9 @@ export const calibrationForTable = ({ sequences }: CalibrationText): Int32Array[
   spread(sequences, tableTokens);
 
 /** Text that damage is measured on, not calibrated on where there is enough. */
-function heldOutText({ calibration: { heldOut, sequences } }: Materials): readonly Int32Array[] {
+export function heldOutText({
+  calibration: { heldOut, sequences },
+}: Pick<Materials, 'calibration'>): readonly Int32Array[] {
   return spread(heldOut.length > 0 ? heldOut : sequences, judgedTokens);
 }
 
