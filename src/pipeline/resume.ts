@@ -106,7 +106,7 @@ export async function openJournal(
   };
 }
 
-const typeOf = ({ spec, type }: Assignment) => `${spec.names.gguf} ${type}`;
+const typeOf = ({ spec, type, grid }: Assignment) => `${spec.names.gguf} ${type} ${grid.variant ?? ''}`;
 
 /**
  * Tensors whose types may have changed what a tensor is solved under. Embeddings and blocks behind an original
