@@ -12,7 +12,7 @@ import { layerError } from '../../solver/layer-error.js';
 import type { Matrix, Moments } from '../../types.js';
 import type { SpooledSlice, StackWriter } from '../../writer/stack.js';
 import { checkAborted, type Hooks } from '../hooks.js';
-import { tableMoments } from '../tables.js';
+import { tableMoments, tableRecipe } from '../tables.js';
 import type { TensorRecipe } from '../tensor.js';
 import type { Workshop } from '../workshop.js';
 
@@ -73,7 +73,14 @@ export async function stackTensors(
     const weight = { rows, cols, data };
     const refined = isPlain(spec)
       ? await storePlain(writer, spec, data)
-      : await refineTensor(shop, writer, spec, weight, moments, recipe);
+      : await refineTensor(
+          shop,
+          writer,
+          spec,
+          weight,
+          moments,
+          spec.kind === 'linear' ? recipe : tableRecipe(recipe),
+        );
     done += data.length;
     hooks.progress?.('refine', done, total);
     return refined;
