@@ -29,7 +29,7 @@ export interface ExportGraph {
   readonly float: 'f32' | 'f16';
   /** Declares an input and returns its name; without a type it has that of the activations. */
   input(name: string, type: ElementType | undefined, shape: readonly Dimension[]): string;
-  /** Declares an output; `value` has the type given, by default that of the activations. */
+  /** Declares an output: a value of the type of activations, cast to `type` where one is given. */
   output(name: string, value: string, shape: readonly Dimension[], type?: ElementType): void;
   /** An operator with one result. An input that is left out is the empty string. */
   node(op: string, inputs: readonly string[], options?: NodeOptions): string;

@@ -30,7 +30,7 @@ export function exportGpt2(graph: ExportGraph, shape: Gpt2Shape, headRole: strin
     x = graph.node('Add', [y, linear(activated, 'ffn_down')]);
   }
   const logits = graph.linear(norm(x, 'output_norm'), headRole);
-  graph.output('logits', logits, ['batch_size', 'sequence_length', vocabulary]);
+  graph.output('logits', logits, ['batch_size', 'sequence_length', vocabulary], 'f32');
 }
 
 function missing(role: string): never {

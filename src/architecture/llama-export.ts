@@ -39,7 +39,7 @@ export function exportLlama(graph: ExportGraph, shape: LlamaShape, headRole: str
     x = graph.node('Add', [y, linear(product, 'ffn_down')]);
   }
   const logits = graph.linear(norm(x, 'output_norm'), headRole);
-  graph.output('logits', logits, ['batch_size', 'sequence_length', vocabulary]);
+  graph.output('logits', logits, ['batch_size', 'sequence_length', vocabulary], 'f32');
 }
 
 function missing(role: string): never {

@@ -131,7 +131,8 @@ export function exportGraph(
       return name;
     },
     output(name, value, shape, type = float) {
-      named('Identity', [value], [name]);
+      if (type === float) named('Identity', [value], [name]);
+      else named('Cast', [value], [name], { attributes: { to: elementCode[type] } });
       outputs.push({ name, type, shape });
     },
     floats(values, shape, type = float) {
