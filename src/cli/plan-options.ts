@@ -68,7 +68,7 @@ export function planOptions(command: Command): Command {
     .option('--bits <n>', 'the same by bits per weight, embedding included', numberBetween(0.5, 32))
     .option(
       '--max-divergence <n>',
-      'the smallest that is expected to stay below this divergence',
+      'the smallest that is expected to stay below this divergence (of encoders: 1 − cosine)',
       numberBetween(1e-6, 100),
     )
     .option('--type <type>', 'type of the linear layers (default: about 4.5 bits)', typeName)
