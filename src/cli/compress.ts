@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { TersorError } from '../errors.js';
 import { type CompressResult, compress, type Prefix, plan } from '../pipeline/compress.js';
+import type { Verification } from '../pipeline/verify.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { describeEmbeddings, formatCosine } from './embeddings.js';
 import {
@@ -90,9 +91,6 @@ async function run(
 export function describeResult(result: CompressResult, style: Terminal['style'], all = false): string {
   const { verified, heldOut, embeddings, prefixes, search, tuning, seconds, peakMemoryBytes, resumed } =
     result;
-  const encoder = verified?.objective === 'embedding';
-  const bound = (of: 'meanDivergence' | 'largestShift') =>
-    verified?.bounded === of ? ` (bound ${significant(verified.bound, 2)})` : '';
   const measures = fields([
     ...(search ? describeSearch(search) : []),
     ...(tuning ? [describeTuning(tuning)] : []),
@@ -103,12 +101,7 @@ export function describeResult(result: CompressResult, style: Terminal['style'],
       : []),
     ['time', `${formatDuration(seconds)}, at most ${formatBytes(peakMemoryBytes)} of memory`],
     verified
-      ? [
-          'verified',
-          `${verified.runtime} opens it; on ${formatCount(verified.tokens)} tokens its ${encoder ? 'embeddings' : 'predictions'} differ from ours by ` +
-            `a ${encoder ? 'cosine distance' : 'divergence'} of ${significant(verified.meanDivergence, 2)}${bound('meanDivergence')}, a ${encoder ? 'component' : 'log-probability'} ` +
-            `by at most ${significant(verified.largestShift, 2)}${bound('largestShift')}`,
-        ]
+      ? ['verified', describeVerification(verified)]
       : ['verified', 'read back by tersor, the only runtime of its own layout'],
     ...(prefixes ?? []).map(describePrefix),
     ...(heldOut
@@ -136,6 +129,18 @@ function describePrefix({ share, bytes, heldOut }: Prefix): readonly [string, st
     `first ${formatPercent(share)}`,
     `${formatBytes(bytes)}: ${cost}perplexity ${significant(perplexity, 4)}`,
   ];
+}
+
+function describeVerification(verified: Verification): string {
+  const { runtime, objective, tokens, bounded, bound } = verified;
+  const figure = (of: typeof bounded) =>
+    `${significant(verified[of], 2)}${of === bounded ? ` (bound ${significant(bound, 2)})` : ''}`;
+  const opened = `${runtime} opens it; on ${formatCount(tokens)} tokens its`;
+  if (objective === 'prediction')
+    return `${opened} predictions differ from ours by a divergence of ${figure('meanDivergence')}, a log-probability by at most ${figure('largestShift')}`;
+  return bounded === 'largestShift'
+    ? `${opened} embeddings differ from ours by at most ${figure('largestShift')} in a component`
+    : `${opened} embeddings differ from ours by a cosine distance of ${figure('meanDivergence')}`;
 }
 
 /** The whole run in one honest sentence. */

@@ -42,6 +42,8 @@ export interface Verification {
 const roundedActivations = { bounded: 'meanDivergence', bound: 0.02 } as const;
 /** At accuracy level 0 onnxruntime computes in f32 as tersor does, in another order. */
 const exactActivations = { bounded: 'largestShift', bound: 0.02 } as const;
+/** Components of embeddings are about a twentieth in size. */
+const exactEmbeddings = { bounded: 'largestShift', bound: 0.001 } as const;
 const verifiedSequences = 4;
 /** Sentences, which are shorter. */
 const verifiedTexts = 32;
@@ -61,11 +63,12 @@ export async function verify(
 ): Promise<Verification> {
   checkAborted(hooks);
   const exact = runtime === 'onnxruntime' && !accuracyLevel && activations !== 'f16';
-  const limit = exact ? exactActivations : roundedActivations;
   const open = runtime === 'llama.cpp' ? openGguf(path, shop.kernels) : openCheckpoint(path, shop);
   const model = await openModel(await open);
   try {
     const { objective } = model.architecture;
+    const exactly = objective === 'embedding' ? exactEmbeddings : exactActivations;
+    const limit = exact ? exactly : roundedActivations;
     const compareWith = objective === 'embedding' ? embeddingShift : predictionShift;
     const result = {
       runtime,
@@ -76,7 +79,7 @@ export async function verify(
     const measured = result[limit.bounded];
     if (!(measured <= limit.bound)) {
       throw new TersorError(
-        `${runtime}'s outputs differ from tersor's by ${measured.toPrecision(3)} (${limit.bounded}; at most ${limit.bound} is accepted)`,
+        `${runtime}'s ${objective === 'embedding' ? 'embeddings' : 'predictions'} differ from tersor's by ${measured.toPrecision(3)} ${units[objective][limit.bounded]} (at most ${limit.bound} is accepted)`,
         { file: path, remedy: 'the file was not kept; please report this with the command you ran' },
       );
     }
@@ -85,6 +88,11 @@ export async function verify(
     await model.checkpoint.close();
   }
 }
+
+const units = {
+  prediction: { meanDivergence: 'nats a token', largestShift: 'in a log-probability' },
+  embedding: { meanDivergence: 'of cosine distance', largestShift: 'in a component' },
+} as const;
 
 type Shift = (
   shop: Workshop,
