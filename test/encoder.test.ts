@@ -114,6 +114,26 @@ describe('an encoder', () => {
     expect(own.cosine.mean).toBeLessThan(0.9999);
   });
 
+  test.each([
+    { activations: 'f16', file: 'model_q4f16.onnx' },
+    { accuracyLevel: 4, file: 'model_q4.onnx' },
+  ] as const)('is verified where activations are rounded: $file', async ({ file, ...rounding }) => {
+    const output = join(folder, file);
+    const { verified } = await compress({
+      ...shared,
+      ...rounding,
+      model,
+      output,
+      format: 'onnx',
+      type: 'int4',
+      solver: 'rtn',
+    });
+    expect(await readdir(join(output, 'onnx'))).toEqual([file]);
+    expect(verified).toMatchObject({ objective: 'embedding', bounded: 'meanDivergence' });
+    expect(verified?.meanDivergence).toBeLessThan(0.0001);
+    expect(verified?.meanDivergence).toBeGreaterThan(1e-10);
+  });
+
   test('fits into the bits asked for, near the cosine expected', async () => {
     const output = join(folder, 'bits');
     const store = join(folder, 'store');

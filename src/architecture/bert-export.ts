@@ -1,3 +1,4 @@
+import { elementCode } from '../runtime/onnx.js';
 import type { BertShape } from './bert.js';
 import { type ExportGraph, exportLayerNorm } from './export.js';
 
@@ -27,7 +28,7 @@ export function exportBert(graph: ExportGraph, shape: BertShape): void {
   const segments = graph.gather('token_types.weight', types);
   let x = norm(add(add(words, segments), graph.gather('position_embd.weight', positions)), 'token_embd_norm');
 
-  const toFloat = { attributes: { to: graph.float === 'f16' ? 10 : 1 } };
+  const toFloat = { attributes: { to: elementCode[graph.float] } };
   const padding = graph.node('Cast', [graph.node('Sub', [number(1), mask])], toFloat);
   const row = graph.node('Unsqueeze', [padding, graph.whole([1, 2])]);
   const bias = graph.node('Mul', [row, graph.floats(Float32Array.of(masked), [1])]);
@@ -52,7 +53,7 @@ export function exportBert(graph: ExportGraph, shape: BertShape): void {
     const inner = graph.node(gelu, [linear(y, 'ffn_up')], { domain: 'com.microsoft' });
     x = norm(add(linear(inner, 'ffn_down'), y), 'layer_output_norm', block);
   }
-  graph.output('last_hidden_state', x, [...size, hidden]);
+  graph.output('last_hidden_state', x, [...size, hidden], 'f32');
 }
 
 function missing(role: string): never {
