@@ -5,7 +5,8 @@ import type { Arrays } from '../graph/program.js';
 import { frontier, substitute } from '../graph/rewrite.js';
 import { elements, topological, type Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import type { Matrix, Moments } from '../types.js';
+import type { Moments } from '../types.js';
+import { createMoments } from './moments.js';
 
 /** Hidden states on their way through one block, and the weights they meet there. */
 export interface Passage {
@@ -55,44 +56,45 @@ export interface Calibrator {
  */
 export function createCalibrator(architecture: Architecture, options: RuntimeOptions = {}): Calibrator {
   const cache = programCache(options);
+  const moments = createMoments(options);
 
-  /** Runs one part for one batch; what later parts need replaces `state.arrays`. */
-  const step = async ({ key, cut, stage }: Part, state: State, weights: Arrays, sums: Arrays) => {
-    const extra = Object.keys(sums);
-    const program = await cache.get(`${key} ${state.batch.sequences} ${state.batch.length} ${extra}`, () =>
-      outputsOf(cut(state.batch), extra),
-    );
-    const results = await program.run({ ...weights, ...state.arrays, ...sums });
-    state.arrays = Object.fromEntries(
-      stage.carried.map((name) => [name, (results[name] ?? state.arrays[name]) as Float32Array]),
-    );
-    return results;
+  /** Runs one part for one batch; what later parts need replaces `state.arrays`. Returns the site's activations. */
+  const step = async ({ key, cut, stage }: Part, state: State, weights: Arrays) => {
+    const { batch, arrays } = state;
+    const { sequences, length } = batch;
+    const results =
+      Object.keys(stage.fresh).length === 0
+        ? {}
+        : await (await cache.get(`${key} ${sequences} ${length}`, () => freshOf(cut(batch)))).run({
+            ...weights,
+            ...arrays,
+          });
+    const now: Record<string, Float32Array> = { ...arrays, ...results };
+    state.arrays = Object.fromEntries(stage.carried.map((name) => [name, now[name] as Float32Array]));
+    return now[stage.site] as Float32Array;
   };
 
-  /** Runs one part for all batches; the moments of its site, if it has one. */
+  /** Runs one part for all batches; the moments of its site, if they are wanted. */
   const pass = async (
     part: Part,
     own: Travel,
-    original?: Travel,
-    wanted = true,
+    original: Travel | undefined,
+    wanted: boolean,
   ): Promise<Moments | undefined> => {
     const { width } = part.stage;
-    const empty = (): Float32Array | undefined => (wanted ? new Float32Array(width * width) : undefined);
-    let [gram, cross] = [empty(), original && empty()];
+    const [gram, cross] = [moments.sum(width), original && moments.sum(width)];
     let tokens = 0;
     for (const [at, state] of own.states.entries()) {
       const twin = original?.states[at];
-      const seen = twin && original && (await step(part, twin, original.weights, wanted ? observed : {}));
-      const results = await step(part, state, own.weights, {
-        ...(gram && { [previousGram]: gram }),
-        ...(cross && { [previousCross]: cross, [originalSite]: seen?.[site] as Float32Array }),
-      });
-      [gram, cross] = [results[totalGram], results[totalCross]];
+      const y = twin && original && (await step(part, twin, original.weights));
+      const x = await step(part, state, own.weights);
+      if (!wanted) continue;
+      await gram.add(x, x);
+      if (y) await cross?.add(y, x);
       tokens += state.batch.sequences * state.batch.length;
     }
-    if (!gram) return undefined;
-    const moments = { gram: mean(gram, width, tokens), tokens };
-    return cross ? { ...moments, cross: mean(cross, width, tokens) } : moments;
+    if (!wanted) return undefined;
+    return { gram: gram.mean(tokens), tokens, ...(cross && { cross: cross.mean(tokens) }) };
   };
 
   return {
@@ -102,8 +104,8 @@ export function createCalibrator(architecture: Architecture, options: RuntimeOpt
       for (const [index, stage] of first ? stages(architecture, first.batch).entries() : []) {
         const cut = (batch: Batch) => stages(architecture, batch)[index];
         const wanted = stage.roles.length > 0 && !(await settle?.(stage.roles));
-        const moments = await pass({ key: `${index}`, cut, stage }, own, twins, wanted);
-        if (moments) await visit(stage.roles, moments);
+        const found = await pass({ key: `${index}`, cut, stage }, own, twins, wanted);
+        if (found) await visit(stage.roles, found);
       }
       return { output: leave(own), ...(twins ? { original: leave(twins) } : {}) };
     },
@@ -112,11 +114,13 @@ export function createCalibrator(architecture: Architecture, options: RuntimeOpt
       if (!first) throw new Error('moments need at least one batch');
       const cut = (batch: Batch) => headStage(architecture, batch);
       const part = { key: 'head', cut, stage: cut(first.batch) };
-      const moments = await pass(part, enter(passage), original && enter(original));
-      if (!moments) throw new Error('the head has no linear layer');
-      return moments;
+      const found = await pass(part, enter(passage), original && enter(original), true);
+      if (!found) throw new Error('the head has no linear layer');
+      return found;
     },
-    release: cache.release,
+    async release() {
+      await Promise.all([cache.release(), moments.release()]);
+    },
   };
 }
 
@@ -138,12 +142,8 @@ export function footprint(architecture: Architecture): Footprint {
   };
 }
 
-/** Names of arrays that enter and leave the programs. */
-const [entrance, exit, site, originalSite] = ['hidden', 'exit', 'site', 'originalSite'] as const;
-const [previousGram, totalGram] = ['previousGram', 'totalGram'] as const;
-const [previousCross, totalCross] = ['previousCross', 'totalCross'] as const;
-/** Stands for the wish to see a site's activations; no program takes it in. */
-const observed: Arrays = { [site]: new Float32Array(0) };
+/** Names of arrays that enter and leave a block. */
+const [entrance, exit] = ['hidden', 'exit'] as const;
 
 /** One batch between two parts of a block. */
 interface State {
@@ -177,8 +177,8 @@ interface Part {
 interface Stage {
   /** Weights that take in the site's activations; none at the block's output. */
   readonly roles: readonly string[];
-  /** The site's activations, tokens × width. */
-  readonly site: Value;
+  /** Name of the site's activations, tokens × width. */
+  readonly site: string;
   readonly width: number;
   /** Values that this part computes for later parts. */
   readonly fresh: Readonly<Record<string, Value>>;
@@ -188,19 +188,9 @@ interface Stage {
   readonly carriedWidth: number;
 }
 
-/** What a part's program computes, by what it is given or asked for besides weights and states. */
-function outputsOf(stage: Stage | undefined, extra: readonly string[]): Record<string, Value> {
+function freshOf(stage: Stage | undefined): Readonly<Record<string, Value>> {
   if (!stage) throw new Error('the block has fewer parts for one batch than for another');
-  const { site: x, width, fresh } = stage;
-  const sum = (name: string) => g.input(name, [width, width]);
-  return {
-    ...fresh,
-    ...(extra.includes(site) && { [site]: x }),
-    ...(extra.includes(previousGram) && { [totalGram]: g.moment(x, x, sum(previousGram)) }),
-    ...(extra.includes(previousCross) && {
-      [totalCross]: g.moment(g.input(originalSite, x.shape), x, sum(previousCross)),
-    }),
-  };
+  return stage.fresh;
 }
 
 function stages(architecture: Architecture, batch: Batch): Stage[] {
@@ -215,7 +205,6 @@ function stages(architecture: Architecture, batch: Batch): Stage[] {
   const reached: Value[] = [];
   return [...findSites(output), [output, []] as const].map(([value, roles]) => {
     reached.push(value);
-    const current = substitute(value, known);
     const kept = frontier(output, reached, hidden);
     const fresh: Record<string, Value> = {};
     for (const each of kept.filter((candidate) => !known.has(candidate))) {
@@ -227,7 +216,7 @@ function stages(architecture: Architecture, batch: Batch): Stage[] {
       if (!known.has(each)) known.set(each, g.input(names.get(each) ?? '', each.shape));
     return {
       roles,
-      site: current,
+      site: names.get(value) ?? '',
       width: value.shape[1] ?? 0,
       fresh,
       carried: kept.map((each) => names.get(each) ?? ''),
@@ -243,7 +232,8 @@ function headStage(architecture: Architecture, batch: Batch): Stage {
   const [found] = findSites(architecture.head(hidden));
   if (!found) throw new Error('the head has no linear layer');
   const [value, roles] = found;
-  return { roles, site: value, width: value.shape[1] ?? 0, fresh: {}, carried: [], carriedWidth: 0 };
+  const width = value.shape[1] ?? 0;
+  return { roles, site: 'head', width, fresh: { head: value }, carried: [], carriedWidth: 0 };
 }
 
 /** Values that feed linear layers, in the order in which the block reaches them, with the weights' names. */
@@ -255,9 +245,4 @@ export function findSites(output: Value): [Value, string[]][] {
     sites.set(x, [...(sites.get(x) ?? []), weight.name]);
   }
   return [...sites];
-}
-
-function mean(sum: Float32Array, size: number, tokens: number): Matrix {
-  for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] ?? 0) / tokens;
-  return { rows: size, cols: size, data: sum };
 }

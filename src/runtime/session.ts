@@ -27,7 +27,7 @@ export async function createSession(graph: OnnxGraph, options: RuntimeOptions = 
     // The arena keeps a batch's intermediate arrays for the next: without it, page faults halve the speed of a
     // transformer block (bench/forward.ts). Shapes are fixed per session, so it does not grow.
     enableCpuMemArena: true,
-    enableMemPattern: true,
+    enableMemPattern: false,
     ...(options.threads ? { intraOpNumThreads: options.threads } : {}),
     // Idle threads sleep instead of spinning: beside any other work on the machine a run takes half the time and
     // half the processor time.

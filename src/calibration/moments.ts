@@ -1,0 +1,80 @@
+import { programCache } from '../architecture/forward.js';
+import * as g from '../graph/build.js';
+import type { RuntimeOptions } from '../runtime/session.js';
+import type { Matrix } from '../types.js';
+
+/** Σ x yᵀ over tokens, batch after batch. */
+export interface MomentSum {
+  /** @param x and y tokens × width */
+  add(x: Float32Array, y: Float32Array): Promise<void>;
+  /** E[x yᵀ]; the sum is no more after it. */
+  mean(tokens: number): Matrix;
+}
+
+export interface MomentSums {
+  /** A sum of width × width, which takes memory from the first addition on. */
+  sum(width: number): MomentSum;
+  release(): Promise<void>;
+}
+
+/**
+ * Rows of a wide sum that are brought up to date at a time: onnxruntime takes the sum so far in and gives a new one
+ * out, and a whole one beside the sums themselves would be the largest array of all (14336² floats are 0.8 GB).
+ */
+const stripRows = 2048;
+/** Up to this width a sum is brought up to date in one piece. */
+const widestWhole = 4096;
+
+/** Running sums of second moments; programs are shared by sums of a width. */
+export function createMoments(options: RuntimeOptions = {}): MomentSums {
+  const cache = programCache(options);
+  return {
+    sum(width) {
+      const height = width > widestWhole ? stripRows : width;
+      let total = new Float32Array(0);
+      // Receives what becomes the sum, or a part of it.
+      let spare = new Float32Array(0);
+      return {
+        async add(x, y) {
+          if (total.length === 0) {
+            total = new Float32Array(width * width);
+            spare = new Float32Array(height * width);
+          }
+          const tokens = x.length / width;
+          for (let from = 0; from < width; from += height) {
+            const rows = Math.min(height, width - from);
+            const program = await cache.get(`${tokens} ${rows} ${width}`, () =>
+              addition(tokens, rows, width),
+            );
+            const part = rows === width ? x : columns(x, width, from, rows);
+            const previous = total.subarray(from * width, (from + rows) * width);
+            const into = spare.subarray(0, previous.length);
+            await program.run({ x: part, y, previous }, { next: into });
+            if (rows === width) [total, spare] = [spare, total];
+            else previous.set(into);
+          }
+        },
+        mean(tokens) {
+          for (let at = 0; at < total.length; at++) total[at] = (total[at] ?? 0) / tokens;
+          return { rows: width, cols: width, data: total };
+        },
+      };
+    },
+    release: cache.release,
+  };
+}
+
+function addition(tokens: number, rows: number, width: number) {
+  const [x, y] = [g.input('x', [tokens, rows]), g.input('y', [tokens, width])];
+  return { next: g.moment(x, y, g.input('previous', [rows, width])) };
+}
+
+/** Columns [from, from + count) of a matrix with rows of this width. */
+function columns(data: Float32Array, width: number, from: number, count: number): Float32Array {
+  const result = new Float32Array((data.length / width) * count);
+  for (let row = 0; row * width < data.length; row++) {
+    const start = row * width + from;
+    result.set(data.subarray(start, start + count), row * count);
+  }
+  return result;
+}
