@@ -2,7 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { findOnnxFile } from '../checkpoint/onnx.js';
 import { TersorError } from '../errors.js';
-import { generate } from '../pipeline/generate.js';
+import { chatText, generate } from '../pipeline/generate.js';
 import { openLlama } from '../runtime/llama.js';
 import { numberBetween, positiveInteger, wholeNumber } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
@@ -14,6 +14,8 @@ interface Flags {
   readonly seed: number;
   readonly context?: number;
   readonly threads?: number;
+  readonly chat?: boolean;
+  readonly system?: string;
   readonly json?: boolean;
 }
 
@@ -27,6 +29,8 @@ export function runCommand(program: Command, session: Session): void {
     .description('Continues a prompt with a GGUF model, in llama.cpp, or with an ONNX model, in onnxruntime.')
     .argument('<model>', 'a .gguf, or a folder with an ONNX model that tersor wrote')
     .argument('<prompt>', 'the beginning of the text')
+    .option('--chat', "ask the prompt as a question, by the model's own chat template")
+    .option('--system <text>', 'with --chat: what the model is told beforehand')
     .option('--max-tokens <n>', 'tokens to generate at most', positiveInteger, 256)
     .option('--temperature <t>', '0 takes the likeliest token each time', numberBetween(0, 10), 0.8)
     .option('--top-p <p>', 'draw from the likeliest tokens of this probability', numberBetween(0, 1), 0.95)
@@ -37,17 +41,21 @@ export function runCommand(program: Command, session: Session): void {
     .action((model: string, prompt: string, flags: Flags) => run(model, prompt, flags, session));
   examples(command, [
     ['tersor run model.gguf "Once upon a time"', 'tells a story'],
+    ['tersor run model.gguf "Who was Ada Lovelace?" --chat', 'asks a model that was trained to answer'],
     ['tersor run ./model-onnx "Once upon a time" --temperature 0', 'the likeliest one'],
   ]);
 }
 
 async function run(path: string, prompt: string, flags: Flags, session: Session): Promise<void> {
+  if (flags.system !== undefined && !flags.chat)
+    throw new TersorError('--system is for chats', { remedy: 'add --chat, or leave it out' });
   const kind = await kindOf(path);
   await withTerminal(session, flags, async (terminal) => {
     const write = (text: string) => {
       if (!flags.json) session.stdout.write(text);
     };
-    const begin = () => write(prompt);
+    // An answer stands for itself; a continuation does not.
+    const begin = () => write(flags.chat ? '' : prompt);
     const text = await (kind === 'gguf'
       ? runGguf(path, prompt, flags, session, begin, write)
       : runOnnx(path, prompt, flags, session, begin, write));
@@ -61,15 +69,18 @@ type Write = (text: string) => void;
 async function runGguf(
   path: string,
   prompt: string,
-  { json: _, context = defaultContext, threads, ...sampling }: Flags,
+  { json: _, context = defaultContext, threads, chat = false, system, ...sampling }: Flags,
   { signal }: Session,
   begin: () => void,
   write: Write,
 ): Promise<string> {
+  const text = chat
+    ? await chatText({ model: path, prompt, ...(system === undefined ? {} : { system }) })
+    : prompt;
   const model = await openLlama(path, { context, ...(threads ? { threads } : {}) });
   try {
     begin();
-    return await model.generate(prompt, { ...sampling, signal }, write);
+    return await model.generate(text, { ...sampling, complete: chat, signal }, write);
   } finally {
     await model.close();
   }

@@ -2,6 +2,7 @@ import { findOnnxFile } from '../checkpoint/onnx.js';
 import { TersorError } from '../errors.js';
 import { openOnnxDecoder } from '../runtime/onnx-decoder.js';
 import { createSampler, type SamplingOptions } from '../runtime/sampling.js';
+import { encodeChat, type Message, renderChat } from '../text/chat.js';
 import type { Hooks } from './hooks.js';
 import { type WorkshopOptions, withWorkshop } from './workshop.js';
 
@@ -9,10 +10,33 @@ export interface GenerateOptions extends SamplingOptions, WorkshopOptions {
   /** An ONNX model of tersor's, or the folder that it lies in. */
   readonly model: string;
   readonly prompt: string;
+  /** Give the prompt to the model's chat template, as what a user says. */
+  readonly chat?: boolean;
+  /** What the template gets as the system's message, before the user's. */
+  readonly system?: string;
   /** Tokens to add to the prompt at most; 256 by default. */
   readonly maxTokens?: number;
   /** Tokens that prompt and text may have together; as many as the model was trained for by default. */
   readonly context?: number;
+}
+
+const conversation = ({ prompt, system }: Pick<GenerateOptions, 'prompt' | 'system'>): Message[] => [
+  ...(system === undefined ? [] : [{ role: 'system', content: system } as const]),
+  { role: 'user', content: prompt },
+];
+
+/**
+ * What the chat template of a model makes of a prompt.
+ * @throws TersorError when the model has no template, or a damaged one
+ */
+export function chatText(
+  options: Pick<GenerateOptions, 'model' | 'prompt' | 'system'>,
+  hooks: Hooks = {},
+): Promise<string> {
+  return withWorkshop({ threads: 1 }, hooks, async (shop) => {
+    const { vocabulary } = await shop.tokenizer(await shop.open(options.model));
+    return renderChat(vocabulary, conversation(options), options.model);
+  });
 }
 
 /** What a tokenizer shows of bytes that are not a whole character yet. */
@@ -38,7 +62,9 @@ export function generate(
     const tokenizer = await shop.tokenizer(model);
     const { special, addBos } = tokenizer.vocabulary;
     const bos = addBos && special.bos !== undefined ? [special.bos] : [];
-    const tokens = [...bos, ...tokenizer.encode(options.prompt)];
+    const tokens = options.chat
+      ? encodeChat(tokenizer, await renderChat(tokenizer.vocabulary, conversation(options), options.model))
+      : [...bos, ...tokenizer.encode(options.prompt)];
     const { maxTokens = 256, context = architecture.context } = options;
     if (tokens.length === 0)
       throw new TersorError('the prompt is empty', { remedy: 'give some text to continue' });

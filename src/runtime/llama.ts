@@ -27,6 +27,8 @@ export interface GenerateOptions {
   readonly seed?: number;
   /** Ends the text early. */
   readonly signal?: AbortSignal;
+  /** The prompt has all special tokens that it needs, as those of chat templates have. */
+  readonly complete?: boolean;
 }
 
 /** A GGUF file opened by llama.cpp. Calls on one model are carried out one after the other. */
@@ -232,8 +234,8 @@ function wrap(api: Llama, { path, model, context, length }: Handles): LlamaModel
 
     generate: (prompt, settings = {}, onText = () => {}) =>
       exclusively(async () => {
-        const { maxTokens = 256, signal } = settings;
-        const tokens = tokenize(prompt, { addSpecial: true, parseSpecial: true });
+        const { maxTokens = 256, complete = false, signal } = settings;
+        const tokens = tokenize(prompt, { addSpecial: !complete, parseSpecial: true });
         if (tokens.length === 0)
           throw new TersorError('the prompt is empty', { remedy: 'give some text to continue' });
         if (tokens.length >= length) {

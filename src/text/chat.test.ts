@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { TersorError } from '../errors.js';
-import { type Message, renderChat } from './chat.js';
+import { encodeChat, type Message, renderChat } from './chat.js';
 import { tokenType, type Vocabulary } from './tokenizer.js';
 
 const conversation: readonly Message[] = [
@@ -50,4 +50,14 @@ test('a template without an end is ended', async () => {
 
 test('a model without a template says so', async () => {
   await expect(render()).rejects.toThrow('the model has no chat template');
+});
+
+test('control tokens of a rendered text become themselves, the longest first', () => {
+  const tokens = ['<a>', '<a><b>', 'x', '+'];
+  const { control, normal } = tokenType;
+  const vocabulary = { ...withTemplate(), tokens, types: [control, control, normal, normal] };
+  const encode = (text: string) => Array.from(text, (character) => tokens.indexOf(character));
+  const tokenizer = { vocabulary, warnings: [], encode, decode: () => '' };
+  expect(encodeChat(tokenizer, '<a><b>x+<a>x')).toEqual([1, 2, 3, 0, 2]);
+  expect(encodeChat(tokenizer, 'x+')).toEqual([2, 3]);
 });

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { TersorError } from '../errors.js';
-import type { Vocabulary } from './tokenizer.js';
+import { type Tokenizer, tokenType, type Vocabulary } from './tokenizer.js';
 
 export interface Message {
   readonly role: 'system' | 'user' | 'assistant';
@@ -40,6 +40,21 @@ export async function renderChat(
   throw new TersorError(`its chat template failed: ${answer.failure.split('\n')[0]}`, {
     file,
     remedy: 'get an intact copy, or give it a text to continue',
+  });
+}
+
+/** Token ids of what a template made: its control tokens stand for themselves. */
+export function encodeChat({ vocabulary: { tokens, types }, encode }: Tokenizer, text: string): number[] {
+  const control = new Map(
+    tokens.flatMap((token, id) => (types[id] === tokenType.control ? [[token, id]] : [])),
+  );
+  // The longest first, where one begins another.
+  const names = [...control.keys()].filter(Boolean).sort((a, b) => b.length - a.length);
+  if (names.length === 0) return encode(text);
+  const cut = new RegExp(`(${names.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|')})`);
+  return text.split(cut).flatMap((part) => {
+    const id = control.get(part);
+    return id !== undefined ? [id] : part ? encode(part) : [];
   });
 }
 
