@@ -43,7 +43,7 @@ export interface ExportGraph {
   weight(role: string, block?: number): string | undefined;
   /** x Wᵀ (+ bias) for the weights `<role>.weight` and, if there is one, `<role>.bias`; x: […, in]. */
   linear(x: string, role: string, block?: number): string;
-  /** Rows of a table by index: […] → […, columns]. */
+  /** Rows of a table by index: [batch, length] → [batch, length, columns]. */
   gather(role: string, indices: string): string;
 }
 

@@ -6,10 +6,10 @@ import type { Encoded, Grid, Parameters } from './grid.js';
 import { findIntegerGrid } from './integer.js';
 import { packRows, type RowLayout, rowBytes, unpackRows } from './rows.js';
 
-/** What MatMulNBits and GatherBlockQuantized of onnxruntime need to know of a weight. */
+/** What onnxruntime's MatMulNBits needs to know of a weight. */
 export interface MatMulNBits {
   readonly bits: number;
-  /** Columns that share a scale: the operators' block_size. */
+  /** Columns that share a scale: the operator's block_size. */
   readonly groupSize: number;
   /** Groups have a zero point of their own. */
   readonly zeroPoints: boolean;
@@ -35,8 +35,8 @@ const halfBytes = 2;
 export const matMulNBitsNames = 'int2, int4, int8, with -g16 … -g256, and -asym';
 
 /**
- * The integers of 2, 4 and 8 bits as onnxruntime's MatMulNBits and GatherBlockQuantized (domain com.microsoft) store
- * them: `value = scale · (code − zero)`. A row has its codes one after another, the first in the lowest bits, then its
+ * The integers of 2, 4 and 8 bits as onnxruntime's MatMulNBits (domain com.microsoft) reads them:
+ * `value = scale · (code − zero)`. A row has its codes one after another, the first in the lowest bits, then its
  * scales as halves, which the graph casts to the type of its activations, and with the suffix `-asym` its zero points,
  * whole numbers of as many bits as the codes; without it they are 2^(bits−1) and not stored.
  * (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md)

@@ -12,6 +12,7 @@ import {
   type OnnxValue,
 } from '../runtime/onnx.js';
 import type { OnnxTensor } from '../runtime/onnx-layout.js';
+import { gatherNBits } from './onnx-gather.js';
 
 /** A tensor to be written. */
 export interface ExportedTensor {
@@ -79,6 +80,10 @@ export function exportGraph(
   };
   const cast = (value: string, from: ElementType, to: ElementType) =>
     from === to ? value : node('Cast', [value], { attributes: { to: elementCode[to] } });
+  const floats: ExportGraph['floats'] = (values, shape, type = float) => {
+    const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    return cast(constant('f32', shape, data), 'f32', type);
+  };
   const find = (role: string, block: number | undefined) => byRole.get(keyOf(role, block));
   const require = (role: string, block: number | undefined): ExportedTensor => {
     const found = find(role, block);
@@ -135,10 +140,7 @@ export function exportGraph(
       else named('Cast', [value], [name], { attributes: { to: elementCode[type] } });
       outputs.push({ name, type, shape });
     },
-    floats(values, shape, type = float) {
-      const data = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-      return cast(constant('f32', shape, data), 'f32', type);
-    },
+    floats,
     weight(role, block) {
       const tensor = find(role, block);
       return tensor && plain(tensor);
@@ -154,16 +156,15 @@ export function exportGraph(
       if (!isMatMulNBits(grid)) {
         return cast(node('Gather', [name, indices], { attributes: { axis: 0 } }), plainType(grid), float);
       }
-      const codes = node('Reshape', [name + onnxSuffixes.codes, whole([0, -1])]);
-      return node('GatherBlockQuantized', [codes, indices, scales(tensor), ...zeroPoints(tensor)], {
-        domain: microsoft,
-        attributes: {
-          bits: grid.nbits.bits,
-          block_size: grid.nbits.groupSize,
-          gather_axis: 0,
-          quantize_axis: 1,
-        },
-      });
+      const [zeroPoint] = zeroPoints(tensor);
+      const table = {
+        codes: name + onnxSuffixes.codes,
+        scales: name + onnxSuffixes.scales,
+        ...(zeroPoint === undefined ? {} : { zeroPoints: zeroPoint }),
+        cols: matrixShape(tensor.spec)[1],
+        nbits: grid.nbits,
+      };
+      return gatherNBits({ float, node, whole, floats }, table, indices);
     },
   });
   return {
