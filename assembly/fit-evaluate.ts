@@ -1,7 +1,7 @@
 // The inner loop of every fit: rounds one group of columns, four rows at a time (one per lane), to the levels of
 // a trial scale and offset and sums what a least-squares step needs. All arrays are of vectors.
 
-import { Levels, reciprocal, roundUniform, setOffsetSums, setScaleSums } from './fit-sums';
+import { Levels, reciprocal, roundUniform, setError, setOffsetSums, setScaleSums } from './fit-sums';
 import { evaluateTable } from './fit-table';
 
 /**
@@ -12,6 +12,36 @@ export function evaluate(levels: Levels, x: usize, step: usize, w: usize, n: i32
   if (levels.count) evaluateTable(levels, x, step, w, n, s);
   else if (levels.affine) evaluateAffine(levels, x, step, w, n, s, o);
   else evaluateUniform(levels, x, step, w, n, s);
+}
+
+/** As `evaluate`, the same to the bit, for who wants to know the error only. */
+export function evaluateError(
+  levels: Levels,
+  x: usize,
+  step: usize,
+  w: usize,
+  n: i32,
+  s: v128,
+  o: v128,
+): void {
+  if (levels.count) {
+    evaluateTable(levels, x, step, w, n, s);
+    return;
+  }
+  const low = f32x4.splat(levels.min);
+  const high = f32x4.splat(levels.max);
+  const inverse = reciprocal(s);
+  const shift = levels.affine ? o : f32x4.splat(0);
+  let e = f32x4.splat(0);
+  const end = w + ((<usize>n) << 4);
+  while (w < end) {
+    const v = f32x4.sub(v128.load(x), shift);
+    const r = f32x4.sub(v, f32x4.mul(s, roundUniform(f32x4.mul(v, inverse), low, high)));
+    e = f32x4.add(e, f32x4.mul(f32x4.mul(v128.load(w), r), r));
+    x += step;
+    w += 16;
+  }
+  setError(e);
 }
 
 function evaluateUniform(levels: Levels, x: usize, step: usize, w: usize, n: i32, s: v128): void {

@@ -1,6 +1,6 @@
 // The search of one group's scale and offset, four rows at a time, every lane on its own: what is searched, the best
 // so far, and the steps that improve it.
-import { evaluate } from './fit-evaluate';
+import { evaluate, evaluateError } from './fit-evaluate';
 import { flip, flippedError, flippedOffset, flippedScale } from './fit-flip';
 import * as at from './fit-sums';
 import { Levels, ratio, sumVectors } from './fit-sums';
@@ -157,7 +157,7 @@ export function sweep(rounds: i32): void {
 
 /** Keeps (s, o), which must be storable, if its own error is the best so far. */
 export function tryStored(s: v128, o: v128): void {
-  evaluate(levels, x, step, w, n, s, o);
+  evaluateError(levels, x, step, w, n, s, o);
   keep(s, o, at.error);
 }
 

@@ -30,6 +30,10 @@ export let gradientOffset: v128 = i32x4.splat(0);
 export let curvatureScale: v128 = i32x4.splat(0);
 export let curvatureMixed: v128 = i32x4.splat(0);
 
+export function setError(e: v128): void {
+  error = e;
+}
+
 export function setScaleSums(e: v128, g: v128, a: v128): void {
   error = e;
   gradientScale = g;

@@ -3,7 +3,7 @@
 // the super-block's scale and the integers from the curvature of each group alone; and `polish` alternates between
 // the integers, judged by their true error after rounding again, and a least-squares step for the super-block.
 
-import { evaluate } from './fit-evaluate';
+import { evaluate, evaluateError } from './fit-evaluate';
 import { bestOffset, bestScale, setGroup, total } from './fit-group';
 import { search, searchDensely } from './fit-search';
 import { storeHalf } from './fit-store';
@@ -212,10 +212,10 @@ const affineReach: i32 = 2;
 /** Signed integers also change sign: levels are not symmetric. */
 function improveScale(sc: v128): void {
   for (let i = -scaleReach; i <= scaleReach; i++) {
-    tryIntegers(roundTo(scaleLevels, f32x4.add(sc, f32x4.splat(<f32>i))), f32x4.splat(0));
+    compareIntegers(roundTo(scaleLevels, f32x4.add(sc, f32x4.splat(<f32>i))), f32x4.splat(0));
   }
   for (let i = -mirrorReach; i <= mirrorReach; i++) {
-    tryIntegers(roundTo(scaleLevels, f32x4.sub(f32x4.splat(<f32>i), sc)), f32x4.splat(0));
+    compareIntegers(roundTo(scaleLevels, f32x4.sub(f32x4.splat(<f32>i), sc)), f32x4.splat(0));
   }
 }
 
@@ -231,15 +231,28 @@ function improveAffine(sc: v128, oc: v128): void {
     tryIntegers(code, guess);
     const centre = f32x4.sub(guess, f32x4.mul(inverse, ratio(at.gradientOffset, groupTotal)));
     for (let j = -affineReach; j <= affineReach; j++) {
-      tryIntegers(code, roundTo(offsetLevels, f32x4.add(centre, f32x4.splat(<f32>j))));
+      compareIntegers(code, roundTo(offsetLevels, f32x4.add(centre, f32x4.splat(<f32>j))));
     }
   }
 }
 
+/** Keeps the integers if they are the best so far, and leaves the sums of a least-squares step. */
 function tryIntegers(sc: v128, oc: v128): void {
   const s = f32x4.mul(trialScale, sc);
   const o = f32x4.neg(f32x4.mul(trialOffset, oc));
   evaluate(levels, work + first, 16, importance + first, n, s, o);
+  keepIntegers(sc, oc);
+}
+
+/** The same without the sums. */
+function compareIntegers(sc: v128, oc: v128): void {
+  const s = f32x4.mul(trialScale, sc);
+  const o = f32x4.neg(f32x4.mul(trialOffset, oc));
+  evaluateError(levels, work + first, 16, importance + first, n, s, o);
+  keepIntegers(sc, oc);
+}
+
+function keepIntegers(sc: v128, oc: v128): void {
   const better = f32x4.lt(at.error, groupError);
   groupScaleCode = v128.bitselect(sc, groupScaleCode, better);
   groupOffsetCode = v128.bitselect(oc, groupOffsetCode, better);
