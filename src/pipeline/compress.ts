@@ -13,7 +13,7 @@ import { openJournal } from './resume.js';
 import { predict } from './search/predict.js';
 import { compressStack, isStacked } from './stack/compress.js';
 import type { Tuning } from './tune.js';
-import { measure, type Verification, verify } from './verify.js';
+import { measure, proveFinite, type Verification, verify } from './verify.js';
 import { type Stage, withWorkshop } from './workshop.js';
 
 export interface CompressResult {
@@ -95,6 +95,7 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
       await stopwatch.time('write', () =>
         writer.finish(async (path) => {
           const { runtime } = job.format;
+          await stopwatch.time('verify', () => proveFinite(shop, runtime, path));
           if (runtime === 'tersor') return; // measured below, by the only runtime that reads it
           verified.push(
             await stopwatch.time('verify', () => verify(shop, runtime, path, checks, hooks, job.recipe)),

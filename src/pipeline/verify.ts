@@ -1,5 +1,7 @@
 import type { Objective } from '../architecture/architecture.js';
 import { type Model, openModel } from '../architecture/model.js';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { product } from '../checkpoint/decode.js';
 import { openGguf } from '../checkpoint/gguf.js';
 import { findOnnxFile } from '../checkpoint/onnx.js';
 import { openCheckpoint } from '../checkpoint/open.js';
@@ -14,8 +16,10 @@ import { embedWithOnnx } from '../evaluation/onnx-embedding.js';
 import { type Predictor, predict } from '../evaluation/predictor.js';
 import { score } from '../evaluation/score.js';
 import { type Summary, summarise } from '../evaluation/summary.js';
+import type { OutputFormat } from './formats/format.js';
 import { checkAborted, type Hooks } from './hooks.js';
 import type { Recipe } from './recipe.js';
+import { slabRows } from './slab.js';
 import type { Workshop } from './workshop.js';
 
 export interface Verification {
@@ -63,8 +67,7 @@ export async function verify(
 ): Promise<Verification> {
   checkAborted(hooks);
   const exact = runtime === 'onnxruntime' && !accuracyLevel && activations !== 'f16';
-  const open = runtime === 'llama.cpp' ? openGguf(path, shop.kernels) : openCheckpoint(path, shop);
-  const model = await openModel(await open);
+  const model = await openModel(await openWritten(shop, runtime, path));
   try {
     const { objective } = model.architecture;
     const exactly = objective === 'embedding' ? exactEmbeddings : exactActivations;
@@ -86,6 +89,41 @@ export async function verify(
     return result;
   } finally {
     await model.checkpoint.close();
+  }
+}
+
+/** A file has no extension that tells its kind before it is complete. */
+const openWritten = (shop: Workshop, runtime: OutputFormat['runtime'], path: string): Promise<Checkpoint> =>
+  runtime === 'llama.cpp' ? openGguf(path, shop.kernels) : openCheckpoint(path, shop);
+
+/**
+ * Reads every tensor of what was written, whatever made it: no NaN and no infinity may reach a user.
+ * @throws TersorError that names the tensor
+ */
+export async function proveFinite(
+  shop: Workshop,
+  runtime: OutputFormat['runtime'],
+  path: string,
+): Promise<void> {
+  const written = await openWritten(shop, runtime, path);
+  try {
+    for (const { name, shape } of written.tensors.values()) {
+      const [rows = 1, ...inner] = shape;
+      const slab = slabRows(product(inner));
+      for (let from = 0; from < rows; from += slab) {
+        await written.readRows(name, from, Math.min(rows, from + slab)).catch((cause) => {
+          if (!(cause instanceof TersorError)) throw cause;
+          throw new TersorError('holds a value that its type cannot store', {
+            file: path.replace(/\.tmp-\d+$/, ''),
+            tensor: name,
+            remedy: 'nothing was kept; give it a wider type, such as --override NAME=f32',
+            cause,
+          });
+        });
+      }
+    }
+  } finally {
+    await written.close();
   }
 }
 
