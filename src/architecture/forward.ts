@@ -1,38 +1,64 @@
 import * as g from '../graph/build.js';
 import { type Arrays, compile, type Program } from '../graph/program.js';
-import type { Value } from '../graph/value.js';
+import { substitute } from '../graph/rewrite.js';
+import { topological, type Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import type { Architecture, Batch } from './architecture.js';
+import type { Architecture, Batch, TensorSpec } from './architecture.js';
 
 /** Hidden states of one batch between two blocks: tokens × hidden, sequences one after another. */
 export interface Hidden {
   readonly batch: Batch;
+  /** May be read from disk at each access. */
   readonly data: Float32Array;
+  /** To be called when nobody needs the data any more, which may make room elsewhere. */
+  drop?(): void;
 }
+
+/** States whose data stay where they are kept, perhaps on disk. */
+export const hiddenOf = (batch: Batch, kept: Omit<Hidden, 'batch'>): Hidden => ({
+  batch,
+  get data() {
+    return kept.data;
+  },
+  drop: () => kept.drop?.(),
+});
+
+/** Rows [from, to) of a table that may be too large to hold. */
+export type Rows = (from: number, to: number) => Promise<Float32Array>;
 
 /** The forward pass of a model in pieces, so that only one block's weights need to be in memory. */
 export interface Forward {
+  /** The table of tokens may have fewer rows than the vocabulary (src/architecture/used-tokens.ts). */
   embed(sequences: readonly Int32Array[], weights: Arrays): Promise<Hidden>;
   block(hidden: Hidden, weights: Arrays): Promise<Hidden>;
   /** In batches of equal length: sequences of the same length should follow each other. */
-  embedAll(sequences: readonly Int32Array[], weights: Arrays): Promise<Hidden[]>;
+  embedAll(
+    sequences: readonly Int32Array[],
+    weights: Arrays,
+    keep?: (data: Float32Array) => Omit<Hidden, 'batch'>,
+  ): Promise<Hidden[]>;
   blockAll(hidden: readonly Hidden[], weights: Arrays): Promise<Hidden[]>;
-  /** Logits of the rows given, rows × vocabulary. */
-  logits(rows: Float32Array, weights: Arrays): Promise<Float32Array>;
+  /**
+   * Logits of the rows given, rows × vocabulary.
+   * @param table rows of the head in the place of the whole, which are multiplied with a part at a time
+   */
+  logits(rows: Float32Array, weights: Arrays, table?: Rows): Promise<Float32Array>;
   release(): Promise<void>;
 }
 
 /** Programs are compiled on first use and shared by all blocks. */
 export function createForward(architecture: Architecture, options: RuntimeOptions = {}): Forward {
   const cache = programCache(options);
-  const { hidden: width } = architecture;
+  const { hidden: width, vocabulary } = architecture;
+  const [embeddingRole, headRole] = [embeddingOf(architecture)?.role ?? '', headOf(architecture)?.role ?? ''];
   const input = ({ sequences, length }: Batch) => g.input('hidden', [sequences * length, width]);
   const forward: Omit<Forward, 'embedAll' | 'blockAll'> = {
     async embed(sequences, weights) {
-      const batch = { sequences: sequences.length, length: sequences[0]?.length ?? 0 };
-      const program = await cache.get(`embed ${batch.sequences} ${batch.length}`, () => {
+      const batch = sizeOf(sequences);
+      const rows = (weights[embeddingRole]?.length ?? 0) / width;
+      const program = await cache.get(`embed ${batch.sequences} ${batch.length} ${rows}`, () => {
         const tokens = g.input('tokens', [batch.sequences * batch.length], 'i64');
-        return { y: architecture.embed(tokens, batch) };
+        return { y: withRows(architecture.embed(tokens, batch), embeddingRole, rows) };
       });
       const tokens = BigInt64Array.from(sequences.flatMap((ids) => Array.from(ids, BigInt)));
       const { y } = await program.run({ ...weights, tokens });
@@ -48,20 +74,43 @@ export function createForward(architecture: Architecture, options: RuntimeOption
       return { batch: hidden.batch, data: y as Float32Array };
     },
 
-    async logits(rows, weights) {
+    async logits(rows, weights, table) {
       const batch = { sequences: 1, length: rows.length / width };
-      const program = await cache.get(`head ${batch.length}`, () => ({ y: architecture.head(input(batch)) }));
-      const { y } = await program.run({ ...weights, hidden: rows });
-      return y as Float32Array;
+      if (!table) {
+        const program = await cache.get(`head ${batch.length}`, () => ({
+          y: architecture.head(input(batch)),
+        }));
+        const { y } = await program.run({ ...weights, hidden: rows });
+        return y as Float32Array;
+      }
+      const logits = new Float32Array(batch.length * vocabulary);
+      const height = tableRows(width);
+      for (let from = 0; from < vocabulary; from += height) {
+        const count = Math.min(height, vocabulary - from);
+        const program = await cache.get(`head ${batch.length} ${count}`, () => ({
+          y: withRows(architecture.head(input(batch)), headRole, count),
+        }));
+        const { y } = await program.run({
+          ...weights,
+          [headRole]: await table(from, from + count),
+          hidden: rows,
+        });
+        for (let row = 0; row < batch.length; row++)
+          logits.set((y as Float32Array).subarray(row * count, (row + 1) * count), row * vocabulary + from);
+      }
+      return logits;
     },
 
     release: cache.release,
   };
   return {
     ...forward,
-    async embedAll(sequences, weights) {
+    async embedAll(sequences, weights, keep = (data) => ({ data })) {
       const hidden: Hidden[] = [];
-      for (const batch of batches(sequences)) hidden.push(await forward.embed(batch, weights));
+      for (const batch of batches(sequences, batchTokensOf(architecture))) {
+        const { data } = await forward.embed(batch, weights);
+        hidden.push(hiddenOf(sizeOf(batch), keep(data)));
+      }
       return hidden;
     },
     async blockAll(hidden, weights) {
@@ -93,16 +142,46 @@ export function programCache(options: RuntimeOptions = {}): ProgramCache {
   };
 }
 
-// Enough rows for onnxruntime's matrix products to run at full speed, few enough for the widest feed-forward
-// layers (tens of thousands of columns) to stay within a gigabyte.
-export const batchTokens = 2048;
+// Enough rows for onnxruntime's matrix products to run at full speed.
+const mostBatchTokens = 2048;
+/** Floats of the widest array of a batch, at most where a batch has several sequences. */
+const widestBatch = 1 << 23;
+
+/** Tokens of a batch: fewer for wide models, whose arrays are large enough as they are. */
+export function batchTokensOf({ tensors }: Pick<Architecture, 'tensors'>): number {
+  const widths = tensors.filter(({ kind }) => kind === 'linear').flatMap(({ shape }) => shape);
+  return Math.min(mostBatchTokens, Math.floor(widestBatch / Math.max(1, ...widths)));
+}
+
+/** Rows of a table that are in memory at a time where the whole is not. */
+export const tableRows = (width: number): number => Math.max(1, Math.floor(largestTable / width));
+/** Elements of the largest table that is held as a whole. */
+export const largestTable = 1 << 25;
+
+export const embeddingOf = ({ tensors }: Pick<Architecture, 'tensors'>): TensorSpec | undefined =>
+  tensors.find(({ kind }) => kind === 'embedding');
+/** The embedding itself, where it is the head, too. */
+export const headOf = (architecture: Pick<Architecture, 'tensors'>): TensorSpec | undefined =>
+  architecture.tensors.find(({ kind }) => kind === 'head') ?? embeddingOf(architecture);
+
+/** The same computation with a table of so many rows. */
+function withRows(output: Value, role: string, rows: number): Value {
+  const table = topological([output]).find(({ name }) => name === role);
+  if (!table || table.shape[0] === rows) return output;
+  return substitute(output, new Map([[table, g.input(role, [rows, ...table.shape.slice(1)])]]));
+}
+
+const sizeOf = (sequences: readonly Int32Array[]): Batch => ({
+  sequences: sequences.length,
+  length: sequences[0]?.length ?? 0,
+});
 
 /** Groups neighbours of equal length into batches for `Forward.embed`. */
-function batches(sequences: readonly Int32Array[]): Int32Array[][] {
+function batches(sequences: readonly Int32Array[], tokens: number): Int32Array[][] {
   const groups: Int32Array[][] = [];
   for (const sequence of sequences) {
     const last = groups.at(-1);
-    const fits = last?.[0]?.length === sequence.length && (last.length + 1) * sequence.length <= batchTokens;
+    const fits = last?.[0]?.length === sequence.length && (last.length + 1) * sequence.length <= tokens;
     if (last && fits) last.push(sequence);
     else groups.push([sequence]);
   }

@@ -20,6 +20,8 @@ export interface Model {
   nameOf(spec: TensorSpec): string;
   /** One weight in the programs' shape and order. */
   read(spec: TensorSpec): Promise<Float32Array>;
+  /** Rows [from, to) of an embedding or a head. */
+  readRows(spec: TensorSpec, from: number, to: number): Promise<Float32Array>;
   /** All weights of a block (or, without a number, none of a block) by role. */
   readBlock(block: number | undefined): Promise<Record<string, Float32Array>>;
 }
@@ -70,6 +72,8 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
     architecture,
     nameOf,
     read,
+    // Tables lie in every format as programs want them.
+    readRows: async (spec, from, to) => (await checkpoint.readRows(nameOf(spec), from, to)).data,
     readBlock: (block) => readBlock(architecture, block, read),
   };
 }

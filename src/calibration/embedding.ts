@@ -4,7 +4,7 @@ import * as g from '../graph/build.js';
 import { topological, type Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Moments } from '../types.js';
-import type { Calibrator, Passage } from './walk.js';
+import { type Calibrator, fetchWeight, type Passage, type Visit } from './walk.js';
 
 /**
  * What an error Δ of an embedding's row does to the first block, as a matrix M in the place of second moments, so that
@@ -29,16 +29,20 @@ export async function embeddingMoments(
   const gains = gainsOf(architecture);
   let total: Float32Array = new Float32Array(size * size);
   let tokens = 0;
-  await calibrator.walk(passage, async (roles, moments) => {
+  // Sites behind no norm, the widest among them, say nothing of the embedding.
+  const settle = async (roles: readonly string[]) => !roles.some((role) => gains.has(role));
+  const visit: Visit = async (roles, moments) => {
     tokens = moments.tokens;
     for (const role of roles) {
-      const [gain, weight] = [passage.weights[gains.get(role) ?? ''], passage.weights[role]];
+      const gain = await fetchWeight(passage.weights[gains.get(role) ?? '']);
+      const weight = await fetchWeight(passage.weights[role]);
       if (!gain || !weight) continue;
       const program = await cache.get(`${weight.length}`, () => reading(weight.length / size, size));
       const { sum } = await program.run({ weight, gain, gram: moments.gram.data, previous: total });
       total = sum ?? total;
     }
-  });
+  };
+  await calibrator.walk(passage, visit, { settle });
   await cache.release();
   return { gram: unit({ rows: size, cols: size, data: total }), tokens };
 }

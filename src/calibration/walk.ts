@@ -1,5 +1,5 @@
 import type { Architecture, Batch } from '../architecture/architecture.js';
-import { type Hidden, programCache } from '../architecture/forward.js';
+import { type Hidden, hiddenOf, programCache } from '../architecture/forward.js';
 import * as g from '../graph/build.js';
 import type { Arrays } from '../graph/program.js';
 import { frontier, substitute } from '../graph/rewrite.js';
@@ -7,12 +7,19 @@ import { elements, topological, type Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Moments } from '../types.js';
 import { createMoments } from './moments.js';
+import { createShelf, type Kept, type Shelf } from './shelf.js';
 
 /** Hidden states on their way through one block, and the weights they meet there. */
 export interface Passage {
   readonly hidden: readonly Hidden[];
-  readonly weights: Arrays;
+  readonly weights: Weights;
 }
+
+/** Weights by role; those that are functions are fetched for each part of a block that needs them, and let go again. */
+export type Weights = Readonly<Record<string, Float32Array | (() => Promise<Float32Array>)>>;
+
+export const fetchWeight = async (weight: Weights[string] | undefined): Promise<Float32Array | undefined> =>
+  typeof weight === 'function' ? weight() : weight;
 
 /**
  * Called where the activations are known that feed the weights of these roles. What it changes in the weights
@@ -32,7 +39,7 @@ export interface WalkOptions {
 
 export interface Calibrator {
   /**
-   * Takes hidden states through one block, stopping at each site for a visit.
+   * Takes hidden states through one block, stopping at each site for a visit. States that can be dropped are.
    * @returns what comes out of the block
    */
   walk(
@@ -54,43 +61,69 @@ export interface Calibrator {
  * that feeds linear layers), so that each part runs once, with everything before it already compressed, and
  * only what later parts need is kept between them: two to three arrays of tokens × width.
  */
-export function createCalibrator(architecture: Architecture, options: RuntimeOptions = {}): Calibrator {
+export function createCalibrator(
+  architecture: Architecture,
+  options: RuntimeOptions = {},
+  shelf: Shelf = createShelf(),
+): Calibrator {
   const cache = programCache(options);
   const moments = createMoments(options);
 
+  const programOf = ({ key, cut, stage }: Part, batch: Batch) =>
+    Object.keys(stage.fresh).length > 0
+      ? cache.get(`${key} ${batch.sequences} ${batch.length}`, () => freshOf(cut(batch)))
+      : undefined; // the site is what has entered
+
   /** Runs one part for one batch; what later parts need replaces `state.arrays`. Returns the site's activations. */
-  const step = async ({ key, cut, stage }: Part, state: State, weights: Arrays) => {
+  const step = async (part: Part, state: State, weights: Arrays) => {
+    const { site, carried } = part.stage;
     const { batch, arrays } = state;
-    const { sequences, length } = batch;
-    const results =
-      Object.keys(stage.fresh).length === 0
-        ? {}
-        : await (await cache.get(`${key} ${sequences} ${length}`, () => freshOf(cut(batch)))).run({
-            ...weights,
-            ...arrays,
-          });
-    const now: Record<string, Float32Array> = { ...arrays, ...results };
-    state.arrays = Object.fromEntries(stage.carried.map((name) => [name, now[name] as Float32Array]));
-    return now[stage.site] as Float32Array;
+    const program = await programOf(part, batch);
+    const names = Object.keys(program?.inputs ?? {}).filter((name) => name in arrays);
+    const inputs = Object.fromEntries(names.map((name) => [name, arrays[name]?.data as Float32Array]));
+    const results = (await program?.run({ ...weights, ...inputs })) ?? {};
+    state.arrays = Object.fromEntries(
+      carried.map((name) => [name, arrays[name] ?? shelf.keep(results[name] as Float32Array)]),
+    );
+    for (const [name, kept] of Object.entries(arrays)) if (!(name in state.arrays)) kept.drop?.();
+    return results[site] ?? inputs[site] ?? (state.arrays[site]?.data as Float32Array);
   };
 
-  /** Runs one part for all batches; the moments of its site, if they are wanted. */
+  /** Weights that a part needs. */
+  const fetch = async (part: Part, { states, weights }: Travel): Promise<Arrays> => {
+    const [first] = states;
+    const program = first && (await programOf(part, first.batch));
+    const fetched: Record<string, Float32Array> = {};
+    for (const name of Object.keys(program?.inputs ?? {})) {
+      const weight = await fetchWeight(weights[name]);
+      if (weight) fetched[name] = weight;
+    }
+    return fetched;
+  };
+
+  /**
+   * Runs one part for all batches; the moments of its site, if they are wanted. The original goes first, so that only
+   * one model's weights are in memory, and the compressed model finds its states where they wait for the next part.
+   */
   const pass = async (
     part: Part,
     own: Travel,
     original: Travel | undefined,
     wanted: boolean,
   ): Promise<Moments | undefined> => {
-    const { width } = part.stage;
+    const { site, width } = part.stage;
+    if (original) {
+      const weights = await fetch(part, original);
+      for (const state of original.states) await step(part, state, weights);
+    }
+    const weights = await fetch(part, own);
     const [gram, cross] = [moments.sum(width), original && moments.sum(width)];
     let tokens = 0;
     for (const [at, state] of own.states.entries()) {
-      const twin = original?.states[at];
-      const y = twin && original && (await step(part, twin, original.weights));
-      const x = await step(part, state, own.weights);
+      const x = await step(part, state, weights);
       if (!wanted) continue;
       await gram.add(x, x);
-      if (y) await cross?.add(y, x);
+      await cross?.add(original?.states[at]?.arrays[site]?.data as Float32Array, x);
       tokens += state.batch.sequences * state.batch.length;
     }
     if (!wanted) return undefined;
@@ -114,7 +147,10 @@ export function createCalibrator(architecture: Architecture, options: RuntimeOpt
       if (!first) throw new Error('moments need at least one batch');
       const cut = (batch: Batch) => headStage(architecture, batch);
       const part = { key: 'head', cut, stage: cut(first.batch) };
-      const found = await pass(part, enter(passage), original && enter(original), true);
+      const [own, twins] = [enter(passage), original && enter(original)];
+      const found = await pass(part, own, twins, true);
+      for (const { arrays } of [...own.states, ...(twins?.states ?? [])])
+        for (const kept of Object.values(arrays)) kept.drop?.();
       if (!found) throw new Error('the head has no linear layer');
       return found;
     },
@@ -148,21 +184,21 @@ const [entrance, exit] = ['hidden', 'exit'] as const;
 /** One batch between two parts of a block. */
 interface State {
   readonly batch: Batch;
-  arrays: Record<string, Float32Array>;
+  arrays: Record<string, Kept>;
 }
 
 /** All batches between two parts of a block, and the weights they meet there. */
 interface Travel {
   readonly states: readonly State[];
-  readonly weights: Arrays;
+  readonly weights: Weights;
 }
 
 const enter = ({ hidden, weights }: Passage): Travel => ({
-  states: hidden.map(({ batch, data }) => ({ batch, arrays: { [entrance]: data } })),
+  states: hidden.map((states) => ({ batch: states.batch, arrays: { [entrance]: states } })),
   weights,
 });
 const leave = ({ states }: Travel): Hidden[] =>
-  states.map(({ batch, arrays }) => ({ batch, data: arrays[exit] as Float32Array }));
+  states.map(({ batch, arrays }) => hiddenOf(batch, arrays[exit] as Kept));
 
 /** A stage as it is for batches of any size. */
 interface Part {
@@ -233,7 +269,7 @@ function headStage(architecture: Architecture, batch: Batch): Stage {
   if (!found) throw new Error('the head has no linear layer');
   const [value, roles] = found;
   const width = value.shape[1] ?? 0;
-  return { roles, site: 'head', width, fresh: { head: value }, carried: [], carriedWidth: 0 };
+  return { roles, site: 'head', width, fresh: { head: value }, carried: ['head'], carriedWidth: width };
 }
 
 /** Values that feed linear layers, in the order in which the block reaches them, with the weights' names. */

@@ -1,6 +1,15 @@
-import type { Architecture } from '../architecture/architecture.js';
-import { createForward, type Forward, type Hidden } from '../architecture/forward.js';
+import { type Architecture, blockTensors, type TensorSpec } from '../architecture/architecture.js';
+import {
+  createForward,
+  embeddingOf,
+  type Forward,
+  type Hidden,
+  headOf,
+  largestTable,
+  type Rows,
+} from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
+import { rowsInUse, usedTokens } from '../architecture/used-tokens.js';
 import type { Arrays } from '../graph/program.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Progress } from '../types.js';
@@ -24,14 +33,36 @@ export async function predict(
 ): Promise<Predictor> {
   const { architecture } = model;
   const forward = createForward(architecture, options);
-  const outside = await model.readBlock(undefined);
-  let hidden = await forward.embedAll(sequences, outside);
+  const { outside, entrance, texts, table } = await readOutside(model, sequences);
+  let hidden = await forward.embedAll(texts, entrance);
   for (let block = 0; block < architecture.layers; block++) {
     options.progress?.('predict', block, architecture.layers);
     hidden = await forward.blockAll(hidden, await model.readBlock(block));
   }
   options.progress?.('predict', architecture.layers, architecture.layers);
-  return { ...predictor(architecture, forward, hidden, outside), release: forward.release };
+  return { ...predictor(architecture, forward, hidden, outside, table), release: forward.release };
+}
+
+/** Weights outside the blocks. Tables that are too large are not held: of an embedding what the texts use, of a head nothing. */
+async function readOutside(model: Model, sequences: readonly Int32Array[]) {
+  const { architecture } = model;
+  const [embedding, head] = [embeddingOf(architecture), headOf(architecture)];
+  const elements = ({ shape }: TensorSpec) => shape.reduce((product, size) => product * size, 1);
+  const isLarge = (spec: TensorSpec) =>
+    (spec === embedding || spec === head) && elements(spec) > largestTable;
+  const outside: Record<string, Float32Array> = {};
+  for (const spec of blockTensors(architecture, undefined)) {
+    if (!isLarge(spec)) outside[spec.role] = await model.read(spec);
+  }
+  const rowsOf =
+    (spec: TensorSpec): Rows =>
+    (from, to) =>
+      model.readRows(spec, from, to);
+  const table = head && isLarge(head) ? rowsOf(head) : undefined;
+  if (!embedding || !isLarge(embedding)) return { outside, entrance: outside, texts: sequences, table };
+  const { tokens, sequences: texts } = usedTokens(sequences);
+  const used = await rowsInUse(tokens, architecture.hidden, rowsOf(embedding));
+  return { outside, entrance: { ...outside, [embedding.role]: used }, texts, table };
 }
 
 /** Predictions from what comes out of the last block. Does not release the forward pass. */
@@ -40,6 +71,7 @@ export function predictor(
   forward: Forward,
   hidden: readonly Hidden[],
   outside: Arrays,
+  table?: Rows,
 ): Predictor {
   const perBatch = hidden[0]?.batch.sequences ?? 1;
   return {
@@ -48,7 +80,11 @@ export function predictor(
       const states = hidden[Math.floor(sequence / perBatch)];
       if (!states) throw new Error(`there is no sequence ${sequence}`);
       const first = (sequence % perBatch) * states.batch.length;
-      return forward.logits(states.data.subarray((first + from) * width, (first + to) * width), outside);
+      return forward.logits(
+        states.data.subarray((first + from) * width, (first + to) * width),
+        outside,
+        table,
+      );
     },
     release: async () => {},
   };

@@ -1,13 +1,21 @@
+import { ops } from './ops.js';
 import { topological, type Value } from './value.js';
 
-/** The same computation with some values replaced; everything that does not depend on them is shared. */
+/**
+ * The same computation with some values replaced; everything that does not depend on them is shared, and
+ * shapes follow. */
 export function substitute(output: Value, replacements: ReadonlyMap<Value, Value>): Value {
   const done = new Map<Value, Value>(replacements);
   for (const value of topological([output])) {
     if (done.has(value)) continue;
     const inputs = value.inputs.map((input) => done.get(input) ?? input);
     const same = inputs.every((input, index) => input === value.inputs[index]);
-    done.set(value, same ? value : { ...value, inputs });
+    const shape = () =>
+      ops[value.op].shape(
+        inputs.map((input) => input.shape),
+        value.attributes,
+      );
+    done.set(value, same ? value : { ...value, inputs, shape: shape() });
   }
   return done.get(output) ?? output;
 }

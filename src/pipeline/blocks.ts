@@ -1,5 +1,7 @@
-import { blockTensors, matrixShape } from '../architecture/architecture.js';
-import { createForward } from '../architecture/forward.js';
+import { blockTensors, matrixShape, type TensorSpec } from '../architecture/architecture.js';
+import { createForward, type Rows } from '../architecture/forward.js';
+import { rowsInUse, usedTokens } from '../architecture/used-tokens.js';
+import { createShelf, type ShelfOptions } from '../calibration/shelf.js';
 import { createTargets } from '../calibration/target.js';
 import { createCalibrator, type Visit } from '../calibration/walk.js';
 import { isCoded } from '../grid/grid.js';
@@ -9,9 +11,8 @@ import type { Job } from './job.js';
 import type { Assignment } from './plan.js';
 import { type Journal, noJournal, type Packed } from './resume.js';
 import { rowImportance } from './rows.js';
-import { slabRows } from './slab.js';
 import { tableMoments, tableRecipe } from './tables.js';
-import { type Compressed, compressTensor, unpackTensor } from './tensor.js';
+import { compressTensor, unpackTensor } from './tensor.js';
 import type { Workshop } from './workshop.js';
 
 export interface CompressedTensor {
@@ -31,6 +32,12 @@ export type BlocksJob = Pick<
   'model' | 'assignments' | 'recipe' | 'calibration' | 'importance' | 'format'
 >;
 
+export interface BlocksOptions {
+  readonly journal?: Journal;
+  /** Where activations wait between two parts of a block. */
+  readonly room?: ShelfOptions;
+}
+
 /**
  * Block after block: moments at each site of the block (by default with everything before the site already
  * compressed), then its weights, until the block is done and its outputs feed the next. The embedding comes first; a
@@ -42,7 +49,7 @@ export async function compressBlocks(
   { model, assignments, recipe, calibration, importance, format }: BlocksJob,
   write: (name: string, bytes: Uint8Array) => Promise<void>,
   hooks: Hooks,
-  journal: Journal = noJournal,
+  { journal = noJournal, room = {} }: BlocksOptions = {},
 ): Promise<CompressedTensor[]> {
   const { architecture } = model;
   const { time } = shop.stopwatch;
@@ -57,86 +64,92 @@ export async function compressBlocks(
     calibration.sequences,
   );
   const forward = createForward(architecture, shop);
-  const calibrator = createCalibrator(architecture, shop);
+  const shelf = createShelf(room);
+  const calibrator = createCalibrator(architecture, shop, shelf);
   const targets = createTargets(shop);
 
-  /** Solves a tensor, or decodes what an earlier run made of it. */
-  const solve = async (
-    assignment: Assignment,
-    weight: Float32Array,
-    moments?: Moments,
-    known?: Packed,
-  ): Promise<Compressed> => {
-    if (known) return { ...known, decoded: await unpackTensor(shop.kernels, assignment, known.bytes) };
+  /** Solves a tensor, or takes over what an earlier run made of it. */
+  const solve = async (assignment: Assignment, moments?: Moments, known?: Packed): Promise<Packed> => {
+    if (known) return known;
+    const { spec } = assignment;
+    const [, cols] = matrixShape(spec);
+    const read = original(spec);
+    const target = async (from: number, to: number) => {
+      const data = await read(from, to);
+      return moments?.cross ? (await targets.of({ rows: to - from, cols, data }, moments)).data : data;
+    };
     const solved = await compressTensor(
       shop,
       assignment,
-      moments?.cross ? await target(assignment, weight, moments) : weight,
+      target,
       moments,
-      assignment.spec.kind === 'linear' ? recipe : tableRecipe(recipe),
-      { inputs: importance?.of(assignment.spec), rows: salience.get(assignment.spec) },
+      spec.kind === 'linear' ? recipe : tableRecipe(recipe),
+      { inputs: importance?.of(spec), rows: salience.get(spec) },
     );
     await time('write', () => journal.put(assignment, solved));
     return solved;
   };
-  /** Compresses and writes one tensor; returns what the runtime will decode. */
-  const store = async (assignment?: Assignment, weight?: Float32Array, moments?: Moments, known?: Packed) => {
-    if (!assignment || !weight) throw new Error('the block has a weight that the plan does not know');
+  /** Compresses and writes one tensor; returns what reads rows as the runtime will decode them. */
+  const store = async (assignment?: Assignment, moments?: Moments, known?: Packed): Promise<Rows> => {
+    if (!assignment) throw new Error('the block has a weight that the plan does not know');
     checkAborted(hooks);
-    const { decoded, bytes, relativeError } = await time('solve', () =>
-      solve(assignment, weight, moments, known),
-    );
+    const { bytes, relativeError } = await time('solve', () => solve(assignment, moments, known));
     await time('write', () => write(assignment.name, format.arrange(bytes, assignment.spec)));
     const { name, type } = assignment;
     results.push({ name, type, bytes: bytes.length, relativeError });
     done += assignment.elements;
     hooks.progress?.('compress', done, total);
-    return decoded;
+    return (from, to) => time('read', () => unpackTensor(shop.kernels, assignment, bytes, from, to));
   };
-  const target = async ({ spec }: Assignment, data: Float32Array, moments: Moments) => {
-    const [rows, cols] = matrixShape(spec);
-    const slab = spec.kind === 'linear' ? rows : Math.min(rows, slabRows(cols));
-    if (slab === rows) return (await targets.of({ rows, cols, data }, moments)).data;
-    const result = new Float32Array(data.length);
-    for (let from = 0; from < rows; from += slab) {
-      const part = data.subarray(from * cols, (from + slab) * cols);
-      const found = await targets.of({ rows: part.length / cols, cols, data: part }, moments);
-      result.set(found.data, from * cols);
-    }
-    return result;
-  };
+  /** Rows of a weight as the checkpoint has it. */
+  const original =
+    (spec: TensorSpec): Rows =>
+    (from, to) =>
+      time('read', async () => {
+        if (isTable(spec)) return model.readRows(spec, from, to);
+        const [, cols] = matrixShape(spec);
+        const whole = await model.read(spec);
+        return whole.subarray(from * cols, to * cols);
+      });
   const assigned = (block: number | undefined) =>
     blockTensors(architecture, block).map((spec) => ({
+      spec,
       role: spec.role,
       assignment: byName.get(format.nameOf(model, spec)),
     }));
+  const all = (spec: TensorSpec, rows: Rows) => () => rows(0, matrixShape(spec)[0]);
 
-  const outside = await time('read', () => model.readBlock(undefined));
-  const decoded = { ...outside };
-  const isHead = ({ assignment }: { assignment?: Assignment | undefined }) =>
-    assignment?.spec.kind === 'head';
-  for (const { assignment, role } of assigned(undefined).filter((each) => !isHead(each))) {
+  const texts = usedTokens(calibration.sequences);
+  /** What lies outside the blocks, of the embedding what the texts use, and of a head of its own nothing. */
+  const outside: Record<string, Float32Array> = {};
+  const decoded: Record<string, Float32Array> = {};
+  const inUse = (spec: TensorSpec, rows: Rows) =>
+    spec.kind === 'embedding' ? rowsInUse(texts.tokens, architecture.hidden, rows) : all(spec, rows)();
+  const entering = assigned(undefined).filter(({ spec }) => spec.kind !== 'head');
+  for (const { spec, role } of entering) outside[role] = await inUse(spec, original(spec));
+  for (const { spec, role, assignment } of entering) {
     const known = assignment && (await journal.find(assignment));
     const moments =
-      assignment?.spec.kind === 'embedding' && isCoded(assignment.grid) && !importance && !known
-        ? await tableMoments(shop, model, calibration.sequences, outside)
+      assignment && spec.kind === 'embedding' && isCoded(assignment.grid) && !importance && !known
+        ? await tableMoments(shop, model, texts.sequences, outside)
         : undefined;
-    decoded[role] = await store(assignment, outside[role], moments, known);
+    decoded[role] = await inUse(spec, await store(assignment, moments, known));
   }
   for (const { name, data } of format.extras(architecture)) {
     await write(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
 
-  const embed = (table: Record<string, Float32Array>) =>
-    time('calibrate', () => forward.embedAll(calibration.sequences, table));
+  const embed = (weights: Record<string, Float32Array>) =>
+    time('calibrate', () => forward.embedAll(texts.sequences, weights, shelf.keep));
   const compressedPrefix = recipe.prefix === 'compressed';
   const calibrated = !importance && needsCalibration(assignments);
   let hidden = calibrated ? await embed(compressedPrefix ? decoded : outside) : [];
-  let original = calibrated && recipe.target === 'asymmetric' ? await embed(outside) : undefined;
+  let twins = calibrated && recipe.target === 'asymmetric' ? await embed(outside) : undefined;
 
   for (let block = 0; block < architecture.layers; block++) {
-    const weights = await time('read', () => model.readBlock(block));
-    const twin = original && { hidden: original, weights: { ...weights } };
+    const weights: Record<string, () => Promise<Float32Array>> = {};
+    for (const { spec, role } of assigned(block)) weights[role] = all(spec, original(spec));
+    const twin = twins && { hidden: twins, weights: { ...weights } };
     const left = new Map(assigned(block).map(({ assignment, role }) => [role, assignment]));
     const known = new Map<string, Packed>();
     for (const [role, assignment] of left) {
@@ -144,8 +157,9 @@ export async function compressBlocks(
       if (packed) known.set(role, packed);
     }
     const put = async (role: string, moments?: Moments) => {
-      const result = await store(left.get(role), weights[role], moments, known.get(role));
-      if (compressedPrefix) weights[role] = result;
+      const assignment = left.get(role);
+      const rows = await store(assignment, moments, known.get(role));
+      if (compressedPrefix && assignment) weights[role] = all(assignment.spec, rows);
       left.delete(role);
     };
     const visit: Visit = async (roles, moments) => {
@@ -159,23 +173,26 @@ export async function compressBlocks(
     const passed = await time('calibrate', () =>
       calibrator.walk({ hidden, weights }, visit, { original: twin, settle }),
     );
-    [hidden, original] = [passed.output, passed.original];
-    for (const [role, assignment] of left) await store(assignment, weights[role]);
+    [hidden, twins] = [passed.output, passed.original];
+    for (const assignment of left.values()) await store(assignment);
   }
-  for (const { assignment, role } of assigned(undefined).filter(isHead)) {
+  for (const { assignment } of assigned(undefined).filter(({ spec }) => spec.kind === 'head')) {
     const weights = compressedPrefix ? decoded : outside;
-    const twin = original && { hidden: original, weights: outside };
+    const twin = twins && { hidden: twins, weights: outside };
     const known = assignment && (await journal.find(assignment));
     const moments =
       assignment && isCoded(assignment.grid) && !importance && !known
         ? await time('calibrate', () => calibrator.head({ hidden, weights }, twin))
         : undefined;
-    await store(assignment, outside[role], moments, known);
+    await store(assignment, moments, known);
   }
   await Promise.all([calibrator.release(), forward.release(), targets.release()]);
+  shelf.close();
   const order = new Map(assignments.map(({ name }, index) => [name, index]));
   return results.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
 }
+
+const isTable = ({ kind }: TensorSpec) => kind === 'embedding' || kind === 'head';
 
 /** Whether states have to go through the blocks; the embedding has a pass of its own. */
 const needsCalibration = (assignments: readonly Assignment[]) =>

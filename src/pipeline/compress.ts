@@ -89,7 +89,7 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
     const writer = await job.layout.create(options.output);
     try {
       const write = (name: string, bytes: Uint8Array) => writer.write(name, bytes);
-      const tensors = await compressBlocks(shop, job, write, hooks, journal);
+      const tensors = await compressBlocks(shop, job, write, hooks, { journal });
       const { heldOut, checks } = texts(job);
       const verified: Verification[] = [];
       await stopwatch.time('write', () =>

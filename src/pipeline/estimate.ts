@@ -1,5 +1,5 @@
 import { matrixShape } from '../architecture/architecture.js';
-import { batchTokens } from '../architecture/forward.js';
+import { batchTokensOf } from '../architecture/forward.js';
 import { footprint } from '../calibration/walk.js';
 import type { Job } from './job.js';
 import type { Workshop } from './workshop.js';
@@ -32,6 +32,7 @@ export async function estimate(shop: Workshop, job: Job): Promise<Estimate> {
   const { model, assignments, recipe, calibration } = job;
   const { architecture } = model;
   const { kept, sites } = footprint(architecture);
+  const batchTokens = batchTokensOf(architecture);
   const twins = recipe.target === 'asymmetric' ? 2 : 1;
   const linear = assignments.filter(({ spec }) => spec.kind === 'linear');
   const weights = linear.reduce((sum, { elements }) => sum + elements, 0);

@@ -7,7 +7,7 @@ import type { Grid } from '../grid/grid.js';
 import { isRowMixGrid, joinRows, type RowMixGrid } from '../grid/row-mix.js';
 import type { Moments } from '../types.js';
 import { slabRows } from './slab.js';
-import type { Compressed } from './tensor.js';
+import { type Compressed, unpackTensor } from './tensor.js';
 import type { Workshop } from './workshop.js';
 
 /** What an error of each row of a tensor costs, of those that have rows of two precisions. */
@@ -47,23 +47,24 @@ export async function compressRows(
 ): Promise<Compressed> {
   const [rows, cols] = matrixShape(spec);
   const low = await solve(spec, grid.low, weight);
-  const lost = await rowErrors(shop, spec, weight, low.decoded, moments);
+  const decoded = await unpackTensor(shop.kernels, { spec, grid: grid.low }, low.bytes);
+  const lost = await rowErrors(shop, spec, weight, decoded, moments);
   const chosen = highest(
     lost.map((error, row) => error * (importance?.[row] ?? 1)),
     grid.room(rows),
   );
   const part = new Float32Array(chosen.length * cols);
   for (const [i, row] of chosen.entries()) part.set(weight.subarray(row * cols, (row + 1) * cols), i * cols);
-  const high = await solve({ ...spec, shape: [chosen.length, cols] }, grid.high, part);
+  const partSpec = { ...spec, shape: [chosen.length, cols] };
+  const high = await solve(partSpec, grid.high, part);
 
-  const decoded = low.decoded.slice();
+  const better = await unpackTensor(shop.kernels, { spec: partSpec, grid: grid.high }, high.bytes);
   for (const [i, row] of chosen.entries()) {
-    decoded.set(high.decoded.subarray(i * cols, (i + 1) * cols), row * cols);
+    decoded.set(better.subarray(i * cols, (i + 1) * cols), row * cols);
   }
   const left = await rowErrors(shop, spec, weight, decoded, moments);
   const before = sum(lost);
   return {
-    decoded,
     bytes: joinRows(grid, rows, cols, chosen, low.bytes, high.bytes),
     relativeError: before > 0 ? (low.relativeError * sum(left)) / before : 0,
   };

@@ -1,8 +1,8 @@
+import { blockTensors } from '../architecture/architecture.js';
 import { createForward } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
 import { combinedMoments, embeddingMoments } from '../calibration/embedding.js';
 import { createCalibrator } from '../calibration/walk.js';
-import type { Arrays } from '../graph/program.js';
 import { findSolver } from '../solver/index.js';
 import type { Moments } from '../types.js';
 import type { TensorRecipe } from './tensor.js';
@@ -18,23 +18,25 @@ const tokensPerColumn = 16;
  */
 export async function tableMoments(
   shop: Workshop,
-  { architecture, readBlock }: Pick<Model, 'architecture' | 'readBlock'>,
+  { architecture, read, readBlock }: Pick<Model, 'architecture' | 'read' | 'readBlock'>,
   sequences: readonly Int32Array[],
-  outside: Arrays,
+  outside: Readonly<Record<string, Float32Array>>,
 ): Promise<Moments> {
   const { hidden: width, layers, tied } = architecture;
   const { time } = shop.stopwatch;
   const forward = createForward(architecture, shop);
   const calibrator = createCalibrator(architecture, shop);
   const count = Math.ceil((tokensPerColumn * width) / (sequences[0]?.length ?? 1));
-  const first = await time('read', () => readBlock(0));
+  const first = Object.fromEntries(
+    blockTensors(architecture, 0).map((spec) => [spec.role, () => time('read', () => read(spec))]),
+  );
   let hidden = await time('calibrate', () => forward.embedAll(sequences.slice(0, count), outside));
   let moments = await time('calibrate', () =>
     embeddingMoments(architecture, calibrator, { hidden, weights: { ...outside, ...first } }, shop),
   );
   if (tied) {
     for (let block = 0; block < layers; block++) {
-      const weights = block === 0 ? first : await time('read', () => readBlock(block));
+      const weights = await time('read', () => readBlock(block));
       hidden = await time('calibrate', () => forward.blockAll(hidden, weights));
     }
     const head = await time('calibrate', () => calibrator.head({ hidden, weights: outside }));

@@ -1,4 +1,5 @@
 import { matrixShape } from '../architecture/architecture.js';
+import type { Rows } from '../architecture/forward.js';
 import { decodeRows } from '../checkpoint/decode.js';
 import { memoryFile } from '../checkpoint/file.js';
 import type { Grid } from '../grid/grid.js';
@@ -6,7 +7,7 @@ import { isOutlierGrid } from '../grid/outliers.js';
 import { isRowMixGrid } from '../grid/row-mix.js';
 import { isVectorGrid } from '../grid/vector.js';
 import type { Kernels } from '../kernels/kernels.js';
-import { fromPanel, toPanel } from '../kernels/panel.js';
+import { toPanel } from '../kernels/panel.js';
 import { findSolver } from '../solver/index.js';
 import { rtnWeighted } from '../solver/rtn.js';
 import type { Moments } from '../types.js';
@@ -21,12 +22,13 @@ export type TensorRecipe = Pick<Recipe, 'solver' | 'options'>;
 
 /** A tensor on its grid. */
 export interface Compressed {
-  /** Values as the runtime will decode them, in the programs' shape and order. */
-  readonly decoded: Float32Array;
   /** Packed rows. */
   readonly bytes: Uint8Array;
   readonly relativeError: number;
 }
+
+/** All of a tensor's values, or what reads some of its rows. */
+export type Weight = Float32Array | Rows;
 
 /** What is known of a tensor's inputs and outputs beside the moments. */
 export interface Weighting {
@@ -40,13 +42,14 @@ export interface Weighting {
 export async function compressTensor(
   shop: Workshop,
   { spec, grid }: Pick<Assignment, 'spec' | 'grid'>,
-  weight: Float32Array,
+  weight: Weight,
   moments: Moments | undefined,
   recipe: TensorRecipe,
   weighting: Weighting = {},
 ): Promise<Compressed> {
   if (isRowMixGrid(grid)) {
-    return compressRows(shop, { spec, grid }, weight, moments, weighting.rows, (part, own, values) =>
+    const whole = typeof weight === 'function' ? await weight(0, matrixShape(spec)[0]) : weight;
+    return compressRows(shop, { spec, grid }, whole, moments, weighting.rows, (part, own, values) =>
       compressTensor(shop, { spec: part, grid: own }, values, moments, recipe),
     );
   }
@@ -54,14 +57,15 @@ export async function compressTensor(
   const solver = solverFor(grid, moments, recipe);
   const { solve } = findSolver(solver);
   const options = solver === recipe.solver ? recipe.options : {};
-  const together = (moments && spec.kind === 'linear') || grid.whole || isVectorGrid(grid);
-  const slab = together ? rows : slabRows(cols);
-  const decoded = new Float32Array(rows * cols);
+  // Rows do not depend on each other, given H: a part at a time keeps the kernels' memory small.
+  const slab = grid.whole || isVectorGrid(grid) ? rows : slabRows(cols);
   const bytes = new Uint8Array(grid.bytes(rows, cols));
   let error = 0;
   for (let from = 0; from < rows; from += slab) {
     const count = Math.min(slab, rows - from);
-    const data = weight.subarray(from * cols, (from + count) * cols);
+    const to = from + count;
+    const data =
+      typeof weight === 'function' ? await weight(from, to) : weight.subarray(from * cols, to * cols);
     await shop.kernels.scope(async (arena) => {
       const panel = await toPanel(shop.kernels, arena, { rows: count, cols, data });
       const bench = { ...shop, arena };
@@ -69,28 +73,21 @@ export async function compressTensor(
         ? await rtnWeighted(bench, panel, weighting.inputs, grid)
         : await solve(bench, panel, moments, grid, options);
       const { encoded } = solution;
-      await fromPanel(
-        shop.kernels,
-        { rows: count, cols, stride: encoded.stride, data: encoded.values },
-        decoded.subarray(from * cols, (from + count) * cols),
-      );
       const packed = await shop.stopwatch.time('write', () => grid.pack(shop.kernels, encoded));
       bytes.set(packed, from === 0 ? 0 : grid.bytes(from, cols));
       error += (solution.relativeError * count) / rows;
     });
   }
-  return {
-    decoded,
-    bytes,
-    relativeError: error,
-  };
+  return { bytes, relativeError: error };
 }
 
-/** Values as the runtime will decode them from packed rows, in the programs' shape and order. */
+/** Values of rows [from, to) as the runtime will decode them, in the programs' shape and order. */
 export function unpackTensor(
   kernels: Kernels,
   { spec, grid }: Pick<Assignment, 'spec' | 'grid'>,
   bytes: Uint8Array,
+  from = 0,
+  to = matrixShape(spec)[0],
 ): Promise<Float32Array> {
   const shape = matrixShape(spec);
   const file = memoryFile(spec.names.gguf, bytes);
@@ -103,7 +100,7 @@ export function unpackTensor(
     file,
     offset: 0,
   };
-  return decodeRows(kernels, stored, 0, shape[0]);
+  return decodeRows(kernels, stored, from, to);
 }
 
 /** Vector codebooks and outliers have solvers of their own, which work under full second moments. */

@@ -55,11 +55,11 @@ export async function solveLevel(
       level: level(readNumber(known)),
       values: () => readLevel(shop, store, key, grid, spec),
     };
-  const { bytes, relativeError, decoded } = await compressTensor(shop, task, weight, moments, recipe, {
+  const { bytes, relativeError } = await compressTensor(shop, task, weight, moments, recipe, {
     rows: importance,
   });
   await store.put(key, Buffer.concat([numberBytes(relativeError), bytes]));
-  return { level: level(relativeError), values: async () => decoded };
+  return { level: level(relativeError), values: () => unpackTensor(shop.kernels, task, bytes) };
 }
 
 /** Decoded values of a level in the store, rows × cols. */

@@ -42,6 +42,7 @@ const model: Model = {
   checkpoint: emptyCheckpoint(folder),
   nameOf: ({ names }) => names.gguf,
   read,
+  readRows: () => Promise.reject(new Error('not of this model')),
   readBlock: (block) => readBlock(architecture, block, read),
 };
 const next = uniform(7);

@@ -1,4 +1,4 @@
-import type { TensorSpec } from '../../architecture/architecture.js';
+import { matrixShape, type TensorSpec } from '../../architecture/architecture.js';
 import { type Model, readBlock } from '../../architecture/model.js';
 import type { Store } from '../store.js';
 import type { Workshop } from '../workshop.js';
@@ -18,5 +18,13 @@ export function mixture(
     const level = chosen.get(spec);
     return level ? readLevel(shop, store, level.key, level.grid, spec) : model.read(spec);
   };
-  return { ...model, read, readBlock: (block) => readBlock(model.architecture, block, read) };
+  return {
+    ...model,
+    read,
+    async readRows(spec, from, to) {
+      const [, cols] = matrixShape(spec);
+      return (await read(spec)).subarray(from * cols, to * cols);
+    },
+    readBlock: (block) => readBlock(model.architecture, block, read),
+  };
 }
