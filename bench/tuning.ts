@@ -10,7 +10,6 @@ import { fileURLToPath } from 'node:url';
 import { gather, recipeOf } from '../src/pipeline/job.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
 import { requestedTypes } from '../src/pipeline/plan.js';
-import type { Recipe } from '../src/pipeline/recipe.js';
 import { average } from '../src/pipeline/search/paired.js';
 import { createRehearsals } from '../src/pipeline/search/rehearsal.js';
 import { defaultStoreFolder, openStore } from '../src/pipeline/store.js';
@@ -29,7 +28,7 @@ const space = {
   damping: [0.003, 0.01, 0.03, 0.1, 0.3, 1],
   order: ['natural', 'activation'],
   groups: ['static', 'dynamic'],
-  target: ['asymmetric', 'symmetric', 'original'],
+  target: ['asymmetric', 'symmetric'],
 } as const;
 
 await withWorkshop({ threads: Number(threads) }, {}, async (shop) => {
@@ -41,8 +40,7 @@ await withWorkshop({ threads: Number(threads) }, {}, async (shop) => {
   const { prefix: _, target: __, ...base } = recipeOf(options, calibration, {});
   const recipes: { readonly recipe: Record<string, number | string>; readonly value: number }[] = [];
   for (const target of space.target) {
-    const aim: Pick<Recipe, 'prefix' | 'target'> =
-      target === 'original' ? { prefix: target } : { prefix: 'compressed', target };
+    const aim = { prefix: 'compressed', target } as const;
     for (const damping of space.damping) {
       for (const order of space.order) {
         for (const groups of space.groups) {

