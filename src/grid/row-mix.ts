@@ -46,6 +46,7 @@ export function findRowMixGrid(name: string): RowMixGrid | undefined {
     name,
     summary: `${low.summary}; ${percent} % of the rows with ${highBits} bits`,
     blockBytes: mixed(low.blockBytes, high.blockBytes),
+    runtimes: ['tersor'],
     whole: true,
     low,
     high,

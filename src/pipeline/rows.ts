@@ -16,14 +16,15 @@ export type RowImportance = ReadonlyMap<TensorSpec, Float32Array>;
 /** Tokens that gradients are taken of. */
 const gradientTokens = 4096;
 
-/** Importances of rows where one of these grids needs them. */
+/** Importances of rows where one of these grids needs them; of encoders, which have no next token, there are none. */
 export async function rowImportance(
   shop: Workshop,
   model: Model,
   grids: readonly Grid[],
   sequences: readonly Int32Array[],
 ): Promise<RowImportance> {
-  if (!grids.some(isRowMixGrid)) return new Map();
+  const isEncoder = model.architecture.objective === 'embedding';
+  if (isEncoder || !grids.some(isRowMixGrid)) return new Map();
   const count = Math.max(1, Math.floor(gradientTokens / (sequences[0]?.length ?? 1)));
   return shop.stopwatch.time('calibrate', () =>
     outputFisher(model, sequences.slice(0, count), sequences, shop),
