@@ -42,7 +42,7 @@ test('rows get eight bits where importance times error is largest', async () => 
     const importance = new Float32Array(rows).fill(1);
     for (const row of [2, 11, 30, 39]) importance[row] = 100;
     const solve = (task: typeof grid | typeof grid.low) =>
-      compressTensor(shop, { spec, grid: task }, weight, undefined, { solver: 'rtn' }, undefined, importance);
+      compressTensor(shop, { spec, grid: task }, weight, undefined, { solver: 'rtn' }, { rows: importance });
     return { mixed: await solve(grid), low: await solve(grid.low) };
   });
   const changed = Array.from({ length: rows }, (_, row) => row).filter((row) =>
