@@ -9,14 +9,12 @@ import { tensorTableKey } from './compressed.js';
 import { product, type StoredTensor, scalarBytes } from './decode.js';
 import { getIntact, isObject, parseJsonObject, type RangedFile, readJsonObject, withFiles } from './file.js';
 import { type OnnxHeader, type OnnxInitializer, readOnnxHeader } from './onnx-header.js';
+import { onnxSuffixes } from './onnx-names.js';
 import { configName } from './safetensors.js';
 import { storedCheckpoint } from './stored.js';
 
 /** Where transformers.js expects model files in a folder. */
 export const onnxFolder = 'onnx';
-
-/** What the parts of a tensor on a grid of MatMulNBits are called, behind the tensor's own name. */
-export const onnxSuffixes = { codes: '.codes', scales: '.scales', zeroPoints: '.zero_points' } as const;
 
 /**
  * The model file of a folder as transformers.js has them.

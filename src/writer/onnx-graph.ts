@@ -1,6 +1,6 @@
 import { type Architecture, matrixShape, type TensorSpec } from '../architecture/architecture.js';
 import type { ExportGraph, NodeOptions } from '../architecture/export.js';
-import { onnxSuffixes } from '../checkpoint/onnx.js';
+import { onnxSuffixes } from '../checkpoint/onnx-names.js';
 import type { Grid } from '../grid/grid.js';
 import { isMatMulNBits, type MatMulNBitsGrid, rowParts } from '../grid/matmul-nbits.js';
 import {
@@ -61,7 +61,7 @@ export function exportGraph(
     return value;
   };
   const constant = (type: ElementType, shape: readonly number[], data: Uint8Array): string => {
-    const key = `${type} ${shape} ${Buffer.from(data).toString('base64')}`;
+    const key = `${type} ${shape} ${data.join()}`;
     return once(key, () => {
       const name = fresh('const');
       constants.set(name, { name, type, shape, data });
