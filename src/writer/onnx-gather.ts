@@ -2,7 +2,7 @@ import type { ExportGraph } from '../architecture/export.js';
 import type { MatMulNBits } from '../grid/matmul-nbits.js';
 import { elementCode } from '../runtime/onnx.js';
 
-/** The initializers of a table on a grid of MatMulNBits. */
+/** A table on a grid of MatMulNBits: initializers, and its scales in the type of activations. */
 export interface NBitsTable {
   readonly codes: string;
   readonly scales: string;
@@ -22,20 +22,19 @@ type Nodes = Pick<ExportGraph, 'node' | 'whole' | 'floats' | 'float'>;
 export function gatherNBits(graph: Nodes, table: NBitsTable, indices: string): string {
   const { bits, groupSize } = table.nbits;
   const groups = table.cols / groupSize;
-  const pick = (initializer: string) =>
-    graph.node('Cast', [graph.node('Gather', [initializer, indices], { attributes: { axis: 0 } })], {
-      attributes: { to: elementCode[graph.float] },
-    });
+  const pick = (values: string) => graph.node('Gather', [values, indices], { attributes: { axis: 0 } });
+  const pickBytes = (values: string) =>
+    graph.node('Cast', [pick(values)], { attributes: { to: elementCode[graph.float] } });
   const shaped = (value: string, shape: readonly number[]) =>
     graph.node('Reshape', [value, graph.whole(shape)]);
-  const codes = shaped(digits(graph, pick(table.codes), bits), [0, 0, groups, groupSize]);
+  const codes = shaped(digits(graph, pickBytes(table.codes), bits), [0, 0, groups, groupSize]);
   const centred = graph.node('Sub', [codes, zeros()]);
   const scaled = graph.node('Mul', [centred, shaped(pick(table.scales), [0, 0, groups, 1])]);
   return shaped(scaled, [0, 0, -1]);
 
   function zeros(): string {
     if (table.zeroPoints === undefined) return graph.floats(Float32Array.of(2 ** (bits - 1)), [1]);
-    const padded = shaped(digits(graph, pick(table.zeroPoints), bits), [0, 0, -1, 1]);
+    const padded = shaped(digits(graph, pickBytes(table.zeroPoints), bits), [0, 0, -1, 1]);
     return graph.node('Slice', [padded, graph.whole([0]), graph.whole([groups]), graph.whole([2])]);
   }
 }

@@ -159,7 +159,7 @@ export function exportGraph(
       const [zeroPoint] = zeroPoints(tensor);
       const table = {
         codes: name + onnxSuffixes.codes,
-        scales: name + onnxSuffixes.scales,
+        scales: scales(tensor),
         ...(zeroPoint === undefined ? {} : { zeroPoints: zeroPoint }),
         cols: matrixShape(tensor.spec)[1],
         nbits: grid.nbits,
