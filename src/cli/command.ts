@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { createTerminal, type Output, type Terminal } from './terminal.js';
+import { createTerminal, type Environment, type Output, type Terminal } from './terminal.js';
 
 /** What a command runs in. */
 export interface Session {
@@ -7,6 +7,8 @@ export interface Session {
   readonly stderr: Output;
   /** The user asks to stop. */
   readonly signal: AbortSignal;
+  /** What colours are decided by. */
+  readonly environment?: Environment;
 }
 
 /** Runs a command's body with a terminal that is left clean whatever happens. */

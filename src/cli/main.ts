@@ -18,5 +18,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 const { signal } = controller;
-const code = await execute(process.argv.slice(2), { signal, stdout: process.stdout, stderr: process.stderr });
+const code = await execute(process.argv.slice(2), {
+  signal,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  environment: process.env,
+});
 process.exitCode = signal.aborted ? interrupted : code;

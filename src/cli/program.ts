@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { TersorError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import type { Session } from './command.js';
+import { completionCommand } from './completion.js';
 import { compressCommand } from './compress.js';
 import { demoCommand } from './demo.js';
 import { evaluateCommand } from './evaluate.js';
@@ -31,7 +32,8 @@ export async function execute(words: readonly string[], session: Session): Promi
   }
 }
 
-function createProgram(session: Session): Command {
+/** The whole command line, which help and completion are made from. */
+export function createProgram(session: Session): Command {
   const program = new Command('tersor')
     .description('Fits a trained transformer into the bytes you have.')
     .version(packageVersion, '-V, --version', 'print the version')
@@ -53,12 +55,13 @@ function createProgram(session: Session): Command {
   imatrixCommand(program, session);
   methodsCommand(program, session);
   demoCommand(program, session);
+  completionCommand(program, session);
   program.addHelpText('after', '\nStart with: tersor demo\nHelp on one command: tersor compress --help');
   return program;
 }
 
-function errorLine(error: unknown, { stderr }: Session): string {
-  const prefix = createStyle(stderr).red('error:');
+function errorLine(error: unknown, { stderr, environment }: Session): string {
+  const prefix = createStyle(stderr, environment).red('error:');
   const message = error instanceof Error ? error.message : String(error);
   const line = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
   if (error instanceof TersorError || error instanceof CommanderError) return `${prefix} ${line}`;

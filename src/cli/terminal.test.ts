@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createTerminal } from './terminal.js';
+import { createStyle, createTerminal } from './terminal.js';
 
 function record(terminals: { stdout?: boolean; stderr?: boolean } = {}, json = false) {
   const written = { stdout: '', stderr: '' };
@@ -79,4 +79,46 @@ test('stops a job at its next report once the user asks for it', () => {
   terminal.hooks.progress?.('compress', 1, 9);
   stop();
   expect(() => terminal.hooks.progress?.('compress', 2, 9)).toThrow('stopped before the end');
+});
+
+test.each([
+  [true, {}, true],
+  [false, {}, false],
+  [undefined, {}, false],
+  [true, { TERM: 'dumb' }, false],
+  [true, { NO_COLOR: '1' }, false],
+  [true, { NO_COLOR: '' }, true], // as https://no-color.org says
+  [false, { FORCE_COLOR: '1' }, true],
+  [false, { FORCE_COLOR: '' }, true],
+  [true, { FORCE_COLOR: '0' }, false],
+  [true, { FORCE_COLOR: 'false' }, false],
+  [true, { NO_COLOR: '1', FORCE_COLOR: '3' }, true],
+])('terminal %s with %j: colours %s', (isTTY, environment, colours) => {
+  const style = createStyle({ isTTY, write: () => {} }, environment);
+  expect(style.bold('text')).toBe(colours ? '\x1b[1mtext\x1b[22m' : 'text');
+});
+
+test('a bar never wraps, and a dumb terminal gets none', () => {
+  const draw = (columns: number, environment = {}) => {
+    let written = '';
+    const stderr = {
+      isTTY: true,
+      columns,
+      write: (text: string) => {
+        written += text;
+      },
+    };
+    const { signal } = new AbortController();
+    const stdout = { write: () => {} };
+    let time = 0;
+    const { hooks } = createTerminal({ stdout, stderr, signal, environment }, { now: () => time });
+    hooks.progress?.('compress', 0, 4);
+    time = 3_723_000;
+    hooks.progress?.('compress', 1, 4);
+    return written;
+  };
+  expect(draw(80)).toContain('25 %  3 h 06 min left');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  for (const line of draw(30).split(/\r\x1b\[K/)) expect(line.length).toBeLessThan(30);
+  expect(draw(80, { TERM: 'dumb' })).toBe('');
 });

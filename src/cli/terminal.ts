@@ -8,6 +8,17 @@ export interface Output {
   write(text: string): unknown;
 }
 
+/** Environment variables, which decide on nothing but looks. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where a terminal writes, and what ends its jobs. */
+export interface Streams {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly signal: AbortSignal;
+  readonly environment?: Environment | undefined;
+}
+
 export interface TerminalOptions {
   /** Standard output is one JSON document: nothing else may go there. */
   readonly json?: boolean | undefined;
@@ -36,12 +47,13 @@ const worthALine = 1; // seconds; shorter stages leave no trace on a terminal
  * line per finished stage on standard output (not with --json), so that standard error holds errors only.
  */
 export function createTerminal(
-  { stdout, stderr, signal }: { stdout: Output; stderr: Output; signal: AbortSignal },
+  { stdout, stderr, signal, environment = {} }: Streams,
   { json = false, now = Date.now }: TerminalOptions = {},
 ): Terminal {
   const started = new Map<string, number>();
-  const interactive = stderr.isTTY === true;
-  const style = createStyle(stderr);
+  // A dumb terminal cannot take a bar away again.
+  const interactive = stderr.isTTY === true && environment.TERM !== 'dumb';
+  const style = createStyle(stderr, environment);
   let heardAt = now();
   let drawn = '';
   let drawnAt = Number.NEGATIVE_INFINITY;
@@ -89,7 +101,7 @@ export function createTerminal(
         line(wrap(`note: ${text}`, undefined, '      ').replace('note:', style.yellow('note:'))),
       signal,
     },
-    style: createStyle(stdout),
+    style: createStyle(stdout, environment),
     print(text) {
       clear();
       if (!json) stdout.write(`${text}\n`);
@@ -113,7 +125,7 @@ function bar(stage: string, done: number, total: number, seconds: number): strin
   return `${stage.padEnd(stageWidth)} ${drawing} ${String(Math.floor(share * 100)).padStart(3)} %  ${left}`.trimEnd();
 }
 
-/** Colours, or nothing where they are not wanted (https://no-color.org). */
+/** Colours, or the plain text where they are not wanted. */
 export interface Style {
   bold(text: string): string;
   dim(text: string): string;
@@ -122,8 +134,9 @@ export interface Style {
   yellow(text: string): string;
 }
 
-export function createStyle({ isTTY }: Output): Style {
-  const on = isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+/** Colours for a stream. */
+export function createStyle(output: Output, environment: Environment = {}): Style {
+  const on = wantsColor(output, environment);
   const code = (open: number, close: number) => (text: string) =>
     on ? `\x1b[${open}m${text}\x1b[${close}m` : text;
   return {
@@ -133,4 +146,13 @@ export function createStyle({ isTTY }: Output): Style {
     red: code(31, 39),
     yellow: code(33, 39),
   };
+}
+
+/**
+ * Only a terminal gets colours, unless FORCE_COLOR asks for them everywhere (`0` and `false`: nowhere) or NO_COLOR
+ * forbids them (https://no-color.org). FORCE_COLOR wins, as in Node.
+ */
+function wantsColor({ isTTY }: Output, { FORCE_COLOR, NO_COLOR, TERM }: Environment): boolean {
+  if (FORCE_COLOR !== undefined) return FORCE_COLOR !== '0' && FORCE_COLOR !== 'false';
+  return isTTY === true && !NO_COLOR && TERM !== 'dumb';
 }

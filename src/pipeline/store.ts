@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -48,6 +49,8 @@ export async function openStore(folder: string, capacity = defaultCapacity): Pro
     async put(key, value) {
       const path = join(folder, key);
       const temporary = `${path}.tmp-${randomUUID()}`;
+      const remove = () => rmSync(temporary, { force: true });
+      process.once('exit', remove); // a second Ctrl-C waits for nothing
       try {
         await mkdir(folder, { recursive: true });
         const file = await open(temporary, 'w');
@@ -59,8 +62,10 @@ export async function openStore(folder: string, capacity = defaultCapacity): Pro
         }
         await rename(temporary, path);
       } catch (cause) {
-        await rm(temporary, { force: true });
+        remove();
         throw fileError(path, cause);
+      } finally {
+        process.off('exit', remove);
       }
     },
     drop: (key) => rm(join(folder, key), { force: true }),

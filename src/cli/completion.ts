@@ -1,0 +1,97 @@
+import { Argument, type Command, type Option } from 'commander';
+import { searches } from '../allocation/index.js';
+import { gridNames } from '../grid/index.js';
+import { damageMeasures } from '../sensitivity/index.js';
+import { solvers } from '../solver/index.js';
+import { examples, type Session } from './command.js';
+import { shellScripts } from './shells.js';
+
+const shells = ['bash', 'zsh', 'fish'] as const;
+
+export function completionCommand(program: Command, session: Session): void {
+  const command = program
+    .command('completion')
+    .summary('words that a shell completes with the tabulator')
+    .description(
+      'Prints a script that teaches a shell the commands, options and names of types and methods of this version.',
+    )
+    .addArgument(new Argument('<shell>', 'which shell').choices(shells))
+    .action((shell: (typeof shells)[number]) => {
+      session.stdout.write(shellScripts[shell](describeProgram(program)));
+    });
+  examples(command, [
+    ['source <(tersor completion bash)', 'in ~/.bashrc'],
+    ['source <(tersor completion zsh)', 'in ~/.zshrc, after compinit'],
+    ['tersor completion fish > ~/.config/fish/completions/tersor.fish', 'once'],
+  ]);
+}
+
+/** What can stand behind an option or in the place of an argument. */
+export interface Values {
+  readonly kind: 'files' | 'folders' | 'words' | 'nothing';
+  readonly words: readonly string[];
+}
+
+export interface CompletedOption {
+  /** `--output`, `-o`. */
+  readonly flags: readonly string[];
+  readonly description: string;
+  /** What it takes; absent where it takes nothing. */
+  readonly values?: Values;
+}
+
+export interface CompletedCommand {
+  readonly name: string;
+  readonly description: string;
+  readonly options: readonly CompletedOption[];
+  /** Of its first argument, and of all others. */
+  readonly argument: Values;
+}
+
+/** The commands of the program as shells need them. */
+export function describeProgram(program: Command): CompletedCommand[] {
+  const commands = program.createHelp().visibleCommands(program);
+  return commands.map((command) => ({
+    name: command.name(),
+    description: command.summary() || command.description(),
+    options: command.createHelp().visibleOptions(command).map(describeOption),
+    argument:
+      command.name() === 'help'
+        ? wordsOf(program.commands.map((each) => each.name()))
+        : argumentValues(command.registeredArguments[0]),
+  }));
+}
+
+function describeOption({ short, long, description, required, argChoices, flags, attributeName }: Option) {
+  const names = [long, short].filter((flag) => flag !== undefined);
+  if (!required) return { flags: names, description };
+  const known = argChoices ?? methodNames[long ?? '']?.();
+  const placeholder = /<(.*)>/.exec(flags)?.[1] ?? attributeName();
+  return { flags: names, description, values: known ? wordsOf(known) : valuesFor(placeholder) };
+}
+
+const argumentValues = (argument: Argument | undefined): Values => {
+  if (!argument) return nothing;
+  return argument.argChoices ? wordsOf(argument.argChoices) : valuesFor(argument.name());
+};
+
+const nothing: Values = { kind: 'nothing', words: [] };
+const wordsOf = (words: readonly string[]): Values => ({ kind: 'words', words });
+
+/** By the word for the value in the help. */
+function valuesFor(placeholder: string): Values {
+  if (placeholder === 'folder') return { kind: 'folders', words: [] };
+  if (['file', 'path', 'model'].includes(placeholder)) return { kind: 'files', words: [] };
+  return nothing;
+}
+
+/** Values that come from the tables of methods. */
+const methodNames: Readonly<Record<string, () => readonly string[]>> = {
+  '--type': () => gridNames,
+  '--embedding-type': () => gridNames,
+  '--fallback': () => gridNames,
+  '--types': () => gridNames,
+  '--solver': () => solvers.map(({ name }) => name),
+  '--search': () => searches.map(({ name }) => name),
+  '--damage': () => damageMeasures.map(({ name }) => name),
+};
