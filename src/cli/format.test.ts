@@ -7,18 +7,37 @@ test('wraps between words', () => {
   expect(wrap('unbreakable', 4)).toBe('unbreakable');
 });
 
-test('aligns tables and shortens long names in the middle', () => {
+test('aligns tables', () => {
   const columns = [{ title: 'name', flexible: true }, { title: 'n', align: 'right' as const }, { title: '' }];
-  expect(
-    table(columns, [
-      ['short', '1', ''],
-      ['b', '1234', 'note'],
-    ]),
-  ).toBe(['name      n', 'short     1', 'b      1234  note'].join('\n'));
-  const name = `${'a'.repeat(50)}${'z'.repeat(50)}`;
-  expect(table(columns, [[name, '1234', 'note']]).split('\n')[1]).toBe(
-    `${'a'.repeat(34)}…${'z'.repeat(33)}  1234  note`,
-  );
+  const rows = [
+    ['short', '1', ''],
+    ['b', '1234', 'note'],
+  ];
+  expect(table(columns, rows)).toBe(['name      n', 'short     1', 'b      1234  note'].join('\n'));
+});
+
+test('folds long cells, and loses nothing of them', () => {
+  const columns = [
+    { title: 'n', align: 'right' as const },
+    { title: 'name', flexible: true },
+  ];
+  const folded = (name: string) =>
+    table(columns, [['12', name]])
+      .split('\n')
+      .slice(1);
+  const parts = [
+    'model.language_model.layers.11.block_sparse_moe.',
+    'experts.7.shared_down_projection.weight',
+  ];
+  expect(folded(parts.join(''))).toEqual([
+    '12  model.language_model.layers.11.block_sparse_moe.experts.7.',
+    '      shared_down_projection.weight',
+  ]);
+  const types = Array.from({ length: 12 }, (_, index) => `${index + 10} iq4_nl`).join(', ');
+  const lines = folded(types);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+  expect(lines.map((line) => line.slice(4).trim()).join(' ')).toBe(types);
+  expect(folded('x'.repeat(150))).toEqual([`12  ${'x'.repeat(76)}`, `      ${'x'.repeat(74)}`]);
 });
 
 test('aligns the values of fields', () => {

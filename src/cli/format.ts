@@ -22,7 +22,7 @@ export function wrap(text: string, columns = screenWidth, indent = ''): string {
 export interface Column {
   readonly title: string;
   readonly align?: 'left' | 'right';
-  /** Long cells lose their middle where the table would get wider than the screen. */
+  /** Long cells go on in further lines where the table would get wider than the screen. */
   readonly flexible?: boolean;
 }
 
@@ -32,26 +32,39 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
   const natural = columns.map((_, index) => Math.max(...all.map((row) => row[index]?.length ?? 0)));
   const excess = natural.reduce((sum, width) => sum + width + 2, -2) - screenWidth;
   const widths = natural.map((width, index) =>
-    columns[index]?.flexible && excess > 0 ? Math.max(8, width - excess) : width,
+    columns[index]?.flexible && excess > 0 ? Math.max(narrowest, width - excess) : width,
   );
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, index) => {
+        const width = widths[index] ?? 0;
+        return columns[index]?.align === 'right' ? cell.padStart(width) : cell.padEnd(width);
+      })
+      .join('  ')
+      .trimEnd();
   return all
-    .map((row) =>
-      row
-        .map((text, index) => {
-          const width = widths[index] ?? 0;
-          const cell = shorten(text, width);
-          return columns[index]?.align === 'right' ? cell.padStart(width) : cell.padEnd(width);
-        })
-        .join('  ')
-        .trimEnd(),
-    )
+    .flatMap((row) => {
+      const cells = row.map((text, index) => fold(text, widths[index] ?? 0));
+      const height = Math.max(...cells.map((parts) => parts.length));
+      return Array.from({ length: height }, (_, at) => line(cells.map((parts) => parts[at] ?? '')));
+    })
     .join('\n');
 }
 
-function shorten(text: string, width: number): string {
-  if (text.length <= width) return text;
-  const head = Math.ceil((width - 1) / 2);
-  return `${text.slice(0, head)}…${text.slice(text.length - (width - 1 - head))}`;
+/** Of flexible columns; below, names would become columns of letters. */
+const narrowest = 16;
+
+/** A text in lines of at most so many columns, cut behind blanks or the dots and dashes of names where there are some. */
+function fold(text: string, width: number): string[] {
+  if (text.length <= width) return [text];
+  const indent = '  ';
+  const head = text.slice(0, width + 1);
+  const blank = head.lastIndexOf(' ');
+  const behind = (signs: string) =>
+    Math.max(...[...signs].map((sign) => head.lastIndexOf(sign, width - 1) + 1));
+  const [dot, sign] = [behind('.'), behind('_-,')];
+  const cut = blank > indent.length ? blank : ([dot, sign].find((at) => at > width / 2) ?? width);
+  return [text.slice(0, cut).trimEnd(), ...fold(indent + text.slice(cut).trimStart(), width)];
 }
 
 /** Name and value per line, values aligned. */

@@ -15,11 +15,26 @@ const rows: TensorRow[] = [
 test('puts equal layers of one type into one row, with mean and worst error', () => {
   expect(tensorTable(rows)).toBe(
     [
-      'tensor               ×  type    bytes  relative error   worst',
-      'token_embd.weight    1  q6_k  860,160        0.0200 %',
-      'output_norm.weight   1  f32     1,024           exact',
-      'blk.*.attn_q.weight  2  q3_k   56,320          2.00 %  3.00 %',
-      'blk.*.attn_q.weight  1  q8_0   28,160          2.00 %',
+      'tensor                 ×  type    bytes  relative error   worst',
+      'token_embd.weight      1  q6_k  860,160        0.0200 %',
+      'output_norm.weight     1  f32     1,024           exact',
+      'blk.0-1.attn_q.weight  2  q3_k   56,320          2.00 %  3.00 %',
+      'blk.2.attn_q.weight    1  q8_0   28,160          2.00 %',
+    ].join('\n'),
+  );
+});
+
+test('keeps rows of one name together, the blocks of each type in their names', () => {
+  const mixed = ['q3_k', 'q5_k', 'q3_k', 'q3_k'].flatMap((type, block) => [
+    { name: `blk.${block}.attn_q.weight`, type, bytes: 1000 },
+    { name: `blk.${block}.attn_k.weight`, type: 'q3_k', bytes: 500 },
+  ]);
+  expect(tensorTable(mixed)).toBe(
+    [
+      'tensor                   ×  type  bytes',
+      'blk.0,2-3.attn_q.weight  3  q3_k  3,000',
+      'blk.1.attn_q.weight      1  q5_k  1,000',
+      'blk.*.attn_k.weight      4  q3_k  2,000',
     ].join('\n'),
   );
 });
@@ -38,8 +53,8 @@ test('leaves errors out where there are none, and keeps notes apart', () => {
   expect(tensorTable(planned)).toBe(
     [
       'tensor                 type  bytes',
-      'blk.*.ffn_down.weight  q8_0      1  q3_k wanted',
-      'blk.*.ffn_down.weight  q8_0      1',
+      'blk.0.ffn_down.weight  q8_0      1  q3_k wanted',
+      'blk.1.ffn_down.weight  q8_0      1',
     ].join('\n'),
   );
 });
@@ -53,9 +68,16 @@ test.each([{ relativeError: 0.123 }, { note: 'q3_k impossible' }])(
       bytes: 123_456_789_012,
       ...more,
     }));
-    const lines = [...tensorTable(wide).split('\n'), ...tensorTable(wide, { all: true }).split('\n')];
-    for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
-    expect(lines[1]).toMatch(/^model\.layer\S*…\S*weight /);
+    const lines = tensorTable(wide).split('\n');
+    for (const line of [...lines, ...tensorTable(wide, { all: true }).split('\n')])
+      expect(line.length).toBeLessThanOrEqual(80);
+    expect(lines[1]).toMatch(/^model\.layers\.\*\. +3 {2}int4-channel {2}370,370,367,036 /);
+    // Nothing of the name is lost.
+    const name = lines
+      .slice(1)
+      .map((line) => line.trim().split(' ')[0])
+      .join('');
+    expect(name).toBe('model.layers.*.block_sparse_moe.experts.*.down_proj.weight');
   },
 );
 

@@ -89,18 +89,27 @@ export function typeTable(rows: readonly TensorRow[]): string {
   );
 }
 
+/** Groups in the order of the tensors, those that differ only in their type or note next to each other. */
 function group(rows: readonly TensorRow[], all: boolean): Group[] {
-  const groups = new Map<string, Group>();
+  const groups = new Map<string, Map<string, Group & { readonly names: string[] }>>();
   for (const { name, type, bytes = 0, relativeError, note } of rows) {
-    const shown = all ? name : name.replace(/\.\d+(?=\.)/g, '.*');
-    const key = `${shown} ${type} ${note}`;
-    const found = groups.get(key) ?? { name: shown, type, count: 0, bytes: 0, errors: [], note };
+    const pattern = all ? name : name.replace(/\.\d+(?=\.)/g, '.*');
+    const alike = groups.get(pattern) ?? new Map();
+    groups.set(pattern, alike);
+    const key = `${type} ${note}`;
+    const found = alike.get(key) ?? { name: pattern, type, count: 0, bytes: 0, errors: [], note, names: [] };
     found.count++;
     found.bytes += bytes;
+    found.names.push(name);
     if (relativeError !== undefined) found.errors.push(relativeError);
-    groups.set(key, found);
+    alike.set(key, found);
   }
-  return [...groups.values()];
+  return [...groups.values()].flatMap((alike) =>
+    [...alike.values()].map(({ names, ...found }) =>
+      // Where some of a kind are different, it is said which.
+      alike.size > 1 ? { ...found, name: collapseNames(names).join(' ') } : found,
+    ),
+  );
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
