@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import { TersorError } from '../errors.js';
 import { type CompressResult, compress, type Prefix, plan } from '../pipeline/compress.js';
+import { report } from '../pipeline/report.js';
 import type { Verification } from '../pipeline/verify.js';
+import { checkOutput } from '../writer/output.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { describeEmbeddings, formatCosine } from './embeddings.js';
 import {
@@ -15,6 +17,7 @@ import {
 } from './format.js';
 import { describePlan, describeSearch, describeTuning } from './plan.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './plan-options.js';
+import { describeReport } from './report.js';
 import { tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
 
@@ -22,6 +25,7 @@ interface Flags extends PlanFlags {
   readonly output?: string;
   readonly dryRun?: boolean;
   readonly resume?: boolean;
+  readonly report?: string;
 }
 
 export function compressCommand(program: Command, session: Session): void {
@@ -37,6 +41,7 @@ export function compressCommand(program: Command, session: Session): void {
     .option('-o, --output <path>', 'file (.gguf, .stack) or, with another --format, folder to write');
   planOptions(command)
     .option('--recipe <file>', 'carry out a plan made by tersor plan --save')
+    .option('--report <file>', 'also write an HTML report (tersor report) of the result')
     .option('--dry-run', 'only say what would be written, its exact size and its cost')
     .option('--resume', 'go on where an interrupted run of the same command stopped (default)')
     .option('--no-resume', 'start afresh, and keep nothing for a later run')
@@ -60,13 +65,16 @@ export function compressCommand(program: Command, session: Session): void {
 
 async function run(
   model: string,
-  { output, dryRun, resume, verbose, ...flags }: Flags,
+  { output, dryRun, resume, report: page, verbose, ...flags }: Flags,
   terminal: Terminal,
 ): Promise<void> {
   if (!output && !dryRun) {
     throw new TersorError('there is no output file', {
       remedy: 'add -o FILE.gguf, or --dry-run to only plan',
     });
+  }
+  if (dryRun && page !== undefined) {
+    throw new TersorError('--report and --dry-run contradict each other', { remedy: 'give one of them' });
   }
   if (flags.predict && !dryRun) {
     throw new TersorError('--predict is for plans: compress measures what the model lost', {
@@ -83,9 +91,18 @@ async function run(
     terminal.print(describePlan(planned, verbose));
     return;
   }
+  if (page !== undefined) await checkOutput(page);
   const result = await compress(options, terminal.hooks);
+  const findings =
+    page === undefined
+      ? undefined
+      : await report(
+          { ...options, model: options.output, output: page, against: model, run: { options, result } },
+          terminal.hooks,
+        );
   terminal.json(result);
   terminal.print(describeResult(result, terminal.style, verbose));
+  if (page !== undefined && findings) terminal.print(`\n${describeReport(page, findings)}`);
 }
 
 export function describeResult(result: CompressResult, style: Terminal['style'], all = false): string {

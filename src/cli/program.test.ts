@@ -49,7 +49,7 @@ describe('wrong command lines end with code 1 and one line', () => {
     [['evaluate', 'x', '--text', 'y', '--runtime', 'z'], 'llama.cpp'],
     [['run', 'x.gguf'], "missing required argument 'prompt'"],
     [['run', join(folder, 'missing.gguf'), 'hello'], 'cannot be read'],
-    [['run', import.meta.filename, 'hello'], 'not a GGUF'],
+    [['run', import.meta.filename, 'hello'], 'neither a GGUF'],
     [['inspect', join(folder, 'missing')], 'missing'],
   ])('%j', async (words, part) => {
     const { code, stdout, stderr } = await tersor(...words);

@@ -10,6 +10,7 @@ import { imatrixCommand } from './imatrix.js';
 import { inspectCommand } from './inspect.js';
 import { methodsCommand } from './methods.js';
 import { planCommand } from './plan.js';
+import { reportCommand } from './report.js';
 import { runCommand } from './run.js';
 import { createStyle } from './terminal.js';
 
@@ -51,6 +52,7 @@ export function createProgram(session: Session): Command {
   planCommand(program, session);
   evaluateCommand(program, session);
   inspectCommand(program, session);
+  reportCommand(program, session);
   runCommand(program, session);
   imatrixCommand(program, session);
   methodsCommand(program, session);

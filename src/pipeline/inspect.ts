@@ -1,4 +1,5 @@
 import type { StackSummary } from '../checkpoint/checkpoint.js';
+import { provenancePrefix, writtenProvenance } from './provenance.js';
 import { type WorkshopOptions, withWorkshop } from './workshop.js';
 
 export interface InspectOptions extends WorkshopOptions {
@@ -26,8 +27,6 @@ export interface Inspection {
   readonly provenance?: Readonly<Record<string, string>>;
 }
 
-const provenancePrefix = 'tersor.';
-
 /** What is inside a model, from its headers alone. */
 export function inspect(options: InspectOptions): Promise<Inspection> {
   return withWorkshop({ ...options, threads: 1 }, {}, async (shop) => {
@@ -39,7 +38,7 @@ export function inspect(options: InspectOptions): Promise<Inspection> {
       (entry): entry is [string, string | number | boolean] =>
         ['string', 'number', 'boolean'].includes(typeof entry[1]),
     );
-    const own = scalars.filter(([key]) => key.startsWith(provenancePrefix));
+    const provenance = writtenProvenance(checkpoint.metadata);
     return {
       path: checkpoint.path,
       format: checkpoint.format,
@@ -50,13 +49,7 @@ export function inspect(options: InspectOptions): Promise<Inspection> {
       bitsPerWeight: (8 * stored) / parameters,
       tensors: tensors.map(({ name, type, shape, bytes }) => ({ name, type, shape, bytes })),
       metadata: Object.fromEntries(scalars.filter(([key]) => !key.startsWith(provenancePrefix))),
-      ...(own.length > 0
-        ? {
-            provenance: Object.fromEntries(
-              own.map(([key, value]) => [key.slice(provenancePrefix.length), String(value)]),
-            ),
-          }
-        : {}),
+      ...(Object.keys(provenance).length > 0 ? { provenance } : {}),
     };
   });
 }

@@ -50,3 +50,13 @@ export function provenance(recipe: Recipe, calibration: CalibrationText): Record
     'tersor.calibration': calibration.fingerprint,
   };
 }
+
+export const provenancePrefix = 'tersor.';
+
+/** What `provenance` wrote into a file, by names without the prefix; empty for files that others made. */
+export const writtenProvenance = (metadata: Readonly<Record<string, unknown>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(metadata)
+      .filter(([key, value]) => key.startsWith(provenancePrefix) && typeof value === 'string')
+      .map(([key, value]) => [key.slice(provenancePrefix.length), String(value)]),
+  );

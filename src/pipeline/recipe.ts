@@ -99,3 +99,13 @@ export function withRecipe(options: CompressOptions): CompressOptions {
     ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
   } as CompressOptions;
 }
+
+/** The recipe that is written in a file; nothing where there is none or it is another version's. */
+export function writtenRecipe(text: string | undefined): Recipe | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return recipeSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -11,6 +11,7 @@ import { flagOf, type SearchResult } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
 import { choicesOf, createJudge, pick } from './judge.js';
+import { keepFront } from './record.js';
 import { createRehearsals } from './rehearsal.js';
 import {
   defaultSearch,
@@ -48,7 +49,7 @@ export async function allocate(
     const allocation = await find({ ...table, judge, rehearse, hooks }, materials.format, draft);
     const { value, error } = await judge(allocation);
     const { note } = allocation;
-    return draft(typesOf(table, allocation), {
+    const job = draft(typesOf(table, allocation), {
       search,
       damage: options.damage ?? defaultDamage,
       objective: materials.model.architecture.objective,
@@ -57,6 +58,8 @@ export async function allocate(
       ...(note ? { note } : {}),
       seconds: (performance.now() - started) / 1000,
     });
+    await keepFront(table, job, allocation, search, value);
+    return job;
   } finally {
     await Promise.all([table.referee.release(), rehearsals.release()]);
   }

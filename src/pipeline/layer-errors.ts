@@ -1,0 +1,98 @@
+import { blockTensors, matrixShape, type TensorSpec } from '../architecture/architecture.js';
+import { createForward } from '../architecture/forward.js';
+import type { Model } from '../architecture/model.js';
+import { createCalibrator, type Visit } from '../calibration/walk.js';
+import { toPanel } from '../kernels/panel.js';
+import { layerEnergy, ratio } from '../solver/layer-error.js';
+import type { Moments } from '../types.js';
+import { checkAborted, type Hooks } from './hooks.js';
+import { slabRows } from './slab.js';
+import { tableMoments } from './tables.js';
+import type { Workshop } from './workshop.js';
+
+/**
+ * What a compressed model changed, tensor by tensor: ε = tr(Δ H Δᵀ) / tr(W H Wᵀ) with H as the inputs are in the
+ * original model on the given text. Holds one block of either model in memory.
+ * @returns errors by GGUF's name, of all linear layers, the embedding and the head
+ */
+export async function layerErrors(
+  shop: Workshop,
+  original: Model,
+  compressed: Model,
+  sequences: readonly Int32Array[],
+  hooks: Hooks,
+): Promise<ReadonlyMap<string, number>> {
+  const { architecture } = original;
+  const errors = new Map<string, number>();
+  const forward = createForward(architecture, shop);
+  const calibrator = createCalibrator(architecture, shop);
+  const total = architecture.tensors.filter(({ kind }) => hasError(kind)).length;
+  const record = async (
+    spec: TensorSpec | undefined,
+    before: Float32Array | undefined,
+    after: Float32Array | undefined,
+    moments: Moments,
+  ) => {
+    if (!spec || !before || !after) return;
+    checkAborted(hooks);
+    errors.set(spec.names.gguf, await error(shop, spec, before, after, moments));
+    hooks.progress?.('layers', errors.size, total);
+  };
+
+  hooks.progress?.('layers', 0, total);
+  const [outside, changed] = [await original.readBlock(undefined), await compressed.readBlock(undefined)];
+  const tables = blockTensors(architecture, undefined);
+  for (const spec of tables.filter(({ kind }) => kind === 'embedding')) {
+    const moments = await tableMoments(shop, original, sequences, outside);
+    await record(spec, outside[spec.role], changed[spec.role], moments);
+  }
+  let hidden = await forward.embedAll(sequences, outside);
+  for (let block = 0; block < architecture.layers; block++) {
+    const [weights, decoded] = [await original.readBlock(block), await compressed.readBlock(block)];
+    const specs = new Map(blockTensors(architecture, block).map((spec) => [spec.role, spec]));
+    const visit: Visit = async (roles, moments) => {
+      for (const role of roles) await record(specs.get(role), weights[role], decoded[role], moments);
+    };
+    hidden = (await calibrator.walk({ hidden, weights }, visit)).output;
+  }
+  for (const spec of tables.filter(({ kind }) => kind === 'head')) {
+    // A compressed file may share one table where the original has two, and the other way about.
+    const after = changed[spec.role] ?? changed[tables.find(({ kind }) => kind === 'embedding')?.role ?? ''];
+    const moments = await calibrator.head({ hidden, weights: outside });
+    await record(spec, outside[spec.role], after, moments);
+  }
+  await Promise.all([forward.release(), calibrator.release()]);
+  return errors;
+}
+
+const hasError = (kind: TensorSpec['kind']) => kind === 'linear' || kind === 'embedding' || kind === 'head';
+
+async function error(
+  shop: Workshop,
+  spec: TensorSpec,
+  before: Float32Array,
+  after: Float32Array,
+  { gram }: Moments,
+): Promise<number> {
+  const { kernels } = shop;
+  const [rows, cols] = matrixShape(spec);
+  const slab = spec.kind === 'linear' ? rows : slabRows(cols);
+  let [loss, energy] = [0, 0];
+  for (let from = 0; from < rows; from += slab) {
+    const count = Math.min(slab, rows - from);
+    await kernels.scope(async (arena) => {
+      const part = (data: Float32Array) =>
+        toPanel(kernels, arena, {
+          rows: count,
+          cols,
+          data: data.subarray(from * cols, (from + count) * cols),
+        });
+      const [weight, difference] = [await part(before), await part(after)];
+      const { stride } = weight;
+      energy += await layerEnergy({ ...shop, arena }, gram, weight);
+      kernels.parallel('subtractPanels', stride, cols, stride, weight.data, difference.data, difference.data);
+      loss += await layerEnergy({ ...shop, arena }, gram, difference);
+    });
+  }
+  return ratio(loss, energy);
+}
