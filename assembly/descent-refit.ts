@@ -115,7 +115,7 @@ function tryZeroPoints(first: i32, n: i32): void {
       const a22 = v128.load(memory + v, total);
       const a12 = f32x4.mul(v128.load(memory + v, slope), a22);
       const nearest = f32x4.nearest(f32x4.neg(f32x4.mul(o, reciprocal(s))));
-      const z = clampRound(f32x4.add(nearest, f32x4.splat(by)), 0, storage.offsetMax);
+      const z = clampRound(f32x4.add(nearest, f32x4.splat(by)), storage.scaleMin, storage.offsetMax);
       const apart = f32x4.add(f32x4.mul(z, s), o);
       const za22 = f32x4.mul(z, a22);
       const steepness = f32x4.add(

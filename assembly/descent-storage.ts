@@ -8,6 +8,7 @@ export class Storage {
    * that are whole multiples of them. */
   kind: i32;
   affine: i32;
+  /** Of kind 4 the lowest zero point, and offsetMax the highest. */
   scaleMin: f32;
   scaleMax: f32;
   offsetMax: f32;

@@ -38,11 +38,12 @@ export function fitRange(
       const at = <usize>(col / groupSize) * column + lane;
       if (affine) {
         const s = storableHalf(f32x4.mul(f32x4.sub(high, low), inverse));
-        const zero = f32x4.nearest(f32x4.div(low, s));
+        const top = f32x4.splat(<f32>min(0, 2 - affine));
+        const zero = f32x4.pmin(top, f32x4.nearest(f32x4.div(low, s)));
         const shift = v128.bitselect(f32x4.mul(s, zero), f32x4.splat(0), f32x4.gt(s, f32x4.splat(0)));
         v128.store(scale + at, s);
-        // With whole zero points (2) offsets are not stored, and are exact.
-        v128.store(offset + at, affine == 2 ? shift : storableHalf(shift));
+        // With whole zero points (from 2 on) offsets are not stored, and are exact.
+        v128.store(offset + at, affine >= 2 ? shift : storableHalf(shift));
       } else {
         const largest = f32x4.pmax(high, f32x4.neg(low));
         v128.store(scale + at, storableHalf(f32x4.mul(f32x4.add(largest, largest), inverse)));

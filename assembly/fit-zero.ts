@@ -26,8 +26,15 @@ const tailCount: i32 = 8;
 const fineStep: f32 = 0.15; // relative to the largest level
 const fineCount: i32 = 4;
 
-/** Replaces the best scale and offset by the best whole zero point around it, with a half scale. */
-export function storeZeroPoint(): void {
+/** The lowest zero point that can be stored. */
+let lowest: f32 = 0;
+
+/**
+ * Replaces the best scale and offset by the best whole zero point around it, with a half scale.
+ * @param from the lowest zero point that can be stored
+ */
+export function storeZeroPoint(from: f32): void {
+  lowest = from;
   const s = bestScale;
   const ideal = zeroPoint();
   beginStored();
@@ -98,7 +105,7 @@ function tryStoredScale(s: v128, zero: v128): void {
 }
 
 function clamp(zero: v128): v128 {
-  return f32x4.pmin(f32x4.splat(levels.max), f32x4.pmax(f32x4.splat(0), zero));
+  return f32x4.pmin(f32x4.splat(levels.max), f32x4.pmax(f32x4.splat(lowest), zero));
 }
 
 /**

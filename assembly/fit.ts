@@ -28,7 +28,8 @@ export function spreadImportance(importance: usize, cols: i32, blockSize: i32, i
  * Fits one scale (and offset) per group for rows [start, end).
  * @param weight panel of `cols` columns
  * @param importance `cols` vectors made by spreadImportance
- * @param stored 0: scales and offsets are halves, 1: scales are powers of two, 2: offsets are whole multiples of scales
+ * @param stored 0: scales and offsets are halves, 1: scales are powers of two, from 2 on: offsets are whole multiples of
+ *   scales, the lowest zero point and 2
  * @param scale groups × stride; `offset` likewise
  * @param scratch 16 bytes per row and column of a group; twice as much if `local`: search in the codes, too
  */
@@ -62,7 +63,7 @@ export function fitDirect(
       if (stored == 1) searchPower();
       else {
         search(Infinity, true);
-        if (stored == 2) storeZeroPoint();
+        if (stored >= 2) storeZeroPoint(<f32>(stored - 2));
         else storeHalf();
       }
       const at = <usize>(col / groupSize) * column + lane;

@@ -28,6 +28,7 @@ export * from './statistics';
 export * from './vector';
 export { tileCodebook } from './vector-search';
 export * from './vector-sums';
+export * from './words';
 
 /** The first byte that constant data does not use; src/kernels allocates from there. */
 export function heapBase(): usize {

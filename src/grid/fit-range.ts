@@ -27,7 +27,7 @@ export function withRangeScales(grid: Grid): Grid {
         cols,
         width,
         levels.max - levels.min,
-        storage.zeroPoint !== undefined ? 2 : storage.offset ? 1 : 0,
+        storage.zeroPoint !== undefined ? 2 + (storage.lowestZeroPoint ?? 0) : storage.offset ? 1 : 0,
         scale.subarray(at),
         offset.subarray(at),
       );

@@ -21,6 +21,10 @@ export interface FitFormat {
 
 type DirectScale = Extract<ScaleStorage, { kind: 'direct' }>;
 
+/** What kernels know of how scales and offsets are stored: from 2 on the lowest zero point and 2. */
+const storedAs = ({ type, zeroPoint, lowestZeroPoint = 0 }: DirectScale): number =>
+  type === 'e8m0' ? 1 : zeroPoint === undefined ? 0 : 2 + lowestZeroPoint;
+
 /** In longer groups the error is a smooth function of the scale, and a local search in the codes wins nothing. */
 const localSearchMaximum = 256;
 /** Working memory of one thread per column of a group: a vector of weights, and one of codes to search in. */
@@ -73,7 +77,7 @@ export async function fitDirect(
       spreadImportance(kernels, arena, importance, cols, Math.min(format.blockSize, cols)),
       describeLevels(arena, format.levels, format.scale.offset),
       groupSize,
-      format.scale.type === 'e8m0' ? 1 : format.scale.zeroPoint !== undefined ? 2 : 0,
+      storedAs(format.scale),
       scale.subarray(at),
       offset.subarray(at),
       threadScratch(arena, rows, groupSize * vectorBytes * (local ? 2 : 1)),

@@ -14,8 +14,9 @@ export type ScaleStorage =
       readonly kind: 'direct';
       readonly type: 'f16' | 'e8m0';
       readonly offset: boolean;
-      /** Offsets are −scale · z for a whole z from 0 to this. */
+      /** Offsets are −scale · z for a whole z from 0, or the lowest, to this. */
       readonly zeroPoint?: number;
+      readonly lowestZeroPoint?: number;
     }
   | {
       /**

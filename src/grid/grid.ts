@@ -61,6 +61,8 @@ export interface Grid {
   readonly levels: Levels;
   /** Columns that are stored together (256 for K-quants); a row must be divisible by it. */
   readonly blockSize: number;
+  /** Rows must be a multiple of it, where they are stored together. */
+  readonly rowMultiple?: number;
   /** Bytes of one stored block. Own integer grids: bytes of codes and parameters per block. */
   readonly blockBytes: number;
   /** Columns that share one scale and offset; divides blockSize. `Infinity`: the whole row. */
@@ -68,7 +70,7 @@ export interface Grid {
   /** How scales and offsets are stored; absent where solvers cannot choose them by group. */
   readonly scale?: ScaleStorage;
   /** Runtimes that load the format as it is. */
-  readonly runtimes: readonly ('llama.cpp' | 'onnxruntime' | 'tersor')[];
+  readonly runtimes: readonly ('llama.cpp' | 'onnxruntime' | 'vllm' | 'tersor')[];
 
   /** Tells it from another grid of the same name, whose bytes or values differ. */
   readonly variant?: string;

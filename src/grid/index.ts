@@ -162,7 +162,7 @@ function ggufGrid(format: GgufFormat): Grid {
   const { name, levels, blockBytes } = format;
   const grid: Grid = {
     ...format,
-    runtimes: levels.kind === 'cast' ? ['llama.cpp', 'onnxruntime'] : ['llama.cpp'],
+    runtimes: levels.kind === 'cast' ? ['llama.cpp', 'onnxruntime', 'vllm'] : ['llama.cpp'],
     bytes: (rows, cols) => rows * wholeBlocks(format, cols) * blockBytes,
     allocate(arena, rows, cols) {
       wholeBlocks(format, cols);

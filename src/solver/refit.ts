@@ -45,7 +45,9 @@ export async function refitRows(
   if (!codes) return 0;
   return kernels.scope(async (arena) => {
     const equations = await normalEquations(bench, arena, weight, hessian, damping, encoded, delta);
-    const affine = grid.scale?.kind === 'direct' && grid.scale.offset;
+    const storage = grid.scale;
+    if (storage?.kind !== 'direct') throw new Error(`${grid.name} has no scale of its own for a row`);
+    const affine = storage.offset;
     const [newScale, newOffset] = [arena.f32(stride), arena.f32(stride)];
     for (let row = 0; row < rows; row++) newScale[row] = (scale[row] ?? 0) + solve(equations, row, affine);
     roundToHalves(bench, arena, newScale);
@@ -54,7 +56,8 @@ export async function refitRows(
       const pull = (equations.pullOffset[row] ?? 0) - (equations.mixed[row] ?? 0) * change;
       newOffset[row] = (offset[row] ?? 0) + (equations.offset > 0 ? pull / equations.offset : 0);
     }
-    roundToHalves(bench, arena, newOffset);
+    if (storage.zeroPoint !== undefined) roundToPoints(newScale, newOffset, storage);
+    else roundToHalves(bench, arena, newOffset);
     let changed = 0;
     for (let row = 0; row < rows; row++) {
       const s = (newScale[row] ?? 0) - (scale[row] ?? 0);
@@ -144,4 +147,16 @@ function roundToHalves({ kernels }: Workbench, arena: Arena, values: Float32Arra
   const halves = arena.u16(values.length);
   kernels.call('castToF16', 0, values.length, values, halves);
   kernels.call('convertF16', 0, values.length, halves, values);
+}
+
+/** Offsets as −scale · z with whole zero points z. */
+function roundToPoints(
+  scale: Float32Array,
+  offset: Float32Array,
+  { zeroPoint = 0, lowestZeroPoint = 0 }: { readonly zeroPoint?: number; readonly lowestZeroPoint?: number },
+): void {
+  for (const [row, s] of scale.entries()) {
+    const point = s === 0 ? 0 : Math.round(-(offset[row] ?? 0) / s);
+    offset[row] = -s * Math.min(zeroPoint, Math.max(lowestZeroPoint, point));
+  }
 }

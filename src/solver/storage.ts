@@ -39,6 +39,7 @@ export function storageRecord(
   if (scale.kind === 'direct') {
     record[words.kind] = scale.zeroPoint === undefined ? kinds[scale.type] : kinds.zeroPoint;
     floats[words.offsetMax] = scale.zeroPoint ?? 0;
+    floats[words.scaleMin] = scale.lowestZeroPoint ?? 0;
     return { at: () => record };
   }
   record[words.kind] = kinds['two-level'];
