@@ -7,7 +7,7 @@ import { openGguf } from './gguf.js';
 import { type DownloadOptions, downloadModel, parseHubId } from './hub.js';
 import { openLlama2c } from './llama2c.js';
 import { findOnnxFile, openOnnx } from './onnx.js';
-import { configName, indexName, openSafetensors, weightsName } from './safetensors.js';
+import { configName, indexName, openSafetensors, shardName, weightsName } from './safetensors.js';
 import { openStack, type Portion } from './stack.js';
 
 export interface OpenOptions extends DownloadOptions {
@@ -20,7 +20,6 @@ export interface OpenOptions extends DownloadOptions {
   readonly portion?: Portion;
 }
 
-const shardName = /-\d{5}-of-\d{5}\.safetensors$/;
 const pickled = /\.(pt|pth|ckpt|pkl|pickle)$|^(pytorch|adapter)_model.*\.bin$/;
 
 /**

@@ -5,11 +5,14 @@ import type { Checkpoint } from './checkpoint.js';
 import { presentCompressed } from './compressed.js';
 import { product, type StoredTensor, scalarBytes } from './decode.js';
 import { getIntact, isObject, parseJsonObject, type RangedFile, readJsonObject, withFiles } from './file.js';
+import { presentQuantized } from './quantized.js';
 import { storedCheckpoint } from './stored.js';
 
 export const configName = 'config.json';
 export const weightsName = 'model.safetensors';
 export const indexName = 'model.safetensors.index.json';
+/** Of one file of several. */
+export const shardName = /-\d{5}-of-\d{5}\.safetensors$/;
 
 /** The limit of the reference implementation; real headers stay below 10 MB. */
 const largestHeader = 100_000_000;
@@ -47,8 +50,17 @@ export async function openSafetensors(path: string, shownAs = path, kernels?: Ke
     const { files, tensors } = path.endsWith('.json')
       ? await readShards(path, open)
       : await readSingle(await open(path));
+    const presented = await presentQuantized(tensors, metadata);
     return storedCheckpoint(
-      { path: shownAs, format: 'safetensors', naming: 'huggingface', metadata, folder, files, tensors },
+      {
+        path: shownAs,
+        format: 'safetensors',
+        naming: 'huggingface',
+        metadata,
+        folder,
+        files,
+        tensors: presented,
+      },
       kernels,
     );
   });

@@ -34,8 +34,8 @@ export function compressCommand(program: Command, session: Session): void {
     .summary('make a smaller model file')
     .description(
       'Reads a trained model, calibrates it on a text, rounds every linear layer so that its ' +
-        'outputs change least, writes a GGUF or a folder for transformers.js, opens it in its own runtime and measures ' +
-        'what it cost.',
+        'outputs change least, writes a GGUF or a folder for transformers.js or vLLM, opens it in its own runtime if ' +
+        'that is at hand, and measures what it cost.',
     )
     .argument('<model>', modelArgument)
     .option('-o, --output <path>', 'file (.gguf, .stack) or, with another --format, folder to write');
@@ -119,7 +119,7 @@ export function describeResult(result: CompressResult, style: Terminal['style'],
     ['time', `${formatDuration(seconds)}, at most ${formatBytes(peakMemoryBytes)} of memory`],
     verified
       ? ['verified', describeVerification(verified)]
-      : ['verified', 'read back by tersor, the only runtime of its own layout'],
+      : ['verified', 'read back by tersor; no other runtime that opens it is at hand'],
     ...(prefixes ?? []).map(describePrefix),
     ...(heldOut
       ? ([

@@ -62,7 +62,7 @@ export function planOptions(command: Command): Command {
   return command
     .option(
       '--format <format>',
-      "gguf, stack, onnx (a folder for transformers.js) or safetensors (tersor's own)",
+      "gguf, stack, onnx (a folder for transformers.js), gptq or compressed-tensors (folders for vLLM), safetensors (tersor's own)",
     )
     .option('--size <size>', 'the best model of at most this file size, such as 14MB', byteSize)
     .option('--bits <n>', 'the same by bits per weight, embedding included', numberBetween(0.5, 32))

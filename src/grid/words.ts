@@ -68,7 +68,7 @@ export const isWordGrid = (grid: Grid): grid is WordGrid => 'words' in grid;
 
 /** Words that so many codes take. */
 export const wordsOf = (count: number, bits: number, dense: boolean): number =>
-  dense ? (count * bits) / 32 : Math.ceil(count / Math.floor(32 / bits));
+  Math.ceil(dense ? (count * bits) / 32 : count / Math.floor(32 / bits));
 
 /** The parts that a weight on the grid is stored as. */
 export const partsOf = ({ words }: WordGrid, rows: number, cols: number): readonly WordPart[] =>

@@ -97,7 +97,7 @@ function checkImportance(options: CompressOptions, { warn }: Hooks): void {
  */
 export async function prepare(shop: Workshop, given: CompressOptions, hooks: Hooks): Promise<Job> {
   const job = await decide(shop, given, hooks);
-  if (!given.tune) return job;
+  if (!given.tune) return remarked(job, hooks);
   if (given.recipe) {
     throw new TersorError('--tune and --recipe contradict each other', { remedy: 'give one of them' });
   }
@@ -105,7 +105,12 @@ export async function prepare(shop: Workshop, given: CompressOptions, hooks: Hoo
   const { options, tuning } = await tune(shop, job, given, given.tune, hooks);
   // What a file says of its recipe is part of its size, so that types for a size are chosen again.
   const tuned = await decide(shop, options, hooks);
-  return { ...tuned, plan: { ...tuned.plan, tuning } };
+  return remarked({ ...tuned, plan: { ...tuned.plan, tuning } }, hooks);
+}
+
+function remarked(job: Job, { warn }: Hooks): Job {
+  for (const line of job.format.remarks?.(job.assignments) ?? []) warn?.(line);
+  return job;
 }
 
 async function decide(shop: Workshop, given: CompressOptions, hooks: Hooks): Promise<Job> {

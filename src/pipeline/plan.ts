@@ -178,22 +178,26 @@ export function requestedTypes(
   options: CompressOptions,
   warn?: (line: string) => void,
 ): RequestedTypes {
-  const { runtime } = format;
-  const linear = options.type ?? (runtime === 'onnxruntime' ? 'int4' : chooseType(model));
+  const linear = options.type ?? chooseType(model, format);
   if (!options.type) warn?.(`no --type given: taking ${linear}`);
   const embedding = options.embeddingType ?? embeddingType(model, format, linear);
   return { linear, embedding, head: embedding };
 }
 
 /** About 4.5 bits per weight, in the best format whose blocks divide every row. */
-function chooseType(model: Model): string {
-  const rows = model.architecture.tensors.filter(({ kind }) => kind === 'linear');
-  return rows.every((spec) => !obstacle(findGrid('q4_k'), spec)) ? 'q4_k' : 'iq4_nl';
+function chooseType({ architecture }: Model, { runtime }: OutputFormat): string {
+  if (runtime === 'onnxruntime') return 'int4';
+  const rows = architecture.tensors.filter(({ kind }) => kind === 'linear');
+  const fits = (type: string) => rows.every((spec) => !obstacle(findGrid(type), spec));
+  // The group size that all kernels know.
+  if (runtime === 'vllm') return fits('int4-g128') ? 'int4-g128' : 'int4-g32';
+  return fits('q4_k') ? 'q4_k' : 'iq4_nl';
 }
 
 /** Six bits are as good as lossless for embeddings; what is stored as plain numbers stays so everywhere. */
 function embeddingType(model: Model, { runtime }: OutputFormat, linear: string): string {
   if (!isCoded(findGrid(linear)) || linear === 'q8_0') return linear;
+  if (runtime === 'vllm') return 'f16';
   if (runtime === 'onnxruntime') return 'int8';
   const tables = model.architecture.tensors.filter(({ kind }) => kind === 'embedding' || kind === 'head');
   return tables.every((spec) => !obstacle(findGrid('q6_k'), spec)) ? 'q6_k' : 'q8_0';
@@ -209,7 +213,10 @@ function gridFor(format: OutputFormat, type: string): Grid {
 
 /** Why a grid cannot hold a tensor, if it cannot. */
 function obstacle(candidate: Grid, spec: TensorSpec): string | undefined {
-  const cols = spec.shape.at(-1) ?? 0;
+  const [rows, cols] = matrixShape(spec);
+  const { rowMultiple = 1 } = candidate;
+  if (rows % rowMultiple !== 0)
+    return `its ${rows} rows are not divisible by ${candidate.name}'s ${rowMultiple}`;
   if (cols % candidate.blockSize === 0) return undefined;
   return `its rows of ${cols} are not divisible by ${candidate.name}'s blocks of ${candidate.blockSize}`;
 }

@@ -103,7 +103,7 @@ export function requireConfig({ naming, path }: Pick<Checkpoint, 'naming' | 'pat
     });
 }
 
-async function companions(folder: string): Promise<string[]> {
+export async function companions(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   return entries.flatMap((entry) => (!entry.isDirectory() && isCompanion(entry.name) ? [entry.name] : []));
 }
@@ -153,14 +153,20 @@ function planFile(
       end += bytes;
       return { name, position: end - bytes, bytes };
     });
-  const text = Buffer.from(JSON.stringify(header));
-  const length = Math.ceil(text.length / headerAlignment) * headerAlignment;
-  const bytes = Buffer.alloc(8 + length, ' ');
-  bytes.writeBigUInt64LE(BigInt(length));
-  bytes.set(text, 8);
+  const bytes = safetensorsHeader(header);
   return {
     header: bytes,
     tensors: places.map((place) => ({ ...place, position: place.position + bytes.length })),
     bytes: bytes.length + end,
   };
+}
+
+/** A header as bytes of a file: its length, then JSON, padded with spaces. */
+export function safetensorsHeader(header: Readonly<Record<string, unknown>>): Buffer {
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Math.ceil(text.length / headerAlignment) * headerAlignment;
+  const bytes = Buffer.alloc(8 + length, ' ');
+  bytes.writeBigUInt64LE(BigInt(length));
+  bytes.set(text, 8);
+  return bytes;
 }

@@ -4,7 +4,7 @@ import { fileError, removeAbandoned, syncFolder } from './output.js';
 
 /** Writes a model piece by piece; the target appears only when it is complete. */
 export interface TensorWriter {
-  /** Size of the finished weight file. */
+  /** Size of the finished weight file, or of all together. */
   readonly bytes: number;
   /**
    * Writes bytes of one tensor, in any order of tensors and pieces.
@@ -37,27 +37,32 @@ export interface OutputPlan {
   readonly target: string;
   /** The file or folder that everything lies in until it is complete. */
   readonly temporary: string;
-  /** Makes what is temporary, and the file for the tensors in it. */
-  begin(): Promise<FileHandle>;
+  /** Makes what is temporary, and the file for the tensors in it; several where there are several plans. */
+  begin(): Promise<FileHandle | readonly FileHandle[]>;
   /** Gives what is temporary the name of the target. */
   publish(): Promise<void>;
 }
 
 interface Place {
+  /** Which of the files. */
+  readonly file: number;
   readonly position: number;
   readonly bytes: number;
   readonly written: [from: number, to: number][];
 }
 
-/** Begins a weight file of known layout. Nothing but the header is held in memory. */
+/** Begins a weight file of known layout, or the shards of one. Nothing but headers is held in memory. */
 export async function createTensorWriter(
   { target, temporary, begin, publish }: OutputPlan,
-  { header, frames = [], tensors, bytes }: FilePlan,
+  plan: FilePlan | readonly FilePlan[],
 ): Promise<TensorWriter> {
+  const plans = [plan].flat();
   const places = new Map<string, Place>();
-  for (const { name, ...place } of tensors) {
-    if (places.has(name)) throw new Error(`tensor ${name} is planned twice`);
-    places.set(name, { ...place, written: [] });
+  for (const [file, { tensors }] of plans.entries()) {
+    for (const { name, ...place } of tensors) {
+      if (places.has(name)) throw new Error(`tensor ${name} is planned twice`);
+      places.set(name, { ...place, file, written: [] });
+    }
   }
 
   const removeTemporary = () => {
@@ -68,12 +73,12 @@ export async function createTensorWriter(
     }
   };
   process.once('exit', removeTemporary);
-  let file: FileHandle | undefined;
+  let files: readonly FileHandle[] = [];
   let state: 'writing' | 'done' = 'writing';
   const close = async () => {
-    const open = file;
-    file = undefined;
-    await open?.close();
+    const open = files;
+    files = [];
+    for (const file of open) await file.close();
   };
   const leave = () => {
     process.off('exit', removeTemporary);
@@ -85,10 +90,10 @@ export async function createTensorWriter(
     removeTemporary();
     leave();
   };
-  const guard = async (work: (file: FileHandle) => Promise<void>) => {
-    if (!file) throw new Error(`${target} is not being written any more`);
+  const guard = async (work: (files: readonly FileHandle[]) => Promise<void>) => {
+    if (files.length === 0) throw new Error(`${target} is not being written any more`);
     try {
-      await work(file);
+      await work(files);
     } catch (cause) {
       await abort();
       throw fileError(target, cause);
@@ -97,24 +102,31 @@ export async function createTensorWriter(
 
   try {
     await removeAbandoned(target);
-    file = await begin();
+    files = [await begin()].flat();
   } catch (cause) {
     await abort();
     throw fileError(target, cause);
   }
-  await guard(async (file) => {
-    await file.truncate(bytes);
-    await writeAll(file, header, 0);
-    for (const frame of frames) await writeAll(file, frame.bytes, frame.position);
+  await guard(async (open) => {
+    for (const [index, { header, frames = [], bytes }] of plans.entries()) {
+      const file = open[index];
+      if (!file) throw new Error(`${plans.length} files are planned and ${open.length} open`);
+      await file.truncate(bytes);
+      await writeAll(file, header, 0);
+      for (const frame of frames) await writeAll(file, frame.bytes, frame.position);
+    }
   });
   return {
-    bytes,
+    bytes: plans.reduce((sum, { bytes }) => sum + bytes, 0),
     async write(name, data, offset = 0) {
       const place = places.get(name);
       if (!place) throw new Error(`tensor ${name} is not in the plan`);
       if (offset < 0 || offset + data.length > place.bytes)
         throw new Error(`tensor ${name}: bytes ${offset} to ${offset + data.length} of ${place.bytes}`);
-      await guard((file) => writeAll(file, data, place.position + offset));
+      await guard(async (open) => {
+        const file = open[place.file];
+        if (file) await writeAll(file, data, place.position + offset);
+      });
       place.written.push([offset, offset + data.length]);
     },
     async finish(check) {
@@ -124,8 +136,8 @@ export async function createTensorWriter(
         await abort();
         throw new Error(`tensor ${name}: byte ${gap} was not written exactly once`);
       }
-      await guard(async (file) => {
-        await file.sync();
+      await guard(async (open) => {
+        for (const file of open) await file.sync();
         await check?.(temporary);
         await close();
         await publish();

@@ -9,7 +9,7 @@ import type { Assignment } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 
 /** The words for `--format`. */
-export const formatNames = ['gguf', 'onnx', 'safetensors'] as const;
+export const formatNames = ['gguf', 'onnx', 'gptq', 'compressed-tensors', 'safetensors'] as const;
 
 /** Everything that goes into an output besides the weights' bytes. */
 export interface Contents {
@@ -32,7 +32,7 @@ export interface Layout {
 export interface OutputFormat {
   readonly name: (typeof formatNames)[number];
   /** Whose types it can hold. */
-  readonly runtime: 'llama.cpp' | 'onnxruntime' | 'tersor';
+  readonly runtime: 'llama.cpp' | 'onnxruntime' | 'vllm' | 'tersor';
   /** Its types, for messages. */
   readonly types: string;
   /** Types for rows that the usual ones do not fit, for messages. */
@@ -50,6 +50,8 @@ export interface OutputFormat {
   /** Packed rows in the order of the output. */
   arrange(rows: Uint8Array, spec: TensorSpec): Uint8Array;
   layout(contents: Contents, options: CompressOptions): Layout;
+  /** What a person should know of a plan before it is carried out. */
+  remarks?(assignments: readonly Assignment[]): readonly string[];
   /** Tensors in f32 that this format stores beside the model's own. */
   extras(architecture: Architecture): readonly ExtraTensor[];
 }

@@ -4,6 +4,7 @@ import { formatNames, type OutputFormat } from './format.js';
 import { gguf } from './gguf.js';
 import { onnx } from './onnx.js';
 import { safetensors } from './safetensors.js';
+import { compressedTensors, gptq } from './vllm.js';
 
 export type { Contents, Layout, OutputFormat } from './format.js';
 
@@ -11,6 +12,8 @@ export type { Contents, Layout, OutputFormat } from './format.js';
 export const outputFormats: Readonly<Record<OutputFormat['name'], OutputFormat>> = {
   gguf,
   onnx,
+  gptq,
+  'compressed-tensors': compressedTensors,
   safetensors,
 };
 
@@ -27,7 +30,7 @@ export function findFormat({ format, output }: CompressOptions): OutputFormat {
   throw new TersorError('cannot tell what to write from the name of the output', {
     file: output,
     remedy:
-      'give a name that ends in .gguf or .stack, --format onnx for a folder for transformers.js, or --format ' +
-      "safetensors for one in tersor's own layout",
+      'give a name that ends in .gguf or .stack, --format onnx for a folder for transformers.js, --format gptq or ' +
+      "compressed-tensors for one for vLLM, or --format safetensors for one in tersor's own layout",
   });
 }

@@ -1,0 +1,220 @@
+import { copyFile, mkdir, open, readdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { matrixShape, type TensorSpec } from '../architecture/architecture.js';
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { plainTypes } from '../checkpoint/compressed.js';
+import { isCompanion } from '../checkpoint/file.js';
+import {
+  configName,
+  indexName,
+  readSafetensorsMetadata,
+  shardName,
+  weightsName,
+} from '../checkpoint/safetensors.js';
+import { TersorError } from '../errors.js';
+import type { Grid } from '../grid/grid.js';
+import { isWordGrid, partsOf } from '../grid/words.js';
+import { checkParent, temporaryPath } from './output.js';
+import { moduleOf, type QuantizationConfig } from './quantization-config.js';
+import { companions, replaceFolder, requireConfig, safetensorsHeader } from './safetensors.js';
+import { createTensorWriter, type FilePlan, type TensorWriter } from './tensor-writer.js';
+
+/** A tensor to be written, under Hugging Face's name. */
+export interface FolderTensor {
+  readonly name: string;
+  readonly spec: TensorSpec;
+  readonly grid: Grid;
+  readonly bytes: number;
+}
+
+/** A folder that vLLM and transformers load. */
+export interface QuantizedPlan {
+  /** The original: its configuration and tokenizer files go into the folder. */
+  readonly source: Pick<Checkpoint, 'path' | 'folder' | 'naming' | 'metadata'>;
+  /** Where the tokenizer's files lie, when not with the weights. */
+  readonly tokenizer?: string;
+  /** Provenance, for `__metadata__`. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: readonly FolderTensor[];
+  readonly quantization: QuantizationConfig;
+  /** Bytes of tensors in one file, at most, unless a single tensor has more. */
+  readonly shardBytes?: number;
+}
+
+/** As transformers divides models. */
+const usualShardBytes = 5e9;
+/** Who wrote a file. */
+const writtenBy = 'tersor.version';
+
+/**
+ * The exact size in bytes of the weight files that `createQuantizedWriter` makes of the same arguments.
+ * @throws TersorError for tensors that such a folder cannot hold
+ */
+export const quantizedSize = (plan: QuantizedPlan): number =>
+  planShards(plan).reduce((sum, { bytes }) => sum + bytes, 0);
+
+/**
+ * Begins a folder as vLLM and transformers load it: config.json with `quantization_config`, the tokenizer's files, and
+ * model.safetensors, or shards of it and their index. A weight in words is several tensors (src/grid/words.ts), the
+ * others are ordinary ones. Packed weights are written under the tensors' own names. Everything lies in a temporary
+ * folder beside the target until it is complete.
+ * @throws TersorError as `quantizedSize` and `checkQuantizedFolder` do, and when there is no configuration to start from
+ */
+export async function createQuantizedWriter(target: string, plan: QuantizedPlan): Promise<TensorWriter> {
+  const { source, tokenizer = source.folder, tensors } = plan;
+  await checkQuantizedFolder(target);
+  requireConfig(source);
+  const temporary = temporaryPath(target);
+  const shards = planShards(plan);
+  const output = {
+    target,
+    temporary,
+    async begin() {
+      await mkdir(temporary);
+      for (const name of await companions(tokenizer)) {
+        if (name !== configName) await copyFile(join(tokenizer, name), join(temporary, name));
+      }
+      await writeJson(join(temporary, configName), configuration(plan));
+      if (shards.length > 1) await writeJson(join(temporary, indexName), indexOf(shards));
+      return Promise.all(shards.map(({ name }) => open(join(temporary, name), 'w')));
+    },
+    publish: () => replaceFolder(temporary, target),
+  };
+  const writer = await createTensorWriter(output, shards);
+  const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  return {
+    ...writer,
+    async write(name, bytes, offset = 0) {
+      const tensor = byName.get(name);
+      if (!tensor || !isWordGrid(tensor.grid)) return writer.write(name, bytes, offset);
+      let at = 0;
+      for (const part of partsOf(tensor.grid, ...matrixShape(tensor.spec))) {
+        await writer.write(moduleOf(name) + part.suffix, bytes.subarray(at, at + part.bytes));
+        at += part.bytes;
+      }
+    },
+  };
+}
+
+/**
+ * Makes sure, before any work, that the folder can be written.
+ * @throws TersorError when its parent is missing or not writable, or it exists and holds anything but such a model that
+ *   tersor wrote
+ */
+export async function checkQuantizedFolder(path: string): Promise<void> {
+  await checkParent(path);
+  const about = await stat(path).catch(() => undefined);
+  if (!about) return;
+  const remedy = 'give the name of a new folder';
+  if (!about.isDirectory()) throw new TersorError('the output is an existing file', { file: path, remedy });
+  const names = await readdir(path);
+  if (names.length === 0) return;
+  const weights = names.filter((name) => name === weightsName || shardName.test(name));
+  const known = names.every((name) => weights.includes(name) || name === indexName || isCompanion(name));
+  const metadata = await readSafetensorsMetadata(join(path, weights[0] ?? weightsName)).catch(
+    () => undefined,
+  );
+  if (!known || metadata?.[writtenBy] === undefined)
+    throw new TersorError('the output folder holds something that tersor did not write', {
+      file: path,
+      remedy: `empty it or ${remedy}`,
+    });
+}
+
+/** The original's, with how weights are stored. Scales are halves, which runtimes would round to other types. */
+function configuration({ source, quantization }: QuantizedPlan): Record<string, unknown> {
+  const { quantization_config: _, ...config } = source.metadata;
+  const type = 'dtype' in config ? 'dtype' : 'torch_dtype';
+  return { ...config, [type]: 'float16', quantization_config: quantization };
+}
+
+interface Entry {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+interface Shard extends FilePlan {
+  readonly name: string;
+}
+
+/** The tensors of a folder, weights in words as their parts. */
+function entriesOf({ source, tensors }: QuantizedPlan): Entry[][] {
+  return tensors.map(({ name, spec, grid, bytes }): Entry[] => {
+    const refuse = (problem: string, remedy: string) =>
+      new TersorError(problem, { file: source.path, tensor: name, remedy });
+    if (isWordGrid(grid)) {
+      if (spec.kind !== 'linear')
+        throw refuse(
+          `is no linear layer of a block, and runtimes load only those as ${grid.name}`,
+          'store it as f16, bf16 or f32',
+        );
+      return partsOf(grid, ...matrixShape(spec)).map(({ suffix, ...part }) => ({
+        ...part,
+        name: moduleOf(name) + suffix,
+      }));
+    }
+    const dtype = plainTypes[grid.name];
+    if (!dtype || spec.transposed)
+      throw refuse(
+        `cannot be stored as ${grid.name} in such a folder`,
+        'choose one of its integer types for it',
+      );
+    return [{ name, dtype, shape: spec.shape, bytes }];
+  });
+}
+
+function planShards(plan: QuantizedPlan): Shard[] {
+  const { shardBytes = usualShardBytes } = plan;
+  const shards: Entry[][] = [[]];
+  let filled = 0;
+  for (const entries of entriesOf(plan)) {
+    const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+    if (filled > 0 && filled + bytes > shardBytes) {
+      shards.push([]);
+      filled = 0;
+    }
+    shards.at(-1)?.push(...entries);
+    filled += bytes;
+  }
+  const five = (number: number) => String(number).padStart(5, '0');
+  return shards.map((entries, index) => ({
+    ...planFile(entries, plan.metadata),
+    name:
+      shards.length === 1
+        ? weightsName
+        : weightsName.replace('.', `-${five(index + 1)}-of-${five(shards.length)}.`),
+  }));
+}
+
+/** Bytes of one number. */
+const widths: Readonly<Record<string, number>> = { I64: 8, I32: 4, F32: 4 };
+
+function planFile(entries: readonly Entry[], metadata: QuantizedPlan['metadata']): FilePlan {
+  const header: Record<string, unknown> = { __metadata__: { format: 'pt', ...metadata } };
+  let end = 0;
+  // Wide numbers first: every tensor is aligned, without the padding that is not allowed.
+  const places = entries
+    .toSorted((a, b) => (widths[b.dtype] ?? 2) - (widths[a.dtype] ?? 2))
+    .map(({ name, dtype, shape, bytes }) => {
+      header[name] = { dtype, shape, data_offsets: [end, end + bytes] };
+      end += bytes;
+      return { name, position: end - bytes, bytes };
+    });
+  const bytes = safetensorsHeader(header);
+  return {
+    header: bytes,
+    tensors: places.map((place) => ({ ...place, position: place.position + bytes.length })),
+    bytes: bytes.length + end,
+  };
+}
+
+function indexOf(shards: readonly Shard[]): Record<string, unknown> {
+  const total = shards.flatMap(({ tensors }) => tensors).reduce((sum, { bytes }) => sum + bytes, 0);
+  const map = shards.flatMap(({ name, tensors }) => tensors.map((tensor) => [tensor.name, name] as const));
+  return { metadata: { total_size: total }, weight_map: Object.fromEntries(map) };
+}
+
+const writeJson = (path: string, value: unknown): Promise<void> =>
+  writeFile(path, `${JSON.stringify(value, undefined, 2)}\n`);
