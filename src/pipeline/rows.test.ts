@@ -9,7 +9,7 @@ import type { TensorSpec } from '../architecture/architecture.js';
 import { findRowMixGrid } from '../grid/row-mix.js';
 import { compress, plan } from './compress.js';
 import type { CompressOptions } from './options.js';
-import { compressTensor } from './tensor.js';
+import { compressTensor, unpackTensor } from './tensor.js';
 import { withWorkshop } from './workshop.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-rows-'));
@@ -41,8 +41,13 @@ test('rows get eight bits where importance times error is largest', async () => 
   const compressed = await withWorkshop({ threads: 1 }, {}, async (shop) => {
     const importance = new Float32Array(rows).fill(1);
     for (const row of [2, 11, 30, 39]) importance[row] = 100;
-    const solve = (task: typeof grid | typeof grid.low) =>
-      compressTensor(shop, { spec, grid: task }, weight, undefined, { solver: 'rtn' }, { rows: importance });
+    const solve = async (task: typeof grid | typeof grid.low) => {
+      const recipe = { solver: 'rtn' };
+      const solved = await compressTensor(shop, { spec, grid: task }, weight, undefined, recipe, {
+        rows: importance,
+      });
+      return { ...solved, decoded: await unpackTensor(shop.kernels, { spec, grid: task }, solved.bytes) };
+    };
     return { mixed: await solve(grid), low: await solve(grid.low) };
   });
   const changed = Array.from({ length: rows }, (_, row) => row).filter((row) =>
