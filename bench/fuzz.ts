@@ -4,7 +4,7 @@
  * the allocator needs) or fails without a TersorError of one line that names the file. Case numbers repeat a case.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { openRun } from '../test/fuzz/run.js';
 import { type Target, targets } from '../test/fuzz/targets.js';
@@ -117,7 +117,7 @@ async function campaign(target: Target, cases: number): Promise<number> {
   const run = await openRun(target);
   for (const { index, failure } of failures.slice(0, 20)) {
     console.log(`  case ${index}: ${failure.split('\n').slice(0, 3).join(' | ')}`);
-    await writeFile(join(findings, `${target.name}-${index}-${target.file}`), run.content(index));
+    await writeFile(join(findings, `${target.name}-${index}-${basename(target.file)}`), run.content(index));
   }
   await run.close();
   return failures.length;

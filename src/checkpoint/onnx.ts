@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { TersorError } from '../errors.js';
 import type { Grid } from '../grid/grid.js';
 import { findMatMulNBitsGrid, rowParts } from '../grid/matmul-nbits.js';
@@ -84,7 +84,7 @@ function presentTensors(
       remedy: 'give the Hugging Face version of the model',
     });
   }
-  const table = parseJsonObject(text, `${basename(path)}: ${tensorTableKey}`, getIntact);
+  const table = parseJsonObject(text, `${path}: ${tensorTableKey}`, getIntact);
   return Object.entries(table).map(([name, entry]) => {
     const where = { file: path, tensor: name };
     const damaged = (problem: string) => new TersorError(problem, { ...where, remedy: getIntact });

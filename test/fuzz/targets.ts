@@ -1,15 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { blockTensors } from '../../src/architecture/architecture.js';
 import { openModel } from '../../src/architecture/model.js';
 import type { Checkpoint } from '../../src/checkpoint/checkpoint.js';
+import { readImatrix } from '../../src/checkpoint/imatrix.js';
 import { openCheckpoint } from '../../src/checkpoint/open.js';
 import type { Kernels } from '../../src/kernels/kernels.js';
 import { readRecipe, recipeFormat } from '../../src/pipeline/recipe.js';
 import { keyOf, openStore } from '../../src/pipeline/store.js';
 import { loadTokenizer } from '../../src/text/load.js';
-import { bytesOf, f32, type RawTensor, rawSafetensors, safetensors } from '../checkpoint/files.js';
+import { bytesOf, f32, type RawTensor, safetensors } from '../checkpoint/files.js';
 import { tinyLlama } from '../fixtures/tiny-llama.js';
 import { uniform } from '../reference/random.js';
 import { type Mutation, mutateBytes, mutateJson } from './mutations.js';
@@ -47,6 +48,8 @@ const config = {
   tie_word_embeddings: true,
 };
 
+/** Files as tersor wrote them once; a reader that refuses them is broken, and so is the test. */
+const kept = (name: string) => new Uint8Array(readFileSync(new URL(`intact/${name}`, import.meta.url)));
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 
 const shapes: Readonly<Record<string, readonly number[]>> = Object.fromEntries([
@@ -80,34 +83,6 @@ function weights(): Record<string, RawTensor> {
       }
       return [name, f32(shape, values)];
     }),
-  );
-}
-
-/** tersor's own layout: the same model with some of its tensors as codes. */
-function compressed(): Uint8Array {
-  const tensors = weights();
-  const table: Record<string, unknown> = {};
-  const entries: Record<string, RawTensor> = {};
-  for (const [name, tensor] of Object.entries(tensors)) {
-    const [rows = 1, cols] = tensor.shape;
-    if (!name.includes('_proj') || !cols) entries[name] = tensor;
-    else {
-      table[name] = { type: 'int8-g32', shape: tensor.shape };
-      const data = new Uint8Array(((rows * cols) / 32) * 34).fill(1);
-      entries[`${name}.codes`] = { dtype: 'U8', shape: [data.length], data };
-    }
-  }
-  let at = 0;
-  const header: Record<string, unknown> = {
-    __metadata__: { format: 'tersor', 'tersor.tensors': JSON.stringify(table) },
-  };
-  for (const [name, { dtype, shape, data }] of Object.entries(entries)) {
-    header[name] = { dtype, shape, data_offsets: [at, at + data.length] };
-    at += data.length;
-  }
-  return rawSafetensors(
-    JSON.stringify(header),
-    Buffer.concat(Object.values(entries).map(({ data }) => data)),
   );
 }
 
@@ -233,11 +208,61 @@ export const targets: readonly Target[] = [
   {
     name: 'safetensors',
     file: 'model.safetensors',
-    intact: [model, compressed()],
+    intact: [model],
     beside: { 'config.json': json(config) },
     mutate: mutateBytes,
     read: readModel,
   },
+  ...['own', 'gptq', 'ct'].map(
+    (kind): Target => ({
+      name: `safetensors, ${kind}`,
+      file: 'model.safetensors',
+      intact: [kept(`${kind}/model.safetensors`)],
+      beside: { 'config.json': kept(`${kind}/config.json`) },
+      mutate: mutateBytes,
+      read: readModel,
+    }),
+  ),
+  ...['gptq', 'ct'].map(
+    (kind): Target => ({
+      name: `config, ${kind}`,
+      file: 'config.json',
+      intact: [kept(`${kind}/config.json`)],
+      beside: { 'model.safetensors': kept(`${kind}/model.safetensors`) },
+      mutate: mutateJson,
+      read: readModel,
+    }),
+  ),
+  {
+    name: 'onnx',
+    file: 'onnx/model_q4.onnx',
+    intact: [kept('onnx/model_q4.onnx')],
+    beside: { 'config.json': kept('onnx/config.json') },
+    mutate: mutateBytes,
+    read: readModel,
+  },
+  {
+    name: 'stack',
+    file: 'model.stack',
+    intact: [kept('model.stack')],
+    beside: {},
+    mutate: mutateBytes,
+    async read(folder, kernels) {
+      const path = join(folder, 'model.stack');
+      await readTokenizer(path, kernels);
+      await readModel(path, kernels);
+    },
+  },
+  ...['imatrix.gguf', 'imatrix.dat'].map(
+    (file): Target => ({
+      name: file,
+      file,
+      intact: [kept(file)],
+      beside: {},
+      mutate: mutateBytes,
+      read: async (folder, kernels) => void (await readImatrix(join(folder, file), kernels)),
+    }),
+  ),
   {
     name: 'index',
     file: 'model.safetensors.index.json',
@@ -316,7 +341,7 @@ export const targets: readonly Target[] = [
   {
     name: 'store',
     file: stored,
-    intact: [readStored()],
+    intact: [kept('store-entry.bin')],
     beside: {},
     mutate: mutateBytes,
     forgiving: true,
@@ -328,13 +353,9 @@ export const targets: readonly Target[] = [
   },
 ];
 
-/** An entry as the store writes it; made here from its description, not by the code under test. */
-function readStored(): Uint8Array {
-  return new Uint8Array(readFileSync(new URL('store-entry.bin', import.meta.url)));
-}
-
 /** Puts a case into its folder. */
 export async function place(target: Target, folder: string, content: Uint8Array): Promise<void> {
+  await mkdir(dirname(join(folder, target.file)), { recursive: true });
   for (const [name, bytes] of Object.entries(target.beside)) await writeFile(join(folder, name), bytes);
   await writeFile(join(folder, target.file), content);
 }
