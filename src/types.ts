@@ -5,7 +5,7 @@ export interface Matrix {
   readonly data: Float32Array;
 }
 
-/** Second moment of a linear layer's calibration inputs. */
+/** Moments of a linear layer's calibration inputs. */
 export interface Moments {
   /** H = Σ x xᵀ / tokens, in × in. */
   readonly gram: Matrix;
@@ -14,6 +14,8 @@ export interface Moments {
    * layers, to which `gram` then belongs.
    */
   readonly cross?: Matrix;
+  /** Means E[x] in the original model and E[x̃] behind compressed layers (the same one where there are none). */
+  readonly means?: { readonly original: Float32Array; readonly own: Float32Array };
   /** Number of token positions that went into the sums. */
   readonly tokens: number;
 }

@@ -39,19 +39,21 @@ describe('an encoder', () => {
     });
   });
 
-  test('loses more with fewer bits, and less by descent than by rounding', async () => {
-    const lossOf = async (type: string, solver: string) => {
-      const output = join(folder, `${type}-${solver}`);
-      const { embeddings } = await compress({ ...shared, model, output, type, solver, embeddingType: 'f16' });
+  test('loses more with fewer bits, less with corrected biases, and less by descent than by rounding', async () => {
+    const lossOf = async (type: string, solver: string, bias: 'corrected' | 'kept') => {
+      const output = join(folder, `${type}-${solver}-${bias}`);
+      const settings = { ...shared, type, solver, bias, embeddingType: 'f16' };
+      const { embeddings } = await compress({ ...settings, model, output });
       return 1 - (embeddings?.cosine.mean ?? Number.NaN);
     };
-    const [four, three] = [await lossOf('int4', 'rtn'), await lossOf('int3', 'rtn')];
+    const [four, three] = [await lossOf('int4', 'rtn', 'kept'), await lossOf('int3', 'rtn', 'kept')];
     expect(three).toBeGreaterThan(2 * four);
-    expect(await lossOf('int3', 'decoupleq')).toBeLessThan(0.8 * three);
+    expect(await lossOf('int3', 'rtn', 'corrected')).toBeLessThan(0.5 * three);
+    expect(await lossOf('int3', 'decoupleq', 'kept')).toBeLessThan(0.5 * three);
   });
 
   test('is evaluated beside its original only', async () => {
-    const output = join(folder, 'int3-decoupleq');
+    const output = join(folder, 'int3-rtn-kept');
     const { texts, cosine, retrieval, bytes, reference } = await evaluateEncoder({
       model: output,
       against: model,

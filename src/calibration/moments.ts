@@ -11,9 +11,18 @@ export interface MomentSum {
   mean(tokens: number): Matrix;
 }
 
+/** Σ x over tokens, batch after batch. */
+export interface VectorSum {
+  /** @param x tokens × width */
+  add(x: Float32Array): Promise<void>;
+  /** E[x] */
+  mean(tokens: number): Float32Array;
+}
+
 export interface MomentSums {
   /** A sum of width × width, which takes memory from the first addition on. */
   sum(width: number): MomentSum;
+  vector(width: number): VectorSum;
   release(): Promise<void>;
 }
 
@@ -58,6 +67,21 @@ export function createMoments(options: RuntimeOptions = {}): MomentSums {
           for (let at = 0; at < total.length; at++) total[at] = (total[at] ?? 0) / tokens;
           return { rows: width, cols: width, data: total };
         },
+      };
+    },
+    vector(width) {
+      const total = new Float64Array(width);
+      return {
+        async add(x) {
+          const program = await cache.get(`vector ${x.length} ${width}`, () => ({
+            y: g.sum(g.input('x', [x.length / width, width]), 0),
+          }));
+          const { y } = await program.run({ x });
+          y?.forEach((value, at) => {
+            total[at] = (total[at] ?? 0) + value;
+          });
+        },
+        mean: (tokens) => Float32Array.from(total, (value) => value / tokens),
       };
     },
     release: cache.release,

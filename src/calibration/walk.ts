@@ -118,16 +118,26 @@ export function createCalibrator(
     }
     const weights = await fetch(part, own);
     const [gram, cross] = [moments.sum(width), original && moments.sum(width)];
+    const [mean, originalMean] = [moments.vector(width), original && moments.vector(width)];
     let tokens = 0;
     for (const [at, state] of own.states.entries()) {
       const x = await step(part, state, weights);
       if (!wanted) continue;
+      const y = original?.states[at]?.arrays[site]?.data as Float32Array;
       await gram.add(x, x);
-      await cross?.add(original?.states[at]?.arrays[site]?.data as Float32Array, x);
+      await cross?.add(y, x);
+      await mean.add(x);
+      await originalMean?.add(y);
       tokens += state.batch.sequences * state.batch.length;
     }
     if (!wanted) return undefined;
-    return { gram: gram.mean(tokens), tokens, ...(cross && { cross: cross.mean(tokens) }) };
+    const average = mean.mean(tokens);
+    return {
+      gram: gram.mean(tokens),
+      means: { original: originalMean?.mean(tokens) ?? average, own: average },
+      tokens,
+      ...(cross && { cross: cross.mean(tokens) }),
+    };
   };
 
   return {

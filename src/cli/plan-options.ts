@@ -45,6 +45,7 @@ export interface PlanFlags {
   readonly context?: number;
   readonly prefix?: 'original' | 'compressed';
   readonly target?: 'symmetric' | 'asymmetric';
+  readonly bias?: 'corrected' | 'kept';
   readonly tune?: number;
   readonly predict?: boolean;
   readonly seed?: number;
@@ -56,6 +57,7 @@ export interface PlanFlags {
 
 const prefix = choice('--prefix', ['original', 'compressed']);
 const target = choice('--target', ['symmetric', 'asymmetric']);
+const bias = choice('--bias', ['corrected', 'kept']);
 
 /** Adds the options that decide what becomes of a model. */
 export function planOptions(command: Command): Command {
@@ -93,6 +95,11 @@ export function planOptions(command: Command): Command {
       '--target <which>',
       'behind compressed blocks: asymmetric (the original outputs) or symmetric',
       target,
+    )
+    .option(
+      '--bias <which>',
+      'biases of compressed layers: corrected for their errors (default) or kept',
+      bias,
     )
     .option(
       '--tune <n>',

@@ -4,6 +4,7 @@ import { rowsInUse, usedTokens } from '../architecture/used-tokens.js';
 import { createShelf, type ShelfOptions } from '../calibration/shelf.js';
 import { createTargets } from '../calibration/target.js';
 import { createCalibrator, type Visit } from '../calibration/walk.js';
+import { createBiasCorrection } from '../correction/bias.js';
 import { isCoded } from '../grid/grid.js';
 import type { Moments } from '../types.js';
 import { checkAborted, type Hooks } from './hooks.js';
@@ -21,7 +22,8 @@ export interface CompressedTensor {
   readonly bytes: number;
   /**
    * ε = tr(Δ H Δᵀ) / tr(W H Wᵀ). For an embedding H is what the first block makes of its errors, together with the
-   * moments of the head's inputs where the head is the same table; without moments, H = I.
+   * moments of the head's inputs where the head is the same table; without moments, H = I. Of a layer whose bias takes
+   * the means of errors, H is the moment about the mean.
    */
   readonly relativeError: number;
 }
@@ -67,13 +69,18 @@ export async function compressBlocks(
   const shelf = createShelf(room);
   const calibrator = createCalibrator(architecture, shop, shelf);
   const targets = createTargets(shop);
+  const correction = createBiasCorrection(shop);
 
   /** Solves a tensor, or takes over what an earlier run made of it. */
-  const solve = async (assignment: Assignment, moments?: Moments, known?: Packed): Promise<Packed> => {
+  const solve = async (
+    assignment: Assignment,
+    read: Rows,
+    moments?: Moments,
+    known?: Packed,
+  ): Promise<Packed> => {
     if (known) return known;
     const { spec } = assignment;
     const [, cols] = matrixShape(spec);
-    const read = original(spec);
     const target = async (from: number, to: number) => {
       const data = await read(from, to);
       return moments?.cross ? (await targets.of({ rows: to - from, cols, data }, moments)).data : data;
@@ -89,11 +96,23 @@ export async function compressBlocks(
     await time('write', () => journal.put(assignment, solved));
     return solved;
   };
-  /** Compresses and writes one tensor; returns what reads rows as the runtime will decode them. */
-  const store = async (assignment?: Assignment, moments?: Moments, known?: Packed): Promise<Rows> => {
+  /**
+   * Compresses and writes one tensor; returns what reads rows as the runtime will decode them.
+   * @param changed in the place of what the checkpoint has
+   */
+  const store = async (
+    assignment?: Assignment,
+    moments?: Moments,
+    known?: Packed,
+    changed?: Float32Array,
+  ): Promise<Rows> => {
     if (!assignment) throw new Error('the block has a weight that the plan does not know');
     checkAborted(hooks);
-    const { bytes, relativeError } = await time('solve', () => solve(assignment, moments, known));
+    const [, cols] = matrixShape(assignment.spec);
+    const read: Rows = changed
+      ? async (from, to) => changed.subarray(from * cols, to * cols)
+      : original(assignment.spec);
+    const { bytes, relativeError } = await time('solve', () => solve(assignment, read, moments, known));
     await time('write', () => write(assignment.name, format.arrange(bytes, assignment.spec)));
     const { name, type } = assignment;
     results.push({ name, type, bytes: bytes.length, relativeError });
@@ -118,6 +137,17 @@ export async function compressBlocks(
       assignment: byName.get(format.nameOf(model, spec)),
     }));
   const all = (spec: TensorSpec, rows: Rows) => () => rows(0, matrixShape(spec)[0]);
+  const correctBias = async (
+    spec: TensorSpec,
+    bias: TensorSpec,
+    decode: Rows,
+    means: NonNullable<Moments['means']>,
+  ) => {
+    const [rows, cols] = matrixShape(spec);
+    const weight = { rows, cols, data: await all(spec, original(spec))() };
+    const before = await all(bias, original(bias))();
+    return correction.bias(weight, await all(spec, decode)(), before, means);
+  };
 
   const texts = usedTokens(calibration.sequences);
   /** What lies outside the blocks, of the embedding what the texts use, and of a head of its own nothing. */
@@ -156,17 +186,29 @@ export async function compressBlocks(
       const packed = assignment && (await journal.find(assignment));
       if (packed) known.set(role, packed);
     }
+    const corrected = new Map<string, Float32Array>();
     const put = async (role: string, moments?: Moments) => {
-      const assignment = left.get(role);
-      const rows = await store(assignment, moments, known.get(role));
+      const [assignment, bias] = [left.get(role), adjustable(role)];
+      const about = moments && bias ? await correction.centred(moments) : moments;
+      const rows = await store(assignment, about, known.get(role));
       if (compressedPrefix && assignment) weights[role] = all(assignment.spec, rows);
       left.delete(role);
+      if (!assignment || !bias || !moments?.means) return;
+      const after = await correctBias(assignment.spec, bias.spec, rows, moments.means);
+      corrected.set(bias.spec.role, after);
+      if (compressedPrefix) weights[bias.spec.role] = async () => after;
+    };
+    /** The bias of a layer, if it has one and may take what the layer's codes do to the means. */
+    const adjustable = (role: string): Assignment | undefined => {
+      const coded = left.get(role);
+      return recipe.bias !== 'kept' && coded && isCoded(coded.grid) ? left.get(biasOf(role)) : undefined;
     };
     const visit: Visit = async (roles, moments) => {
       for (const role of roles) await put(role, moments);
     };
     const settle = async (roles: readonly string[]) => {
-      if (!roles.every((role) => known.has(role))) return false;
+      // Corrections of biases are not kept: they need the means of the inputs again.
+      if (!roles.every((role) => known.has(role) && !adjustable(role))) return false;
       for (const role of roles) await put(role);
       return true;
     };
@@ -174,7 +216,7 @@ export async function compressBlocks(
       calibrator.walk({ hidden, weights }, visit, { original: twin, settle }),
     );
     [hidden, twins] = [passed.output, passed.original];
-    for (const assignment of left.values()) await store(assignment);
+    for (const [role, assignment] of left) await store(assignment, undefined, undefined, corrected.get(role));
   }
   for (const { assignment } of assigned(undefined).filter(({ spec }) => spec.kind === 'head')) {
     const weights = compressedPrefix ? decoded : outside;
@@ -186,13 +228,15 @@ export async function compressBlocks(
         : undefined;
     await store(assignment, moments, known);
   }
-  await Promise.all([calibrator.release(), forward.release(), targets.release()]);
+  await Promise.all([calibrator.release(), forward.release(), targets.release(), correction.release()]);
   shelf.close();
   const order = new Map(assignments.map(({ name }, index) => [name, index]));
   return results.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
 }
 
 const isTable = ({ kind }: TensorSpec) => kind === 'embedding' || kind === 'head';
+
+const biasOf = (role: string) => role.replace(/weight$/, 'bias');
 
 /** Whether states have to go through the blocks; the embedding has a pass of its own. */
 const needsCalibration = (assignments: readonly Assignment[]) =>

@@ -179,6 +179,7 @@ export function recipeOf(
     imatrix,
     prefix,
     target: prefix === 'compressed' && !imatrix ? target : undefined,
+    bias: options.bias,
     context: calibration.sequences[0]?.length ?? 0,
     tokens: calibration.tokens,
     seed,

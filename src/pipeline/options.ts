@@ -65,6 +65,8 @@ export interface CompressOptions extends WorkshopOptions {
   readonly prefix?: 'compressed' | 'original';
   /** Behind compressed blocks: reproduce the layer's own outputs there, or those it has in the original model. */
   readonly target?: 'symmetric' | 'asymmetric';
+  /** Biases of compressed layers: corrected, so that outputs keep their means (the default), or kept as they are. */
+  readonly bias?: 'corrected' | 'kept';
   /** Whether a plan for one type says what the model would lose, which a plan for a size always does. */
   readonly predict?: boolean;
   /** Recipes of the solver to try before the best of them is taken (src/pipeline/tune.ts). */

@@ -27,6 +27,7 @@ const recipeSchema = z.strictObject({
   imatrix: z.string().optional(),
   prefix: z.enum(['compressed', 'original']),
   target: z.enum(['symmetric', 'asymmetric']).optional(),
+  bias: z.enum(['corrected', 'kept']).optional(),
   context: z.int().positive(),
   tokens: z.int().positive(),
   seed: z.int().optional(),
@@ -85,7 +86,7 @@ export async function readRecipe(path: string): Promise<RecipeFile> {
 export function withRecipe(options: CompressOptions): CompressOptions {
   if (!options.recipe) return options;
   const { recipe, output } = options.recipe;
-  const { solver, options: solverOptions, imatrix, prefix, target, context, tokens, seed } = recipe;
+  const { solver, options: solverOptions, imatrix, prefix, target, bias, context, tokens, seed } = recipe;
   const { activations, accuracyLevel } = recipe;
   const defaults = { format: output, solver, prefix, context, tokens };
   return {
@@ -93,6 +94,7 @@ export function withRecipe(options: CompressOptions): CompressOptions {
     ...(solverOptions ? { solverOptions } : {}),
     ...(imatrix ? { imatrix } : {}),
     ...(target ? { target } : {}),
+    ...(bias ? { bias } : {}),
     ...(activations ? { activations } : {}),
     ...(accuracyLevel ? { accuracyLevel } : {}),
     ...(seed === undefined ? {} : { seed }),

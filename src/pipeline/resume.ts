@@ -57,12 +57,12 @@ export async function openJournal(
   const total = assignments.reduce((sum, { bytes }) => sum + bytes, 0);
   // Room for this run and as much again: what it needs must not be the first to go.
   const store = await openStore(folder, Math.max(defaultCapacity, 2 * total));
-  const { solver, options, prefix, target } = recipe;
+  const { solver, options, prefix, target, bias } = recipe;
   const identity = keyOf(
     'compressed',
     codeVersion(),
     await model.checkpoint.fingerprint(),
-    JSON.stringify({ solver, options, prefix, target }),
+    JSON.stringify({ solver, options, prefix, target, bias }),
     ...calibration.sequences.map(
       ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
     ),
