@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { env, pipeline } from '@huggingface/transformers';
@@ -50,6 +50,26 @@ describe('an encoder', () => {
     expect(three).toBeGreaterThan(2 * four);
     expect(await lossOf('int3', 'rtn', 'corrected')).toBeLessThan(0.5 * three);
     expect(await lossOf('int3', 'decoupleq', 'kept')).toBeLessThan(0.5 * three);
+  });
+
+  test('comes out the same where a run was interrupted, corrected biases included', async () => {
+    const settings = { ...shared, model, type: 'int3', solver: 'gptq', embeddingType: 'f16' };
+    const store = join(folder, 'journal');
+    const output = join(folder, 'resumed');
+    const stop = new AbortController();
+    const progress = (stage: string, done: number, total: number) => {
+      if (stage === 'compress' && done > 0.8 * total) stop.abort();
+    };
+    const interrupted = compress({ ...settings, output, store }, { signal: stop.signal, progress });
+    await expect(interrupted).rejects.toThrow('stopped before the end');
+    const warnings: string[] = [];
+    await compress({ ...settings, output, store }, { warn: (line) => warnings.push(line) });
+    expect(warnings.join()).toContain('going on where an earlier run stopped');
+    await compress({ ...settings, output: join(folder, 'afresh'), resume: false });
+    const [resumed, afresh] = await Promise.all(
+      ['resumed', 'afresh'].map((name) => readFile(join(folder, name, 'model.safetensors'))),
+    );
+    expect(resumed?.equals(afresh ?? Buffer.of())).toBe(true);
   });
 
   test('is evaluated beside its original only', async () => {
