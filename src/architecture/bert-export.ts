@@ -23,7 +23,9 @@ export function exportBert(graph: ExportGraph, shape: BertShape): void {
   const add = (a: string, b: string) => graph.node('Add', [a, b]);
 
   const length = graph.node('Gather', [graph.node('Shape', [ids]), number(1)], { attributes: { axis: 0 } });
-  const positions = graph.node('Range', [number(0), length, number(1)]);
+  const range = graph.node('Range', [number(0), length, number(1)]);
+  // Indices of every table are batch × length, as tables with codes want them.
+  const positions = graph.node('Unsqueeze', [range, graph.whole([0])]);
   const words = graph.gather('token_embd.weight', ids);
   const segments = graph.gather('token_types.weight', types);
   let x = norm(add(add(words, segments), graph.gather('position_embd.weight', positions)), 'token_embd_norm');
