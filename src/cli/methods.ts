@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { searches } from '../allocation/index.js';
+import { corrections } from '../correction/index.js';
 import { findGrid, gridFamilies, gridNames } from '../grid/index.js';
 import type { Method, OptionalMethod } from '../method.js';
 import { searchUses } from '../pipeline/search/uses.js';
@@ -41,6 +42,7 @@ interface Methods {
   readonly solvers: readonly MethodDocument[];
   readonly searches: readonly (MethodDocument & { readonly use: string })[];
   readonly damage: readonly Method[];
+  readonly corrections: readonly (Method & { readonly use: string })[];
   readonly types: readonly {
     readonly name: string;
     readonly bitsPerWeight: number;
@@ -64,6 +66,7 @@ export function listMethods(): Methods {
     solvers: solvers.map(describeMethod),
     searches: searches.map(describeSearch),
     damage: damageMeasures.map(({ id, name, title, paper }) => ({ id, name, title, paper })),
+    corrections,
     types: gridNames.map((name) => {
       const { blockSize, blockBytes, summary, runtimes } = findGrid(name);
       return { name, bitsPerWeight: (8 * blockBytes) / blockSize, blockSize, summary, runtimes };
@@ -118,7 +121,7 @@ function paragraph({ name, title, paper, options = [] }: Method & Partial<Method
 }
 
 export function describeMethods(): string {
-  const { solvers: methods, searches: plans, damage, types, families } = listMethods();
+  const { solvers: methods, searches: plans, damage, corrections: made, types, families } = listMethods();
   const sorted = types.toSorted((a, b) => b.bitsPerWeight - a.bitsPerWeight);
   const [heading, ...rows] = table(
     [{ title: 'type' }, { title: 'bits', align: 'right' }, { title: 'block', align: 'right' }],
@@ -151,6 +154,12 @@ export function describeMethods(): string {
       ...plans.map((plan) => paragraph({ ...plan, name: `${plan.name} (${plan.use})` })),
     ],
     ['What a search takes for the damage of a type (--damage)', ...damage.map(paragraph)],
+    [
+      'Corrections behind a layer',
+      ...made.map((correction) =>
+        paragraph({ ...correction, name: `${correction.name} (${correction.use})` }),
+      ),
+    ],
     ['Types (--type, --embedding-type, --override, --fallback)', formats],
     ['Types for --format safetensors', ...own],
   ];
