@@ -3,6 +3,7 @@ import { type EvoPressOptions, type EvoPressState, evoPress } from '../../alloca
 import { knapsack } from '../../allocation/knapsack.js';
 import { type Allocation, type Choice, total } from '../../allocation/table.js';
 import { createRandom } from '../../random.js';
+import { codeVersion } from '../../version.js';
 import { checkAborted } from '../hooks.js';
 import { keyOf } from '../store.js';
 import { average, difference } from './paired.js';
@@ -41,12 +42,10 @@ export async function evolve(
   given: Partial<Evolution>,
 ): Promise<Found> {
   const { finalists, ...options } = { ...evolution, ...given };
-  const key = keyOf(
-    'evolve',
-    referee.fingerprint,
-    rehearse.identity,
-    JSON.stringify([choices, budget, options]),
-  );
+  // More generations go on from where fewer have ended.
+  const { generations: _, ...lasting } = options;
+  const task = JSON.stringify([choices, budget, lasting]);
+  const key = keyOf('evolve', codeVersion(), referee.fingerprint, rehearse.identity, task);
   const known = await store.get(key);
   const memory: Memory | undefined = known && JSON.parse(new TextDecoder().decode(known));
   let measured = memory?.measured ?? [];
