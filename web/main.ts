@@ -150,6 +150,7 @@ function onEvent(event: Event): void {
 /** One file is a stacked model, several are a folder. */
 function open(files: readonly File[]): void {
   const stack = files.find(({ name }) => name.endsWith('.stack'));
+  if (files.length > 0) byId<HTMLSelectElement>('model').value = 'file';
   if (stack) startStream(stack);
   else if (files.length > 0) {
     status('Loading the ONNX folder…');

@@ -10,13 +10,19 @@ export interface Chart {
   draw(points: readonly Point[], most: number, from: number): void;
 }
 
-const size = { width: 560, height: 300, left: 52, right: 62, top: 14, bottom: 40 };
+const margin = { left: 52, right: 62, top: 14, bottom: 40 };
+const height = 300;
+/** Units are the page's, so that letters are as large as others; up to here the drawing grows with its place. */
+const widths = { least: 300, most: 640 };
 const namespace = 'http://www.w3.org/2000/svg';
 
 /** A line over bytes on a logarithmic scale, redrawn as a whole: there are few points. */
 export function createChart(into: HTMLElement): Chart {
   return {
     draw(points, most, from) {
+      const width = Math.min(widths.most, Math.max(widths.least, into.clientWidth));
+      const size = { width, height, ...margin };
+      const ticks = width < 460 ? 2 : 4;
       const svg = node('svg', {
         viewBox: `0 0 ${size.width} ${size.height}`,
         role: 'img',
@@ -44,13 +50,13 @@ export function createChart(into: HTMLElement): Chart {
           label(tickName(tick), size.left - 8, y(tick) + 4, 'end'),
         );
       }
-      for (let at = 0; at <= 4 && most > 0; at++)
+      for (let at = 0; at <= ticks && most > 0; at++)
         svg.append(
           label(
-            at === 0 ? '0' : formatBytes((most * at) / 4),
-            x((most * at) / 4),
+            at === 0 ? '0' : formatBytes((most * at) / ticks),
+            x((most * at) / ticks),
             floor + 20,
-            at === 4 ? 'end' : 'middle',
+            at === ticks ? 'end' : 'middle',
           ),
         );
       if (from > 0) {

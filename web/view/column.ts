@@ -33,7 +33,7 @@ export function createColumn(into: HTMLElement, title: string, id: string): Colu
       const exact = measured?.divergence;
       figures.replaceChildren(
         figure('download', model ? formatBytes(model.bytes) : '–'),
-        figure('weights in memory', model ? formatBytes(model.memory) : '–'),
+        figure('in memory', model ? formatBytes(model.memory) : '–'),
         figure('tokens per second', speed),
         figure('divergence', exact === undefined ? '–' : significant(exact, 2)),
       );
