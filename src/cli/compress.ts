@@ -120,7 +120,7 @@ export function describeResult(result: CompressResult, style: Terminal['style'],
     verified
       ? ['verified', describeVerification(verified)]
       : ['verified', 'read back by tersor; no other runtime that opens it is at hand'],
-    ...(prefixes ?? []).map(describePrefix),
+    ...(prefixes ?? []).filter(({ share }) => share < 1).map(describePrefix),
     ...(heldOut
       ? ([
           ['held out', `${formatCount(heldOut.tokens)} tokens of the calibration text, not calibrated on`],
@@ -143,7 +143,7 @@ function describePrefix({ share, bytes, heldOut }: Prefix): readonly [string, st
   const { divergence, perplexity } = heldOut;
   const cost = divergence ? `divergence ${significant(divergence.mean, 3)}, ` : '';
   return [
-    `first ${formatPercent(share)}`,
+    `first ${significant(100 * share, 2)} %`,
     `${formatBytes(bytes)}: ${cost}perplexity ${significant(perplexity, 4)}`,
   ];
 }

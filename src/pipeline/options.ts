@@ -13,7 +13,7 @@ export interface CompressOptions extends WorkshopOptions {
   readonly model: string;
   /** The file or folder to write. */
   readonly output: string;
-  /** `gguf`, `onnx` or `safetensors`; by default as the output's extension says. */
+  /** `gguf`, `stack`, `onnx` or `safetensors`; by default as the output's extension says. */
   readonly format?: string;
   /** Type of the linear layers of all blocks; without one a sensible type is chosen. */
   readonly type?: string;

@@ -31,7 +31,7 @@ const probeTokens = 4096;
 /** Shares of the file that are measured when it is written. */
 const measuredShares = [0.25, 0.5, 0.75, 1];
 
-/** Options that say which types tensors get, of which a stacked file has none. */
+/** Options of types and of other formats, with what calls for them on the command line where that is not their name. */
 const foreign = [
   'type',
   'maxDivergence',
@@ -40,8 +40,17 @@ const foreign = [
   'overrides',
   'types',
   'search',
+  'searchOptions',
+  'damage',
   'fallback',
-] as const;
+  'activations',
+  'accuracyLevel',
+  'imatrix',
+  'prefix',
+  'target',
+  'tune',
+] as const satisfies readonly (keyof CompressOptions)[];
+const flagNames: Readonly<Record<string, string>> = { overrides: 'override', searchOptions: 'search-option' };
 
 /**
  * Writes a stacked model: all refinements of all tensors, the most useful first, up to a size if one is asked for.
@@ -94,10 +103,12 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
       await time('write', () => writer.finish(header, slices));
       const written = await shop.open(options.output);
       const prefixes: Prefix[] = [];
-      for (const share of heldOut.length > 0 ? measuredShares : []) {
+      const silent: Hooks = hooks.signal ? { signal: hooks.signal } : {};
+      for (const [index, share] of (heldOut.length > 0 ? measuredShares : []).entries()) {
         const lost = await time('measure', () =>
-          measure(shop, options.output, model, heldOut, hooks, { share }),
+          measure(shop, options.output, model, heldOut, silent, { share }),
         );
+        hooks.progress?.('measure', index + 1, measuredShares.length);
         if (!('heldOut' in lost)) throw new Error('encoders are not stacked');
         prefixes.push({ share, bytes: Math.floor(share * written.checkpoint.bytes), ...lost });
       }
@@ -124,12 +135,14 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
 function refuseForeign(options: CompressOptions): void {
   const found = foreign.find((name) => options[name] !== undefined);
   if (!found) return;
-  const flag =
-    found === 'overrides' ? 'override' : found.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new TersorError(`--${flag} does not apply to a stacked model, whose tensors have no types`, {
-    file: options.output,
-    remedy: 'ask for a --size or nothing, or write a .gguf',
-  });
+  const flag = flagNames[found] ?? found.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new TersorError(
+    `--${flag} does not apply to a stacked model, whose tensors are refined and not given types`,
+    {
+      file: options.output,
+      remedy: 'ask for a --size or nothing, or write a .gguf',
+    },
+  );
 }
 
 /** Slices in the order of their refinements. */
