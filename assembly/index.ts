@@ -19,7 +19,7 @@ export { packBlocks, unpackBlocks } from './pack';
 export * from './panel';
 export { powerLevels } from './power';
 export * from './probe';
-export { decodeRefinement, encodeRefinement, refinementScratch } from './refinement';
+export { decodeRefinement, encodeRefinement, refinementScratch, scaleColumns } from './refinement';
 export * from './round';
 export * from './scales';
 export { fitSigns, signLevels, signsScratch } from './signs';

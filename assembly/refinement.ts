@@ -94,7 +94,7 @@ export function encodeRefinement(
 }
 
 /**
- * Adds step · integer to row-major values, rows × cols.
+ * Adds steps[column] · integer to row-major values, rows × cols.
  * @returns 1 if the bytes were those of so many integers, 0 if they were too few or too many
  */
 export function decodeRefinement(
@@ -102,7 +102,7 @@ export function decodeRefinement(
   size: i32,
   rows: i32,
   cols: i32,
-  step: f32,
+  steps: usize,
   scratch: usize,
   values: usize,
 ): i32 {
@@ -117,8 +117,27 @@ export function decodeRefinement(
       before = min(largestNeighbour, abs(value));
       store<u8>(above + col, before);
       const target = values + ((<usize>(row * cols + col)) << 2);
-      store<f32>(target, load<f32>(target) + step * <f32>value);
+      store<f32>(target, load<f32>(target) + load<f32>(steps + ((<usize>col) << 2)) * <f32>value);
     }
   }
   return decodedAll() ? 1 : 0;
+}
+
+/** Multiplies every column of a panel, rows [start, end), with its factor. */
+export function scaleColumns(
+  start: i32,
+  end: i32,
+  cols: i32,
+  stride: i32,
+  factors: usize,
+  data: usize,
+): void {
+  const pitch = (<usize>stride) << 2;
+  for (let col: usize = 0; col < <usize>cols; col++) {
+    const factor = v128.load32_splat(factors + (col << 2));
+    const last = col * pitch + ((<usize>end) << 2);
+    for (let at = col * pitch + ((<usize>start) << 2); at < last; at += 16) {
+      v128.store(data + at, f32x4.mul(v128.load(data + at), factor));
+    }
+  }
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { TersorError } from '../errors.js';
-import { addRefinement } from '../grid/refinement.js';
+import { addRefinement, columnSteps } from '../grid/refinement.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { getIntact } from './damage.js';
 
@@ -13,7 +13,7 @@ import { getIntact } from './damage.js';
  *     header    JSON as below, in raw deflate
  *     slices    one after another, in the order of the header's list
  *
- * A tensor is a sum of refinements: multiples of steps[0], then of steps[1], … A slice has some rows of one refinement
+ * A tensor is a sum of refinements: multiples of steps[0], then of steps[1], …, each times the column's factor. A slice has some rows of one refinement
  * (src/grid/refinement.ts) or, of a tensor without steps, some rows of plain f32. Refinements of the same rows come in
  * their order. What a prefix does not hold counts as zero, so that reading may stop behind any slice.
  */
@@ -38,6 +38,8 @@ const tensorSchema = z.object({
   transposed: z.literal(true).optional(),
   /** Of the refinements, from the coarsest; none: f32. */
   steps: z.array(z.number().positive()).optional(),
+  /** Codes of the factors that columns have on the steps, signed bytes in base64; none: all 1. */
+  columns: z.base64().optional(),
 });
 
 const headerSchema = z.object({
@@ -119,6 +121,10 @@ export function readContents(text: string, length: number, file: string): StackC
   const missing = header.tensors.map((tensor) => stackShape(tensor)[0]);
   let offset = preambleBytes + length;
   let completeAt = offset;
+  for (const tensor of header.tensors) {
+    const wrong = tensor.columns !== undefined && atob(tensor.columns).length !== stackShape(tensor)[1];
+    if (wrong) throw damaged(file, 'has factors of other columns than its own', tensor.name);
+  }
   const slices = listed.map(([at, refinement, from, to, bytes]): Slice => {
     const [tensor, rows] = [header.tensors[at], present[at]];
     if (!tensor || !rows) throw damaged(file, `lists a slice of tensor ${at}, which it has not`);
@@ -157,8 +163,8 @@ export async function addSlice(
   const { tensor, refinement } = slice;
   const { steps } = tensor;
   if (steps) {
-    const [, cols] = stackShape(tensor);
-    if (!(await addRefinement(kernels, bytes, steps[refinement] ?? 0, cols, values)))
+    const all = columnSteps(steps[refinement] ?? 0, stackShape(tensor)[1], columnsOf(tensor));
+    if (!(await addRefinement(kernels, bytes, all, values)))
       throw damaged(file, 'has a damaged slice', tensor.name);
     return;
   }
@@ -166,6 +172,16 @@ export async function addSlice(
   if (values.some((value) => !Number.isFinite(value)))
     throw damaged(file, 'has a value that is NaN or infinite', tensor.name);
 }
+
+/** Codes of columns' factors. */
+const columnsOf = ({ columns }: StackTensor): Int8Array | undefined =>
+  columns === undefined
+    ? undefined
+    : Int8Array.from(atob(columns), (character) => (character.charCodeAt(0) << 24) >> 24);
+
+/** The same as text for the header. */
+export const columnsText = (codes: Int8Array): string =>
+  btoa(String.fromCharCode(...Uint8Array.from(codes, (code) => code & 255)));
 
 const damaged = (file: string, problem: string, tensor?: string) =>
   new TersorError(problem, { file, tensor, remedy: getIntact });

@@ -1,5 +1,5 @@
 import type { Encoded, Grid, Panel } from '../grid/grid.js';
-import { addRefinement, encodeRefinement, refinementGrid } from '../grid/refinement.js';
+import { addRefinement, columnSteps, encodeRefinement, refinementGrid } from '../grid/refinement.js';
 import type { Arena, Kernels } from '../kernels/kernels.js';
 import { toPanel } from '../kernels/panel.js';
 import type { Matrix } from '../types.js';
@@ -20,6 +20,8 @@ export interface RefineOptions {
   readonly refinements: number;
   /** Weights of a slice, about; its rows can be read without those of others. */
   readonly sliceElements: number;
+  /** Codes of factors on the steps of columns (`columnFactors`). */
+  readonly columns?: Int8Array | undefined;
 }
 
 export const refineDefaults: RefineOptions = { refinements: 4, sliceElements: 1 << 15 };
@@ -38,7 +40,10 @@ export interface Refinement {
   readonly values: Float32Array;
 }
 
-/** Finds integers of small loss on a grid; arrays of the result live in the arena. */
+/**
+ * Finds integers of small loss on a grid, for a weight whose columns are divided by their factors; arrays of the result
+ * live in the arena.
+ */
 export type Round = (arena: Arena, weight: Panel, grid: Grid) => Promise<Encoded>;
 
 /**
@@ -51,8 +56,8 @@ export type Round = (arena: Arena, weight: Panel, grid: Grid) => Promise<Encoded
  * successive refinement loses least with them: a normal variable is successively refinable (Equitz and Cover, 1991),
  * and at equal bytes the loss is a fraction of that of sign planes (docs/results.md).
  *
- * One step serves all rows and columns: with entropy coding, equal errors everywhere are the best there is (reverse
- * water-filling; Cover and Thomas, theorem 10.3.3).
+ * One step serves all rows: with entropy coding, equal errors everywhere are the best there is (reverse water-filling;
+ * Cover and Thomas, theorem 10.3.3). Columns whose errors cost more have smaller ones, by `columns`.
  * @param round the solver, under the moments of the layer
  * @param use gets the refinements from the coarsest to the finest
  */
@@ -63,7 +68,7 @@ export async function refine(
   use: (refinement: Refinement, index: number) => Promise<void>,
   options: Partial<RefineOptions> = {},
 ): Promise<void> {
-  const { refinements, sliceElements } = { ...refineDefaults, ...options };
+  const { refinements, sliceElements, columns } = { ...refineDefaults, ...options };
   const { rows, cols } = weight;
   const perSlice = Math.max(1, Math.round(sliceElements / cols));
   // Rows do not depend on each other: large tables pass through the kernels' memory in parts.
@@ -73,22 +78,30 @@ export async function refine(
     cols,
     data: data.subarray(from * cols, to * cols),
   });
-  const unit = (await usualSize(kernels, part(weight, 0, Math.min(rows, perSlab)))) || 1;
+  const inverse = columnSteps(1, cols, columns).map((factor) => 1 / factor);
+  const unit = (await usualSize(kernels, part(weight, 0, Math.min(rows, perSlab)), inverse)) || 1;
   const whole = { rows, cols, data: new Float32Array(rows * cols) };
   for (let index = 0; index < refinements; index++) {
     // Through f32, in which decoders multiply.
     const step = Math.fround((firstStep * unit) / divisor ** index);
+    const steps = columnSteps(step, cols, columns);
     const slices: RefinedRows[] = [];
     for (let first = 0; first < rows; first += perSlab) {
       const last = Math.min(rows, first + perSlab);
       await kernels.scope(async (arena) => {
-        const rest = await residual(kernels, arena, part(weight, first, last), part(whole, first, last));
+        const rest = await residual(
+          kernels,
+          arena,
+          part(weight, first, last),
+          part(whole, first, last),
+          inverse,
+        );
         const encoded = await round(arena, rest, refinementGrid(step));
         for (let from = first; from < last; from += perSlice) {
           const to = Math.min(last, from + perSlice);
           const bytes = await encodeRefinement(kernels, encoded, from - first, to - first);
           // As a reader will, so that the next refinement sees what it sees.
-          await addRefinement(kernels, bytes, step, cols, part(whole, from, to).data);
+          await addRefinement(kernels, bytes, steps, part(whole, from, to).data);
           slices.push({ from, to, bytes });
         }
       });
@@ -97,23 +110,39 @@ export async function refine(
   }
 }
 
-/** W − Ŵ as a panel. */
-async function residual(kernels: Kernels, arena: Arena, weight: Matrix, values: Matrix): Promise<Panel> {
+/** W − Ŵ as a panel, its columns divided by their factors. */
+async function residual(
+  kernels: Kernels,
+  arena: Arena,
+  weight: Matrix,
+  values: Matrix,
+  inverse: Float32Array,
+): Promise<Panel> {
   const panel = await toPanel(kernels, arena, weight);
   const { cols } = weight;
   await kernels.scope(async (inner) => {
     const known = await toPanel(kernels, inner, values);
     kernels.parallel('subtractPanels', panel.stride, cols, panel.stride, panel.data, known.data, panel.data);
+    scale(kernels, inner, panel, inverse);
   });
   return panel;
 }
 
+function scale(kernels: Kernels, arena: Arena, { stride, cols, data }: Panel, factors: Float32Array): void {
+  const inside = arena.f32(cols);
+  inside.set(factors);
+  kernels.parallel('scaleColumns', stride, cols, stride, inside, data);
+}
+
 /** The root mean square of the row in the middle, which a few loud rows do not change. */
-function usualSize(kernels: Kernels, { rows, cols, data }: Matrix): Promise<number> {
+function usualSize(kernels: Kernels, weight: Matrix, inverse: Float32Array): Promise<number> {
+  const { rows, cols } = weight;
   return kernels.scope(async (arena) => {
-    const { stride, data: panel } = await toPanel(kernels, arena, { rows, cols, data });
+    const panel = await toPanel(kernels, arena, weight);
+    scale(kernels, arena, panel, inverse);
+    const { stride, data } = panel;
     const sums = arena.f64(stride);
-    kernels.parallel('addRowProducts', stride, cols, stride, panel, panel, sums);
+    kernels.parallel('addRowProducts', stride, cols, stride, data, data, sums);
     const sorted = sums.slice(0, rows).sort();
     return Math.sqrt((sorted[rows >> 1] ?? 0) / cols);
   });

@@ -57,27 +57,54 @@ export async function encodeRefinement(
 
 /**
  * Adds what the bytes hold to the values of the rows that were encoded.
+ * @param steps one per column
  * @param values rows × cols, row-major
  * @returns whether the bytes hold as many integers as there are values
  */
 export async function addRefinement(
   kernels: Kernels,
   bytes: Uint8Array,
-  step: number,
-  cols: number,
+  steps: Float32Array,
   values: Float32Array,
 ): Promise<boolean> {
+  const cols = steps.length;
   return kernels.scope((arena) => {
     const stored = arena.u8(bytes.length);
     stored.set(bytes);
     const inside = inKernelMemory(values) ? values : arena.f32(values.length);
     inside.set(values);
+    const factors = arena.f32(cols);
+    factors.set(steps);
     const scratch = scratchFor(kernels, arena, cols);
-    const args = [stored, bytes.length, values.length / cols, cols, step, scratch, inside];
+    const args = [stored, bytes.length, values.length / cols, cols, factors, scratch, inside];
     const complete = kernels.call('decodeRefinement', ...args) === 1;
     values.set(inside);
     return complete;
   });
+}
+
+/** Steps of columns lie eighths of an octave apart, as codes of a byte. */
+const roots = [
+  1,
+  1.0905077326652577,
+  1.189207115002721,
+  1.2968395546510096,
+  Math.SQRT2,
+  1.5422108254079407,
+  1.6817928305074292,
+  1.8340080864093424,
+];
+
+/** What a code stands for: 2^(code / 8). Not left to an engine's own powers, which may differ in the last bit. */
+const columnFactor = (code: number): number => 2 ** Math.floor(code / 8) * (roots[((code % 8) + 8) % 8] ?? 1);
+
+/** Codes of factors, as near as there are. */
+export const columnCodes = (factors: readonly number[]): Int8Array =>
+  Int8Array.from(factors, (factor) => Math.min(127, Math.max(-128, Math.round(8 * Math.log2(factor)))));
+
+/** The step of every column of a tensor: one for all, or times a factor of each column. */
+export function columnSteps(step: number, cols: number, codes: Int8Array | undefined): Float32Array {
+  return Float32Array.from({ length: cols }, (_, col) => step * (codes ? columnFactor(codes[col] ?? 0) : 1));
 }
 
 const scratchFor = (kernels: Kernels, arena: Arena, cols: number) =>

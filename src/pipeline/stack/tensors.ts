@@ -2,11 +2,17 @@ import { blockTensors, matrixShape, type TensorSpec } from '../../architecture/a
 import { createForward } from '../../architecture/forward.js';
 import type { Model } from '../../architecture/model.js';
 import { createCalibrator, type Visit } from '../../calibration/walk.js';
-import type { StackTensor } from '../../checkpoint/stack-header.js';
+import { columnsText, type StackTensor } from '../../checkpoint/stack-header.js';
+import { columnFactors } from '../../decomposition/columns.js';
 import type { Candidate } from '../../decomposition/order.js';
 import { refine } from '../../decomposition/refine.js';
 import type { Probe, Referee } from '../../evaluation/referee.js';
+import * as g from '../../graph/build.js';
+import { compile } from '../../graph/program.js';
+import { columnSteps } from '../../grid/refinement.js';
 import { toPanel } from '../../kernels/panel.js';
+import type { RuntimeOptions } from '../../runtime/session.js';
+import { columnEnergies } from '../../solver/column-energies.js';
 import { findSolver } from '../../solver/index.js';
 import { layerError } from '../../solver/layer-error.js';
 import type { Matrix, Moments } from '../../types.js';
@@ -37,6 +43,7 @@ export interface StackedTensors {
 interface Refined {
   readonly spec: TensorSpec;
   readonly steps: readonly number[];
+  readonly columns?: Int8Array;
   readonly refinements: readonly Omit<StackedRefinement, 'gain' | 'tensor'>[];
   /** The weight with its first refinement only. */
   readonly probe?: Probe;
@@ -130,11 +137,12 @@ export async function stackTensors(
 
   const stacked = architecture.tensors.flatMap((spec) => results.get(spec) ?? []);
   return {
-    tensors: stacked.map(({ refined: { spec, steps } }) => ({
+    tensors: stacked.map(({ refined: { spec, steps, columns } }) => ({
       name: model.nameOf(spec),
       shape: [...spec.shape],
       ...(spec.transposed ? { transposed: true as const } : {}),
       ...(steps.length > 0 ? { steps: [...steps] } : {}),
+      ...(columns ? { columns: columnsText(columns) } : {}),
     })),
     refinements: stacked.flatMap(({ refined, divergence }, tensor) =>
       refined.refinements.map((each, index) => ({
@@ -162,6 +170,8 @@ async function refineTensor(
 ): Promise<Refined> {
   const { kernels, stopwatch } = shop;
   const { solve } = findSolver(moments ? solver : 'rtn');
+  const columns = moments && (await stopwatch.time('solve', () => factorsOf(shop, weight, moments)));
+  const scaled = moments && (await scaleMoments(moments, columns, shop));
   const steps: number[] = [];
   const refinements: Refined['refinements'][number][] = [];
   let coarsest: Float32Array = new Float32Array();
@@ -170,7 +180,7 @@ async function refineTensor(
       kernels,
       weight,
       async (arena, rest, grid) =>
-        (await solve({ ...shop, arena }, rest, moments, grid, moments ? options : {})).encoded,
+        (await solve({ ...shop, arena }, rest, scaled, grid, moments ? options : {})).encoded,
       async ({ step, slices, values }, refinement) => {
         const waiting: WaitingSlice[] = [];
         for (const { bytes, ...rows } of slices) waiting.push({ ...rows, ...(await writer.add(bytes)) });
@@ -183,9 +193,35 @@ async function refineTensor(
         });
         if (refinement === 0) coarsest = values.slice();
       },
+      { columns },
     ),
   );
-  return { spec, steps, refinements, probe: { role: spec.role, weight: coarsest } };
+  return {
+    spec,
+    steps,
+    ...(columns ? { columns } : {}),
+    refinements,
+    probe: { role: spec.role, weight: coarsest },
+  };
+}
+
+const factorsOf = (shop: Workshop, { rows }: Matrix, { gram }: Moments) =>
+  shop.kernels.scope(async (arena) => columnFactors(await columnEnergies({ ...shop, arena }, gram), rows));
+
+/** The moments of inputs to a weight whose columns are divided by their factors: diag(f) H diag(f). */
+async function scaleMoments(
+  moments: Moments,
+  columns: Int8Array | undefined,
+  options: RuntimeOptions,
+): Promise<Moments> {
+  if (!columns) return moments;
+  const { rows: size, data } = moments.gram;
+  const factor = g.input('factor', [size]);
+  const rows = g.reshape(factor, [size, 1]);
+  const program = await compile({ y: g.mul(g.mul(g.input('gram', [size, size]), factor), rows) }, options);
+  const { y } = await program.run({ gram: data, factor: columnSteps(1, size, columns) });
+  await program.release();
+  return { ...moments, gram: { ...moments.gram, data: y ?? data } };
 }
 
 const errorOf = (shop: Workshop, weight: Matrix, values: Float32Array, moments: Moments | undefined) =>
