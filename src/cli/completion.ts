@@ -11,7 +11,7 @@ const shells = ['bash', 'zsh', 'fish'] as const;
 export function completionCommand(program: Command, session: Session): void {
   const command = program
     .command('completion')
-    .summary('words that a shell completes with the tabulator')
+    .summary('completion in bash, zsh and fish')
     .description(
       'Prints a script that teaches a shell the commands, options and names of types and methods of this version.',
     )

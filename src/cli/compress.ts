@@ -38,16 +38,16 @@ export function compressCommand(program: Command, session: Session): void {
         'that is at hand, and measures what it cost.',
     )
     .argument('<model>', modelArgument)
-    .option('-o, --output <path>', 'file (.gguf, .stack) or, with another --format, folder to write');
-  planOptions(command)
+    .optionsGroup('What to do:')
+    .option('-o, --output <path>', 'file (.gguf, .stack) or, with another --format, folder to write')
     .option('--recipe <file>', 'carry out a plan made by tersor plan --save')
     .option('--report <file>', 'also write an HTML report (tersor report) of the result')
     .option('--dry-run', 'only say what would be written, its exact size and its cost')
     .option('--resume', 'go on where an interrupted run of the same command stopped (default)')
-    .option('--no-resume', 'start afresh, and keep nothing for a later run')
-    .action((model: string, flags: Flags) =>
-      withTerminal(session, flags, (terminal) => run(model, flags, terminal)),
-    );
+    .option('--no-resume', 'start afresh, and keep nothing for a later run');
+  planOptions(command).action((model: string, flags: Flags) =>
+    withTerminal(session, flags, (terminal) => run(model, flags, terminal)),
+  );
   examples(command, [
     ['tersor compress ./model -o model.gguf', 'about 4.5 bits per weight'],
     ['tersor compress ./model -o model.gguf --size 14MB', 'the best file of at most 14 MB'],

@@ -8,7 +8,7 @@ import { type Evaluation, evaluate } from '../pipeline/evaluate.js';
 import type { CompressOptions } from '../pipeline/options.js';
 import { openLlama } from '../runtime/llama.js';
 import { positiveInteger } from './arguments.js';
-import { type Session, withTerminal } from './command.js';
+import { examples, type Session, withTerminal } from './command.js';
 import { formatBytes, formatDuration, formatPercent, significant, table, wrap } from './format.js';
 import type { Terminal } from './terminal.js';
 
@@ -31,7 +31,7 @@ interface Flags {
 }
 
 export function demoCommand(program: Command, session: Session): void {
-  program
+  const command = program
     .command('demo')
     .summary('the whole way on a small model, offline, in under a minute')
     .description(
@@ -42,6 +42,10 @@ export function demoCommand(program: Command, session: Session): void {
     .option('--threads <n>', 'threads (default: all)', positiveInteger)
     .option('--json', 'print one JSON document')
     .action((flags: Flags) => withTerminal(session, flags, (terminal) => demo(flags, terminal)));
+  examples(command, [
+    ['tersor demo', 'twice, with the cost of each and a story from each'],
+    ['tersor demo --keep demo', 'keeps demo/tales.q3_k.tersor.gguf to look at'],
+  ]);
 }
 
 /** One way of compressing, and what came of it. */

@@ -20,7 +20,10 @@ export function inspectCommand(program: Command, session: Session): void {
         terminal.print(describeInspection(inspection, flags.verbose));
       }),
     );
-  examples(command, [['tersor inspect model.gguf', 'tensors, grouped by kind']]);
+  examples(command, [
+    ['tersor inspect model.gguf', 'tensors, grouped by kind, and how it was made'],
+    ['tersor inspect ./model --verbose', 'every tensor and all metadata'],
+  ]);
 }
 
 export function describeInspection(inspection: Inspection, all = false): string {

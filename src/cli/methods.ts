@@ -7,12 +7,12 @@ import type { Method, OptionalMethod } from '../method.js';
 import { searchUses } from '../pipeline/search/uses.js';
 import { damageMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
-import type { Session } from './command.js';
+import { examples, type Session } from './command.js';
 import { significant, table, wrap } from './format.js';
 import { createTerminal } from './terminal.js';
 
 export function methodsCommand(program: Command, session: Session): void {
-  program
+  const command = program
     .command('methods')
     .summary('every method and number format')
     .description(
@@ -25,6 +25,10 @@ export function methodsCommand(program: Command, session: Session): void {
       terminal.json(listMethods());
       terminal.print(describeMethods());
     });
+  examples(command, [
+    ['tersor methods | less', 'page by page'],
+    ["tersor methods --json | jq '.types[].name'", 'the names of all types'],
+  ]);
 }
 
 interface MethodOption {

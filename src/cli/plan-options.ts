@@ -66,6 +66,9 @@ export function planOptions(command: Command): Command {
       '--format <format>',
       "gguf, stack, onnx (a folder for transformers.js), gptq or compressed-tensors (folders for vLLM), safetensors (tersor's own)",
     )
+    .option('--activations <type>', 'onnx: f32 (default) or f16', choice('--activations', ['f32', 'f16']))
+    .option('--accuracy-level <n>', 'onnx: 4 rounds activations to 8 bits (default: 0)', accuracyLevel)
+    .optionsGroup('How small (one of these):')
     .option('--size <size>', 'the best model of at most this file size, such as 14MB', byteSize)
     .option('--bits <n>', 'the same by bits per weight, embedding included', numberBetween(0.5, 32))
     .option(
@@ -74,22 +77,19 @@ export function planOptions(command: Command): Command {
       numberBetween(1e-6, 100),
     )
     .option('--type <type>', 'type of the linear layers (default: about 4.5 bits)', typeName)
+    .optionsGroup('Types of single tensors:')
     .option('--embedding-type <type>', 'type of embedding and output head (default: q6_k or q8_0)', typeName)
-    .option('--activations <type>', 'onnx: f32 (default) or f16', choice('--activations', ['f32', 'f16']))
-    .option('--accuracy-level <n>', 'onnx: 4 rounds activations to 8 bits (default: 0)', accuracyLevel)
     .option('--override <regex=type>', 'type of the tensors whose name matches; repeatable', override)
     .option('--fallback <type>', 'type for rows that the block size does not divide', typeName)
-    .option('--predict', 'with --type, say what the model would lose, too (solves every tensor quickly)')
+    .optionsGroup('The search for types:')
     .option('--types <list>', 'types that a search for a size may choose from', list)
     .option('--search <name>', 'how it chooses (default: knapsack); see tersor methods')
     .option('--search-option <key=value>', 'option of the search; repeatable', setting)
     .option('--damage <measure>', 'how it judges what a type costs; see tersor methods')
+    .option('--predict', 'with --type, say what the model would lose, too (solves every tensor quickly)')
+    .optionsGroup('Rounding:')
     .option('--solver <name>', 'how codes are chosen (default: decoupleq); see tersor methods')
     .option('--solver-option <key=value>', 'option of the solver; repeatable', setting)
-    .option('--calibration <file>', 'text like the one that the model will see (default: built in)')
-    .option('--imatrix <file>', "llama.cpp's importance matrix, to round under in place of calibrating")
-    .option('--tokens <n>', 'calibration tokens at most', positiveInteger)
-    .option('--context <n>', 'length of calibration sequences', positiveInteger)
     .option('--prefix <which>', 'blocks before: original or compressed (default)', prefix)
     .option(
       '--target <which>',
@@ -106,7 +106,13 @@ export function planOptions(command: Command): Command {
       'try so many settings of the solver, each by compressing the whole model, and take the best',
       positiveInteger,
     )
+    .optionsGroup('Calibration:')
+    .option('--calibration <file>', 'text like the one that the model will see (default: built in)')
+    .option('--imatrix <file>', "llama.cpp's importance matrix, to round under in place of calibrating")
+    .option('--tokens <n>', 'calibration tokens at most', positiveInteger)
+    .option('--context <n>', 'length of calibration sequences', positiveInteger)
     .option('--seed <n>', 'seed of the choice of calibration sequences', wholeNumber)
+    .optionsGroup('Options:')
     .option('--threads <n>', 'threads; they never change the result (default: all)', positiveInteger)
     .option('--tokenizer <folder>', 'where the tokenizer is, if not beside the model')
     .option('--store <folder>', 'where solved tensors are kept for later runs')

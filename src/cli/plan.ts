@@ -27,13 +27,13 @@ export function planCommand(program: Command, session: Session): void {
         '--max-divergence it solves every tensor at every type to find the best choice, and says what the model ' +
         'would lose; the solved tensors are kept, so that other sizes are planned quickly.',
     )
-    .argument('<model>', modelArgument);
-  planOptions(command)
+    .argument('<model>', modelArgument)
+    .optionsGroup('What to do:')
     .option('--front', 'list what sizes cost what, over the whole range of types')
-    .option('--save <file>', 'write the plan as a recipe for compress --recipe')
-    .action((model: string, flags: Flags) =>
-      withTerminal(session, flags, (terminal) => run(model, flags, terminal)),
-    );
+    .option('--save <file>', 'write the plan as a recipe for compress --recipe');
+  planOptions(command).action((model: string, flags: Flags) =>
+    withTerminal(session, flags, (terminal) => run(model, flags, terminal)),
+  );
   examples(command, [
     ['tersor plan ./model --size 14MB', 'the best choice of types for 14 MB, and what it costs'],
     ['tersor plan ./model --max-divergence 0.05 --save plan.json', 'the smallest file that is as good, kept'],

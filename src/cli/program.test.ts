@@ -60,15 +60,15 @@ describe('wrong command lines end with code 1 and one line', () => {
   });
 });
 
-test('help goes to standard output and fits 80 columns', async () => {
-  for (const words of [
-    [],
-    ['--help'],
-    ...['compress', 'plan', 'evaluate', 'inspect', 'run', 'methods', 'demo'].map((name) => [name, '--help']),
-  ]) {
+test('help goes to standard output and fits 80 columns, with examples for every command', async () => {
+  const names = [...(await tersor('--help')).stdout.matchAll(/^ {2}(\w+) .*/gm)].map(([, name = '']) => name);
+  const commands = names.slice(names.indexOf('compress')).filter((name) => name !== 'help');
+  expect(commands).toEqual(expect.arrayContaining(['compress', 'report', 'demo', 'completion']));
+  for (const words of [[], ['--help'], ...commands.map((name) => [name, '--help'])]) {
     const { code, stdout, stderr } = await tersor(...words);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('Usage: tersor');
+    if (words.length > 1) expect(stdout).toMatch(new RegExp(`\nExamples:\n.*tersor ${words[0]}`));
     for (const line of stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
   }
 });
