@@ -9,28 +9,20 @@
  *
  * A solver may have options behind its name: decoupleq:anneals=16:windows=16.
  */
-import { blockTensors, matrixShape } from '../src/architecture/architecture.js';
-import { createForward } from '../src/architecture/forward.js';
-import { createCalibrator } from '../src/calibration/walk.js';
 import type { Grid } from '../src/grid/grid.js';
 import { findGrid } from '../src/grid/index.js';
 import { findOutlierGrid } from '../src/grid/outliers.js';
 import { toPanel } from '../src/kernels/panel.js';
-import { calibrationText } from '../src/pipeline/calibration-text.js';
-import { type Workshop, withWorkshop } from '../src/pipeline/workshop.js';
+import type { Workshop } from '../src/pipeline/workshop.js';
 import { findSolver } from '../src/solver/index.js';
 import type { Matrix, Moments } from '../src/types.js';
-import { shared, tales } from '../test/fixtures/data.js';
+import { forLinearLayers, median } from './linear-layers.js';
 
 const [, , , name = 'tales', list, solvers = 'quantease,decoupleq,outliers', count, threads = '1'] =
   process.argv;
 const sharings = ['', '-g64', '-channel'];
 const types =
   list?.split(',') ?? [2, 3, 4].flatMap((bits) => sharings.map((sharing) => `int${bits}${sharing}`));
-const models: Readonly<Record<string, string>> = shared?.models ?? { tales: tales.model };
-const model = models[name];
-if (!model) throw new Error(`there is no model ${name} in ../shared/data`);
-
 interface Run {
   readonly title: string;
   readonly solver: string;
@@ -104,41 +96,10 @@ async function measure(shop: Workshop, layer: string, weight: Matrix, moments: M
   }
 }
 
-await withWorkshop({ threads: Number(threads) }, {}, async (shop) => {
-  const opened = await shop.open(model);
-  const { architecture } = opened;
-  const tokenizer = await shop.tokenizer(opened);
-  const options = {
-    model,
-    output: '',
-    calibration: (shared ?? tales).calibration,
-    ...(count ? { tokens: Number(count) } : {}),
-  };
-  const calibration = await calibrationText(options, opened, tokenizer, {});
-  const forward = createForward(architecture, shop);
-  const calibrator = createCalibrator(architecture, shop);
-  let hidden = await forward.embedAll(calibration.sequences, await opened.readBlock(undefined));
-  for (let block = 0; block < architecture.layers; block++) {
-    const weights = await opened.readBlock(block);
-    const specs = blockTensors(architecture, block);
-    const passed = await calibrator.walk({ hidden, weights }, async (roles, moments) => {
-      for (const spec of specs.filter(({ role }) => roles.includes(role))) {
-        const [rows, cols] = matrixShape(spec);
-        const data = weights[spec.role];
-        if (data) await measure(shop, `${spec.role} ${block}`, { rows, cols, data }, moments);
-      }
-    });
-    hidden = passed.output;
-  }
-  await forward.release();
-  await calibrator.release();
-  console.log(`${name}, ${calibration.tokens} tokens`);
-});
-
-const median = (sorted: readonly number[]) =>
-  ((sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN) +
-    (sorted[Math.ceil((sorted.length - 1) / 2)] ?? Number.NaN)) /
-  2;
+await forLinearLayers(
+  { name, threads: Number(threads), ...(count ? { tokens: Number(count) } : {}) },
+  measure,
+);
 
 const columns = chosen.flatMap((run) => comparisons(run).map((other) => ({ run, other })));
 const row = (...cells: readonly (string | number)[]) => console.log(`| ${cells.join(' | ')} |`);

@@ -93,7 +93,7 @@ describe('nested grids', () => {
 
   test('cost two bits less without their lowest two', () => {
     const bytes = nestedBits.map((bits) => findNestedGrid(`nested${bits}`)?.bytes(16, 64));
-    expect(bytes).toEqual([8, 6, 4, 2].map((bits) => 16 * (2 + 8 * bits)));
+    expect(bytes).toEqual([8, 6, 4, 2].map((bits) => (bits / 2) * 16 * (4 + 16)));
   });
 
   test('are the same with any number of threads', async () => {

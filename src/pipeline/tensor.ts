@@ -3,6 +3,7 @@ import type { Rows } from '../architecture/forward.js';
 import { decodeRows } from '../checkpoint/decode.js';
 import { memoryFile } from '../checkpoint/file.js';
 import type { Grid } from '../grid/grid.js';
+import { nestedBitsOf } from '../grid/nested.js';
 import { isOutlierGrid } from '../grid/outliers.js';
 import { isRowMixGrid } from '../grid/row-mix.js';
 import { isVectorGrid } from '../grid/vector.js';
@@ -103,9 +104,10 @@ export function unpackTensor(
   return decodeRows(kernels, stored, from, to);
 }
 
-/** Vector codebooks and outliers have solvers of their own, which work under full second moments. */
+/** Vector codebooks, nested bits and outliers have solvers of their own, which work under full second moments. */
 export function ownSolver(grid: Grid): string | undefined {
   if (isVectorGrid(grid)) return 'vptq';
+  if (nestedBitsOf(grid)) return 'nested';
   return isOutlierGrid(grid) ? 'outliers' : undefined;
 }
 

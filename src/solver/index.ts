@@ -5,10 +5,12 @@ import type { Moments } from '../types.js';
 import { decoupleQ } from './decoupleq.js';
 import { gptq } from './gptq.js';
 import { greedy } from './greedy.js';
+import { nested } from './nested.js';
 import {
   decoupleQOptions,
   gptqOptions,
   greedyOptions,
+  nestedOptions,
   outliersOptions,
   quantEaseOptions,
   rtnOptions,
@@ -81,6 +83,13 @@ export const solvers: readonly SolverMethod[] = [
     title: 'QuantEase with outliers: some weights stay halves, chosen in turns with codes and scales',
     paper: 'Behdin et al., 2023, arXiv:2309.01885, algorithm 3',
     ...checked('outliers', outliersOptions, outliers),
+  },
+  {
+    name: 'nested',
+    id: 'G8',
+    title: 'Nested bits: cells, scales and offsets that are good for every precision in one tensor',
+    paper: 'after Huang et al., 2025, arXiv:2502.01199',
+    ...checked('nested', nestedOptions, nested),
   },
   {
     name: 'vptq',

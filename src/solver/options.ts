@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { decoupleQDefaults } from './decoupleq.js';
 import { gptqDefaults } from './gptq.js';
+import { nestedDefaults } from './nested.js';
 import { outliersDefaults } from './outliers.js';
 import { quantEaseDefaults } from './quantease.js';
 import { rtnDefaults } from './rtn.js';
@@ -104,6 +105,17 @@ export const outliersOptions = decoupleQOptions.omit({ scales: true }).extend({
   exchanges: integer(0, 100)
     .default(outliersDefaults.exchanges)
     .describe('outliers of a row and block of columns that may change places in a pass'),
+});
+
+export const nestedOptions = z.strictObject({
+  trials: integer(1, 1000).default(nestedDefaults.trials).describe('widths of a row’s cells that are tried'),
+  step: z
+    .number()
+    .min(0.001)
+    .max(0.5)
+    .default(nestedDefaults.step)
+    .describe('how far they lie apart, as a share'),
+  damping: damping(nestedDefaults.damping),
 });
 
 export const vptqOptions = z.strictObject({

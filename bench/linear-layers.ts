@@ -1,0 +1,56 @@
+import { blockTensors, matrixShape } from '../src/architecture/architecture.js';
+import { createForward } from '../src/architecture/forward.js';
+import { createCalibrator } from '../src/calibration/walk.js';
+import { calibrationText } from '../src/pipeline/calibration-text.js';
+import { type Workshop, withWorkshop } from '../src/pipeline/workshop.js';
+import type { Matrix, Moments } from '../src/types.js';
+import { shared, tales } from '../test/fixtures/data.js';
+
+/**
+ * Every linear layer of the blocks of a model of ../shared/data (or tales), with the second moments of its inputs in the
+ * original model.
+ */
+export async function forLinearLayers(
+  { name, tokens, threads }: { readonly name: string; readonly tokens?: number; readonly threads: number },
+  visit: (shop: Workshop, layer: string, weight: Matrix, moments: Moments) => Promise<void>,
+): Promise<void> {
+  const models: Readonly<Record<string, string>> = shared?.models ?? { tales: tales.model };
+  const model = models[name];
+  if (!model) throw new Error(`there is no model ${name} in ../shared/data`);
+  await withWorkshop({ threads }, {}, async (shop) => {
+    const opened = await shop.open(model);
+    const { architecture } = opened;
+    const options = {
+      model,
+      output: '',
+      calibration: (shared ?? tales).calibration,
+      ...(tokens ? { tokens } : {}),
+    };
+    const calibration = await calibrationText(options, opened, await shop.tokenizer(opened), {});
+    console.log(`${name}, ${calibration.tokens} tokens`);
+    const forward = createForward(architecture, shop);
+    const calibrator = createCalibrator(architecture, shop);
+    let hidden = await forward.embedAll(calibration.sequences, await opened.readBlock(undefined));
+    for (let block = 0; block < architecture.layers; block++) {
+      const weights = await opened.readBlock(block);
+      const specs = blockTensors(architecture, block);
+      const passed = await calibrator.walk({ hidden, weights }, async (roles, moments) => {
+        for (const spec of specs.filter(({ role }) => roles.includes(role))) {
+          const [rows, cols] = matrixShape(spec);
+          const data = weights[spec.role];
+          const layer = `${spec.role.replace('.weight', '')} ${block}`;
+          if (data) await visit(shop, layer, { rows, cols, data }, moments);
+        }
+      });
+      hidden = passed.output;
+    }
+    await forward.release();
+    await calibrator.release();
+  });
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
+}
