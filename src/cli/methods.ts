@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { searches } from '../allocation/index.js';
 import { corrections } from '../correction/index.js';
-import { findGrid, gridFamilies, gridNames } from '../grid/index.js';
+import { findGrid, type GridFamily, gridFamilies, gridNames, onnxFamilies } from '../grid/index.js';
 import type { Method, OptionalMethod } from '../method.js';
 import { searchUses } from '../pipeline/search/uses.js';
 import { damageMeasures } from '../sensitivity/index.js';
@@ -42,6 +42,15 @@ interface MethodDocument extends Method {
   readonly options: readonly MethodOption[];
 }
 
+/** Types whose names follow a pattern. */
+interface FamilyDocument {
+  readonly id: string;
+  readonly title: string;
+  readonly paper: string;
+  readonly names: string;
+  readonly examples: readonly { readonly name: string; readonly summary: string }[];
+}
+
 interface Methods {
   readonly solvers: readonly MethodDocument[];
   readonly searches: readonly (MethodDocument & { readonly use: string })[];
@@ -54,14 +63,10 @@ interface Methods {
     readonly summary: string;
     readonly runtimes: readonly string[];
   }[];
-  /** tersor's own types, whose names follow patterns. */
-  readonly families: readonly {
-    readonly id: string;
-    readonly title: string;
-    readonly paper: string;
-    readonly names: string;
-    readonly examples: readonly { readonly name: string; readonly summary: string }[];
-  }[];
+  /** Types of ONNX folders, whose names follow patterns. */
+  readonly onnx: readonly FamilyDocument[];
+  /** tersor's own types, likewise. */
+  readonly families: readonly FamilyDocument[];
 }
 
 /** Everything that can be chosen, from the same tables that the pipeline chooses by. */
@@ -75,14 +80,14 @@ export function listMethods(): Methods {
       const { blockSize, blockBytes, summary, runtimes } = findGrid(name);
       return { name, bitsPerWeight: (8 * blockBytes) / blockSize, blockSize, summary, runtimes };
     }),
-    families: gridFamilies.map(({ id, title, paper, names, examples }) => ({
-      id,
-      title,
-      paper,
-      names,
-      examples: examples.map((name) => ({ name, summary: findGrid(name).summary })),
-    })),
+    onnx: onnxFamilies.map(describeFamily),
+    families: gridFamilies.map(describeFamily),
   };
+}
+
+function describeFamily({ id, title, paper, names, examples, find }: GridFamily): FamilyDocument {
+  const described = examples.map((name) => ({ name, summary: find(name)?.summary ?? '' }));
+  return { id, title, paper, names, examples: described };
 }
 
 function describeMethod({ id, name, title, paper, options }: OptionalMethod): MethodDocument {
@@ -124,8 +129,28 @@ function paragraph({ name, title, paper, options = [] }: Method & Partial<Method
   return [`  ${name}`, wrapped(title), wrapped(paper), ...options.map(optionLine)].join('\n');
 }
 
+function familyParagraph({ names, title, paper, examples }: FamilyDocument): string {
+  const longest = Math.max(...examples.map(({ name }) => name.length));
+  return [
+    `  ${wrap(names, 78, '  ')}`,
+    wrapped(title),
+    wrapped(paper),
+    ...examples.map(({ name, summary }) =>
+      wrapped(`${name.padEnd(longest)}  ${summary}`, ' '.repeat(longest + 2)),
+    ),
+  ].join('\n');
+}
+
 export function describeMethods(): string {
-  const { solvers: methods, searches: plans, damage, corrections: made, types, families } = listMethods();
+  const {
+    solvers: methods,
+    searches: plans,
+    damage,
+    corrections: made,
+    types,
+    onnx,
+    families,
+  } = listMethods();
   const sorted = types.toSorted((a, b) => b.bitsPerWeight - a.bitsPerWeight);
   const [heading, ...rows] = table(
     [{ title: 'type' }, { title: 'bits', align: 'right' }, { title: 'block', align: 'right' }],
@@ -140,17 +165,6 @@ export function describeMethods(): string {
     heading,
     ...rows.map((row, index) => wrap(`${row}  ${sorted[index]?.summary}`, 80, indent)),
   ].join('\n');
-  const own = families.map(({ names, title, paper, examples }) => {
-    const longest = Math.max(...examples.map(({ name }) => name.length));
-    return [
-      `  ${wrap(names, 78, '  ')}`,
-      wrapped(title),
-      wrapped(paper),
-      ...examples.map(({ name, summary }) =>
-        wrapped(`${name.padEnd(longest)}  ${summary}`, ' '.repeat(longest + 2)),
-      ),
-    ].join('\n');
-  });
   const sections: readonly (readonly [heading: string, ...content: string[]])[] = [
     ['Solvers (--solver; their options: --solver-option KEY=VALUE)', ...methods.map(paragraph)],
     [
@@ -165,7 +179,8 @@ export function describeMethods(): string {
       ),
     ],
     ['Types (--type, --embedding-type, --override, --fallback)', formats],
-    ['Types for --format safetensors', ...own],
+    ['Types for --format onnx', ...onnx.map(familyParagraph)],
+    ['Types for --format safetensors', ...families.map(familyParagraph)],
   ];
   return sections.map((section) => section.join('\n\n')).join('\n\n');
 }

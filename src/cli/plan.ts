@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { plan } from '../pipeline/compress.js';
 import type { Estimate } from '../pipeline/estimate.js';
+import { outputFormats } from '../pipeline/formats/index.js';
 import type { Plan, Prediction, SearchResult } from '../pipeline/plan.js';
 import { recipeFile } from '../pipeline/recipe.js';
 import { type FrontPoint, front } from '../pipeline/search/front.js';
@@ -65,8 +66,18 @@ async function run(
 }
 
 export function describePlan(planned: Plan & { readonly estimate?: Estimate }, all = false): string {
-  const { tensors, problems, bytes, originalBytes, bitsPerWeight, search, prediction, tuning, estimate } =
-    planned;
+  const {
+    format,
+    tensors,
+    problems,
+    bytes,
+    originalBytes,
+    bitsPerWeight,
+    search,
+    prediction,
+    tuning,
+    estimate,
+  } = planned;
   const unsolved = new Set(problems.map(({ name }) => name));
   const rows = tensors.map(({ name, type, requestedType, bytes: size, reason }) => ({
     name,
@@ -99,7 +110,11 @@ export function describePlan(planned: Plan & { readonly estimate?: Estimate }, a
   const ending =
     problems.length === 0
       ? []
-      : [wrap(`${problems.length} tensors need another type: add --fallback TYPE (such as q8_0 or f16).`)];
+      : [
+          wrap(
+            `${problems.length} tensors need another type: add --fallback TYPE (such as ${outputFormats[format].fallbacks}).`,
+          ),
+        ];
   return [
     tensorTable(rows, { all }),
     ...(explained.length ? [explained.join('\n')] : []),

@@ -9,6 +9,7 @@ import { type GgufFormat, type GgufName, ggufFormats } from './gguf.js';
 import type { Grid } from './grid.js';
 import { findIntegerGrid, integerGridNames } from './integer.js';
 import { type BlockLayout, blockLayouts } from './layout.js';
+import { findMatMulNBitsGrid, matMulNBitsNames } from './matmul-nbits.js';
 import { findNestedGrid, nestedGridNames } from './nested.js';
 import { findNvfp4Grid } from './nvfp4.js';
 import { findOutlierGrid, outlierGridNames } from './outliers.js';
@@ -127,6 +128,18 @@ export const gridFamilies: readonly GridFamily[] = [
     names: rowMixGridNames,
     examples: ['int4-r10', 'int4-asym-r5', 'int3-g64-r20', 'int2-channel-r2.5'],
     find: findRowMixGrid,
+  },
+];
+
+/** Grids of ONNX folders, whose names mean something else there. */
+export const onnxFamilies: readonly GridFamily[] = [
+  {
+    id: 'G1',
+    title: 'Integers as onnxruntime’s MatMulNBits reads them; f16, bf16 and f32 are there as well',
+    paper: 'baseline',
+    names: matMulNBitsNames,
+    examples: ['int4', 'int4-g64-asym', 'int2-g16', 'int8'],
+    find: findMatMulNBitsGrid,
   },
 ];
 
