@@ -22,8 +22,9 @@ async function tersor(...words: string[]) {
 
 describe('wrong command lines end with code 1 and one line', () => {
   test.each([
-    [['compres', 'x'], 'unknown command'],
-    [['compress'], "missing required argument 'model'"],
+    [['compres', 'x'], "unknown command 'compres' (Did you mean compress?); see tersor --help"],
+    [['run', 'x.gguf', 'Once', 'upon'], 'quote what has blanks'],
+    [['compress'], "missing required argument 'model'; see --help"],
     [['compress', 'x'], '--dry-run'],
     [['compress', 'x', '-o', 'y.onnx'], '.gguf'],
     [['compress', 'x', '-o', 'y.gguf', '--bogus'], "unknown option '--bogus'"],

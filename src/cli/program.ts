@@ -66,6 +66,17 @@ function errorLine(error: unknown, { stderr, environment }: Session): string {
   const prefix = createStyle(stderr, environment).red('error:');
   const message = error instanceof Error ? error.message : String(error);
   const line = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
-  if (error instanceof TersorError || error instanceof CommanderError) return `${prefix} ${line}`;
+  if (error instanceof TersorError) return `${prefix} ${line}`;
+  if (error instanceof CommanderError) return `${prefix} ${line}${remedies[error.code] ?? ''}`;
   return `${prefix} ${line}; this is a fault in tersor, please report it with the output of --trace`;
 }
+
+/** What helps where commander only says what is wrong; a wrong value's error says what would be right. */
+const remedies: Readonly<Record<string, string>> = {
+  'commander.unknownCommand': '; see tersor --help',
+  'commander.unknownOption': '; see --help of the command',
+  'commander.missingArgument': '; see --help of the command',
+  'commander.missingMandatoryOptionValue': '; see --help of the command',
+  'commander.optionMissingArgument': '; see --help of the command',
+  'commander.excessArguments': '; see --help of the command, and quote what has blanks',
+};
