@@ -3,6 +3,7 @@ import { report } from '../pipeline/report.js';
 import type { Findings } from '../report/findings.js';
 import { positiveInteger } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
+import { formatCosine } from './embeddings.js';
 import { formatBytes, formatPercent, significant, wrap } from './format.js';
 
 interface Flags {
@@ -58,12 +59,13 @@ export function reportCommand(program: Command, session: Session): void {
 /** model.gguf → model.report.html */
 const defaultReport = (model: string) => `${model.replace(/[\\/]+$/, '').replace(/\.gguf$/, '')}.report.html`;
 
-export function describeReport(page: string, { bytes, original, quality }: Findings): string {
+export function describeReport(page: string, { bytes, original, quality, embeddings }: Findings): string {
   const figures = [
     original
       ? `${formatBytes(bytes)}, ${formatPercent(bytes / original.bytes)} of the original`
       : formatBytes(bytes),
     ...(quality?.divergence ? [`divergence ${significant(quality.divergence.mean, 3)}`] : []),
+    ...(embeddings ? [`mean cosine ${formatCosine(embeddings.cosine.mean)}`] : []),
     ...(quality?.sameTop === undefined ? [] : [`same top token ${formatPercent(quality.sameTop)}`]),
   ];
   return wrap(`${page}: ${figures.join(', ')}`);

@@ -40,7 +40,8 @@ export interface Cell {
   readonly column: number;
   /** Which of the page's colours of the scale. */
   readonly step: number;
-  readonly text: string;
+  /** What it says: the first of these that it has room for. */
+  readonly texts: readonly string[];
 }
 
 export interface HeatMap {
@@ -101,7 +102,7 @@ export function heatMap({ title, scale, rows, columns, cells }: HeatMap, width: 
               style: {
                 ...font,
                 fontSize: 11,
-                text: fitting(cell?.text ?? '', cellWidth),
+                text: fitting(cell?.texts, cellWidth),
                 fill: `var(--${scale}-ink-${cell?.step})`,
               },
             },
@@ -121,8 +122,11 @@ interface CustomApi {
   size(data: readonly number[]): number[];
 }
 
-/** Nothing where a word is wider than its cell. */
-const fitting = (text: string, width: number) => (text.length * 6.2 <= width - 4 ? text : '');
+/** Of the small type in cells. */
+const letterWidth = 6.2;
+
+const fitting = (texts: readonly string[] = [], width: number) =>
+  texts.find((text) => text.length * letterWidth <= width - 4) ?? '';
 
 /** A value to point out, drawn as a line of its own kind. */
 export interface Mark {

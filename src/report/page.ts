@@ -120,7 +120,7 @@ function layerMap(
     readonly title: string;
     readonly scale: 'bits' | 'error';
     readonly step: (tensor: TensorFinding) => number;
-    readonly text: (tensor: TensorFinding) => string;
+    readonly texts: (tensor: TensorFinding) => readonly string[];
   },
 ): Html {
   const layers = tensors.filter(({ kind, block }) => kind === 'linear' && block !== undefined);
@@ -130,7 +130,7 @@ function layerMap(
     row: rows.indexOf(tensor.block ?? 0),
     column: columns.indexOf(tensor.role),
     step: map.step(tensor),
-    text: map.text(tensor),
+    texts: map.texts(tensor),
   }));
   const { title, scale } = map;
   return drawings((width) => heatMap({ title, scale, rows: rows.map(String), columns, cells }, width));
@@ -145,10 +145,10 @@ ${layerMap(tensors, {
   title: 'Types of the linear layers by block and role',
   scale: 'bits',
   step: ({ bitsPerWeight }) => stepOf(bitsPerWeight, bitSteps),
-  text: ({ type }) => type,
+  texts: ({ type, bitsPerWeight }) => [type, significant(bitsPerWeight, 2)],
 })}
 ${legend('bits', bitSteps, String)}
-<figcaption>Type of every linear layer, the first block at the top; the stronger the colour, the more bits per weight.${others ? ` Outside the blocks: ${others}.` : ''}</figcaption>
+<figcaption>Type of every linear layer (or its bits, where the name is long), the first block at the top; the stronger the colour, the more bits per weight.${others ? ` Outside the blocks: ${others}.` : ''}</figcaption>
 </figure>`;
 }
 
@@ -165,7 +165,7 @@ ${layerMap(measured, {
   title: 'Relative errors of the linear layers by block and role',
   scale: 'error',
   step: ({ relativeError = 0 }) => stepOf(relativeError, errorSteps),
-  text: ({ relativeError = 0 }) => formatError(relativeError),
+  texts: ({ relativeError = 0 }) => [formatError(relativeError)],
 })}
 ${legend('error', errorSteps, (end) => `${significant(100 * end, 1)} %`)}
 <figcaption>Relative error in per cent: the share of a layer's output energy that changed, on inputs as the original has them on ${text}.${outside ? ` Outside the blocks: ${outside}.` : ''}</figcaption>

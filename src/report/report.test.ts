@@ -100,6 +100,20 @@ test('cells have the colour of their value and its word', () => {
   expect(count('>q3_k</text>')).toBe(4);
 });
 
+test('a cell says its bits where it has no room for the type', () => {
+  const long = {
+    ...layer(0, 'attn_q', 'q3_k', 0.01),
+    type: 'int4-channel-asym-s1-and-more',
+    bitsPerWeight: 4.27,
+  };
+  const page = renderPage({ ...findings, tensors: [long, ...findings.tensors.slice(1)] });
+  const tensors = ['attn_k', 'attn_v', 'ffn_up'].map((role) => ({ ...long, role }));
+  const narrow = renderPage({ ...findings, tensors: [long, ...tensors, ...findings.tensors.slice(1)] });
+  expect(page.split('>int4-channel-asym-s1-and-more</text>')).toHaveLength(2);
+  expect(narrow).not.toContain('>int4-channel-asym-s1-and-more</text>');
+  expect(narrow.split('>4.3</text>')).toHaveLength(9);
+});
+
 test('what is not known is left out', () => {
   const { original: _, quality: __, front: ___, texts: ____, recipe: _____, ...rest } = findings;
   const page = renderPage({
