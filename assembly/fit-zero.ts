@@ -84,22 +84,6 @@ function covering(zero: v128): v128 {
   return f32x4.pmax(upper, v128.and(below, f32x4.gt(zero, f32x4.splat(0))));
 }
 
-/** Codes and scale in turn for a zero point, then the halves around the scale. */
-function tryZeroPoint(from: v128, zero: v128): void {
-  let s = from;
-  for (let round = 0; round < rounds; round++) {
-    probe(s, f32x4.neg(f32x4.mul(s, zero)));
-    // For the codes as they are the error is a parabola in s, whose offset follows it.
-    const slope = f32x4.sub(at.gradientScale, f32x4.mul(zero, at.gradientOffset));
-    const mixed = f32x4.mul(f32x4.mul(f32x4.splat(2), zero), at.curvatureMixed);
-    const square = f32x4.mul(f32x4.mul(zero, zero), total);
-    s = f32x4.add(s, ratio(slope, f32x4.add(f32x4.sub(at.curvatureScale, mixed), square)));
-  }
-  const around = halfStep(s);
-  tryStoredScale(storableHalf(f32x4.sub(s, around)), zero);
-  tryStoredScale(storableHalf(f32x4.add(s, around)), zero);
-}
-
 function tryStoredScale(s: v128, zero: v128): void {
   tryStored(s, f32x4.neg(f32x4.mul(s, zero)));
 }
