@@ -46,8 +46,9 @@ export function createRehearsals(
     types: Types,
     recipe: Recipe,
     sequences: readonly Int32Array[],
-    tokens?: number,
+    asked = rehearsalTokens,
   ): Promise<Float32Array> => {
+    const tokens = Math.min(asked, rehearsalTokens);
     judge ??= createReferee(model, unseenText(calibration), shop);
     const referee = await judge;
     const assignments = assign(model, format, (spec) => types.get(spec) ?? 'f32', options);
