@@ -140,7 +140,10 @@ test('an interrupted search goes on where it was, and nothing is solved twice', 
   expect((await plan({ ...options, bits: 3 })).tensors).toEqual(resumed.tensors);
 
   const larger = await plan({ ...options, store, bits: 3.5 });
-  expect(entries(store)).toEqual(complete);
+  const after = entries(store);
+  expect([...complete].every((entry) => after.has(entry))).toBe(true);
+  // Only its front, for the report.
+  expect(after.size).toBe(complete.size + 1);
   expect(larger.bytes).toBeGreaterThan(resumed.bytes);
 });
 
