@@ -2,9 +2,15 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { searches } from '../allocation/index.js';
 import { corrections } from '../correction/index.js';
-import { findGrid, type GridFamily, gridFamilies, gridNames, onnxFamilies } from '../grid/index.js';
+import {
+  findGrid,
+  type GridFamily,
+  gridFamilies,
+  gridNames,
+  onnxFamilies,
+  vllmFamilies,
+} from '../grid/index.js';
 import type { Method, OptionalMethod } from '../method.js';
-import { outputFormats } from '../pipeline/formats/index.js';
 import { searchUses } from '../pipeline/search/uses.js';
 import { damageMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
@@ -66,9 +72,9 @@ interface Methods {
   }[];
   /** Types of ONNX folders, whose names follow patterns. */
   readonly onnx: readonly FamilyDocument[];
-  /** Formats besides GGUF and ONNX with types of their own. */
-  readonly formats: readonly { readonly name: string; readonly types: string }[];
-  /** tersor's own types, whose names follow patterns. */
+  /** Types of folders for vLLM, likewise. */
+  readonly vllm: readonly FamilyDocument[];
+  /** tersor's own types, likewise. */
   readonly families: readonly FamilyDocument[];
 }
 
@@ -84,9 +90,7 @@ export function listMethods(): Methods {
       return { name, bitsPerWeight: (8 * blockBytes) / blockSize, blockSize, summary, runtimes };
     }),
     onnx: onnxFamilies.map(describeFamily),
-    formats: Object.values(outputFormats)
-      .filter(({ name, findGrid: own }) => own && name !== 'onnx')
-      .map(({ name, types }) => ({ name, types })),
+    vllm: vllmFamilies.map(describeFamily),
     families: gridFamilies.map(describeFamily),
   };
 }
@@ -155,7 +159,7 @@ export function describeMethods(): string {
     corrections: made,
     types,
     onnx,
-    formats,
+    vllm,
     families,
   } = listMethods();
   const sorted = types.toSorted((a, b) => b.bitsPerWeight - a.bitsPerWeight);
@@ -168,7 +172,7 @@ export function describeMethods(): string {
     ]),
   ).split('\n');
   const indent = ' '.repeat((heading?.length ?? 0) + 2);
-  const known = [
+  const formats = [
     heading,
     ...rows.map((row, index) => wrap(`${row}  ${sorted[index]?.summary}`, 80, indent)),
   ].join('\n');
@@ -185,14 +189,12 @@ export function describeMethods(): string {
         paragraph({ ...correction, name: `${correction.name} (${correction.use})` }),
       ),
     ],
-    ['Types (--type, --embedding-type, --override, --fallback)', known],
+    ['Types (--type, --embedding-type, --override, --fallback)', formats],
     ['Types for --format onnx', ...onnx.map(familyParagraph)],
-    ['Types for other formats (--format)', ...formats.map(describeTypes)],
+    ['Types for --format gptq and compressed-tensors', ...vllm.map(familyParagraph)],
     ['Types for --format safetensors', ...families.map(familyParagraph)],
   ];
   return sections.map((section) => section.join('\n\n')).join('\n\n');
 }
-
-const describeTypes = ({ name, types }: Methods['formats'][number]) => `  ${name}\n${wrapped(types)}`;
 
 const wrapped = (text: string, indent = '') => `      ${wrap(text, 74, `      ${indent}`)}`;

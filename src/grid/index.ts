@@ -2,10 +2,12 @@ import { TersorError } from '../errors.js';
 import { adaDimGridNames, findAdaDimGrid } from './adadim.js';
 import { packFloats, unpackFloats } from './cast.js';
 import { codebookGridNames, findCodebookGrid } from './codebook.js';
+import { compressedTensorsNames, findCompressedTensorsGrid } from './compressed-tensors.js';
 import { allocateParameters } from './dequantize.js';
 import { fitFormat } from './fit.js';
 import { findFloatGrid, floatGridNames } from './float.js';
 import { type GgufFormat, type GgufName, ggufFormats } from './gguf.js';
+import { findGptqGrid, gptqNames } from './gptq.js';
 import type { Grid } from './grid.js';
 import { findIntegerGrid, integerGridNames } from './integer.js';
 import { type BlockLayout, blockLayouts } from './layout.js';
@@ -140,6 +142,26 @@ export const onnxFamilies: readonly GridFamily[] = [
     names: matMulNBitsNames,
     examples: ['int4', 'int4-g64-asym', 'int2-g16', 'int8'],
     find: findMatMulNBitsGrid,
+  },
+];
+
+/** Grids of folders for vLLM and transformers, likewise. */
+export const vllmFamilies: readonly GridFamily[] = [
+  {
+    id: 'G1',
+    title: 'gptq: integers in 32-bit words, as GPTQ’s checkpoints have them',
+    paper: 'Frantar et al., 2022, arXiv:2210.17323; AutoGPTQ, GPTQModel',
+    names: gptqNames,
+    examples: ['int4-g128', 'int3-g128-asym', 'int8-channel'],
+    find: findGptqGrid,
+  },
+  {
+    id: 'G1',
+    title: 'compressed-tensors: the same as its format pack-quantized has them',
+    paper: 'https://github.com/vllm-project/compressed-tensors',
+    names: compressedTensorsNames,
+    examples: ['int4-g128', 'int4-g32-asym', 'int8-channel'],
+    find: findCompressedTensorsGrid,
   },
 ];
 
