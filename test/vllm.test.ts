@@ -245,6 +245,15 @@ describe('several types in one model', () => {
   });
 });
 
+test('compressed again, such a model says no more that it is quantized so', async () => {
+  const model = path('compressed-tensors-int8-g32');
+  const options = { model, solver: 'rtn', type: 'int4', ...small };
+  await compress({ ...options, output: path('own'), format: 'safetensors' });
+  expect(config('own')).not.toHaveProperty('quantization_config');
+  await compress({ ...options, output: path('second-gptq'), format: 'gptq' });
+  expect(config('second-gptq').quantization_config.quant_method).toBe('gptq');
+});
+
 test("GPT-2's transposed layers are stored as GPTQ does, and only so", async () => {
   const options = {
     model: path('gpt2'),

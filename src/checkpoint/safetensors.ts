@@ -51,12 +51,14 @@ export async function openSafetensors(path: string, shownAs = path, kernels?: Ke
       ? await readShards(path, open)
       : await readSingle(await open(path));
     const presented = await presentQuantized(tensors, metadata);
+    // What is presented is no longer quantized, and outputs that start from this configuration need not be.
+    const { quantization_config: _, ...plain } = metadata;
     return storedCheckpoint(
       {
         path: shownAs,
         format: 'safetensors',
         naming: 'huggingface',
-        metadata,
+        metadata: presented === tensors ? metadata : plain,
         folder,
         files,
         tensors: presented,

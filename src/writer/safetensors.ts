@@ -8,7 +8,7 @@ import {
   type TableEntry,
   tensorTableKey,
 } from '../checkpoint/compressed.js';
-import { isCompanion } from '../checkpoint/file.js';
+import { getIntact, isCompanion, readJsonObject } from '../checkpoint/file.js';
 import { configName, readSafetensorsMetadata, weightsName } from '../checkpoint/safetensors.js';
 import { TersorError } from '../errors.js';
 import { checkParent, temporaryPath } from './output.js';
@@ -63,7 +63,9 @@ export async function createSafetensorsWriter(target: string, plan: SafetensorsP
         if (name !== configName) await copyFile(join(tokenizer, name), join(temporary, name));
       }
       const config = join(temporary, configName);
-      if (source.format === 'safetensors') await copyFile(join(source.folder, configName), config);
+      const original = join(source.folder, configName);
+      if (source.format === 'safetensors' && !(await isOutdated(original, source.metadata)))
+        await copyFile(original, config);
       else await writeFile(config, `${JSON.stringify(source.metadata, undefined, 2)}\n`);
       return open(join(temporary, weightsName), 'w');
     },
@@ -101,6 +103,12 @@ export function requireConfig({ naming, path }: Pick<Checkpoint, 'naming' | 'pat
       file: path,
       remedy: 'compress the Hugging Face version of the model, or write a .gguf',
     });
+}
+
+/** Whether a configuration says of weights that they are quantized, which they were and are presented without. */
+async function isOutdated(path: string, metadata: Checkpoint['metadata']): Promise<boolean> {
+  const key = 'quantization_config';
+  return key in (await readJsonObject(path, getIntact)) && !(key in metadata);
 }
 
 export async function companions(folder: string): Promise<string[]> {
