@@ -63,6 +63,8 @@ export interface Grid {
   readonly blockSize: number;
   /** Rows must be a multiple of it, where they are stored together. */
   readonly rowMultiple?: number;
+  /** Runtimes load it as the weight of a block's linear layer only. */
+  readonly linearOnly?: true;
   /** Bytes of one stored block. Own integer grids: bytes of codes and parameters per block. */
   readonly blockBytes: number;
   /** Columns that share one scale and offset; divides blockSize. `Infinity`: the whole row. */

@@ -102,6 +102,7 @@ export function wordGrid(format: WordFormat): WordGrid {
     runtimes: ['vllm'],
     whole: true,
     rowMultiple: unit,
+    linearOnly: true,
     bytes: (rows, cols) => layout.list(format, rows, cols).reduce((sum, part) => sum + part.bytes, 0),
     allocate(arena, rows, cols) {
       const length = groupsOf(format, cols) * strideOf(rows);

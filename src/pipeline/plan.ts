@@ -214,7 +214,9 @@ function gridFor(format: OutputFormat, type: string): Grid {
 /** Why a grid cannot hold a tensor, if it cannot. */
 function obstacle(candidate: Grid, spec: TensorSpec): string | undefined {
   const [rows, cols] = matrixShape(spec);
-  const { rowMultiple = 1 } = candidate;
+  const { rowMultiple = 1, linearOnly } = candidate;
+  if (linearOnly && spec.kind !== 'linear')
+    return `it is no linear layer of a block, and runtimes load only those as ${candidate.name}`;
   if (rows % rowMultiple !== 0)
     return `its ${rows} rows are not divisible by ${candidate.name}'s ${rowMultiple}`;
   if (cols % candidate.blockSize === 0) return undefined;
