@@ -145,11 +145,6 @@ function entriesOf({ source, tensors }: QuantizedPlan): Entry[][] {
     const refuse = (problem: string, remedy: string) =>
       new TersorError(problem, { file: source.path, tensor: name, remedy });
     if (isWordGrid(grid)) {
-      if (spec.kind !== 'linear')
-        throw refuse(
-          `is no linear layer of a block, and runtimes load only those as ${grid.name}`,
-          'store it as f16, bf16 or f32',
-        );
       return partsOf(grid, ...matrixShape(spec)).map(({ suffix, ...part }) => ({
         ...part,
         name: moduleOf(name) + suffix,
