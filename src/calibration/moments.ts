@@ -23,6 +23,8 @@ export interface MomentSums {
   /** A sum of width × width, which takes memory from the first addition on. */
   sum(width: number): MomentSum;
   vector(width: number): VectorSum;
+  /** a − b, in the array of a. */
+  subtract(a: Matrix, b: Matrix): Promise<Matrix>;
   release(): Promise<void>;
 }
 
@@ -83,6 +85,20 @@ export function createMoments(options: RuntimeOptions = {}): MomentSums {
         },
         mean: (tokens) => Float32Array.from(total, (value) => value / tokens),
       };
+    },
+    async subtract(a, b) {
+      const { rows, cols } = a;
+      const height = cols > widestWhole ? stripRows : rows;
+      for (let from = 0; from < rows; from += height) {
+        const range = [from * cols, Math.min(rows, from + height) * cols] as const;
+        const part = a.data.subarray(...range);
+        const program = await cache.get(`minus ${part.length}`, () => ({
+          y: g.sub(g.input('a', [part.length]), g.input('b', [part.length])),
+        }));
+        const { y } = await program.run({ a: part, b: b.data.subarray(...range) });
+        part.set(y ?? []);
+      }
+      return a;
     },
     release: cache.release,
   };

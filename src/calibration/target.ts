@@ -9,13 +9,17 @@ const steps = 16;
 // Added to H̃ in units of its diagonal's mean: pulls the target towards W where there are no inputs.
 const damping = 0.01;
 
+const slabElements = 1 << 22;
+// Rows that onnxruntime's product takes together at most: parts of so many rows give what the whole would.
+const rowQuantum = 16;
+
 /** Makes targets for layers behind compressed ones; programs are shared by layers of a shape. */
 export interface Targets {
   /**
    * The weight whose outputs from the compressed prefix's inputs are nearest to those of `weight` from the
    * original's: argmin E‖W x − V x̃‖² = W C H̃⁻¹, so that a solver for the symmetric loss finds the codes for
    * the asymmetric one.
-   * @param moments of x̃ (`gram` is H̃) with `cross` C = E[x x̃ᵀ]
+   * @param moments of x̃ (`gram` is H̃) with `drift` C − H̃, C = E[x x̃ᵀ]
    */
   of(weight: Matrix, moments: Moments): Promise<Matrix>;
   release(): Promise<void>;
@@ -28,20 +32,29 @@ export interface Targets {
 export function createTargets(options: RuntimeOptions = {}): Targets {
   const cache = programCache(options);
   return {
-    async of({ rows, cols, data }, { gram, cross }) {
-      if (!cross) throw new Error('an asymmetric target needs cross moments');
+    async of({ rows, cols, data }, { gram, drift }) {
+      if (!drift) throw new Error('an asymmetric target needs moments of both models');
       const inverse = new Float32Array(cols);
       let meanDiagonal = 0;
       for (let i = 0; i < cols; i++) meanDiagonal += (gram.data[i * cols + i] ?? 0) / cols;
       const ridge = damping * (meanDiagonal || 1);
       for (let i = 0; i < cols; i++) inverse[i] = 1 / ((gram.data[i * cols + i] ?? 0) + ridge);
 
-      const start = await cache.get(`start ${rows} ${cols}`, () => begin(rows, cols));
-      const step = await cache.get(`step ${rows} ${cols}`, () => advance(rows, cols));
-      const system = { h: gram.data, inverse, ridge: Float32Array.of(ridge) };
-      let state = await start.run({ ...system, c: cross.data, x: data });
-      for (let at = 0; at < steps; at++) state = await step.run({ ...system, ...state });
-      return { rows, cols, data: state.x ?? data };
+      // Rows do not depend on each other: a part at a time keeps onnxruntime's work space small.
+      const height = Math.ceil(Math.max(1, slabElements / cols) / rowQuantum) * rowQuantum;
+      const result = rows > height ? new Float32Array(data.length) : undefined;
+      for (let from = 0; from < rows; from += height) {
+        const count = Math.min(height, rows - from);
+        const start = await cache.get(`start ${count} ${cols}`, () => begin(count, cols));
+        const step = await cache.get(`step ${count} ${cols}`, () => advance(count, cols));
+        const system = { h: gram.data, inverse, ridge: Float32Array.of(ridge) };
+        const part = data.subarray(from * cols, (from + count) * cols);
+        let state = await start.run({ ...system, d: drift.data, x: part });
+        for (let at = 0; at < steps; at++) state = await step.run({ ...system, ...state });
+        if (!result) return { rows, cols, data: state.x ?? data };
+        result.set(state.x ?? part, from * cols);
+      }
+      return { rows, cols, data: result ?? data };
     },
     release: cache.release,
   };
@@ -52,8 +65,8 @@ const tiny = g.scalar(1e-30);
 
 /** x = W, residual r = W (C − H̃), first direction p. */
 function begin(rows: number, cols: number) {
-  const [x, h, c] = [g.input('x', [rows, cols]), g.input('h', [cols, cols]), g.input('c', [cols, cols])];
-  const r = g.matmul(x, g.sub(c, h));
+  const x = g.input('x', [rows, cols]);
+  const r = g.matmul(x, g.input('d', [cols, cols]));
   const p = g.mul(r, g.input('inverse', [cols]));
   return { x, r, p, rz: g.sum(g.mul(r, p), -1) };
 }

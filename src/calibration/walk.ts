@@ -28,7 +28,7 @@ export const fetchWeight = async (weight: Weights[string] | undefined): Promise<
 export type Visit = (roles: readonly string[], moments: Moments) => Promise<void>;
 
 export interface WalkOptions {
-  /** The same text on its way through the original model: moments then include `cross`. */
+  /** The same text on its way through the original model: moments then include `drift`. */
   readonly original?: Passage | undefined;
   /**
    * Asked before the moments at a site are collected: tells whether it has put weights of these roles in place that
@@ -132,11 +132,13 @@ export function createCalibrator(
     }
     if (!wanted) return undefined;
     const average = mean.mean(tokens);
+    const second = gram.mean(tokens);
+    const drift = cross && (await moments.subtract(cross.mean(tokens), second));
     return {
-      gram: gram.mean(tokens),
+      gram: second,
       means: { original: originalMean?.mean(tokens) ?? average, own: average },
       tokens,
-      ...(cross && { cross: cross.mean(tokens) }),
+      ...(drift && { drift }),
     };
   };
 

@@ -83,7 +83,7 @@ export async function compressBlocks(
     const [, cols] = matrixShape(spec);
     const target = async (from: number, to: number) => {
       const data = await read(from, to);
-      return moments?.cross ? (await targets.of({ rows: to - from, cols, data }, moments)).data : data;
+      return moments?.drift ? (await targets.of({ rows: to - from, cols, data }, moments)).data : data;
     };
     const solved = await compressTensor(
       shop,
