@@ -52,11 +52,12 @@ function entries(): Map<string, number> {
   return new Map(names.map((name) => [name, statSync(join(store, name)).ino]));
 }
 
-function finish(...more: readonly string[]): {
-  resumed: number;
-  tensors: readonly unknown[];
-  seconds: number;
-} {
+interface Result {
+  readonly resumed: number;
+  readonly seconds: number;
+}
+
+function finish(...more: readonly string[]): Result {
   const { status, stdout, stderr } = spawnSync(process.execPath, [...command, ...more], { encoding: 'utf8' });
   if (status !== 0) throw new Error(stderr);
   return JSON.parse(stdout);
