@@ -192,6 +192,10 @@ const cases: Readonly<Record<string, Case>> = {
     words: ['--solver', 'sudoku'],
     names: ['sudoku', 'rtn', 'gptq'],
   },
+  'less memory than a block takes': {
+    words: ['--memory', '1MB'],
+    names: [model, 'memory', 'give --memory'],
+  },
   'override of nothing': {
     words: ['--override', 'blk.77=q8_0'],
     names: ['blk.77', 'inspect'],

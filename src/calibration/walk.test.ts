@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { normals } from '../../test/reference/random.js';
 import { createForward } from '../architecture/forward.js';
@@ -6,6 +9,8 @@ import { llama } from '../architecture/llama.js';
 import * as g from '../graph/build.js';
 import { compile } from '../graph/program.js';
 import { topological } from '../graph/value.js';
+import type { Moments } from '../types.js';
+import { createShelf, type Shelf } from './shelf.js';
 import { createCalibrator, type Passage } from './walk.js';
 
 const shared = {
@@ -82,6 +87,34 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
     }
     await forward.release();
     await calibrator.release();
+  });
+
+  test('is the same with activations on disk', async () => {
+    const walk = async (shelf?: Shelf) => {
+      const calibrator = createCalibrator(architecture, {}, shelf);
+      const weights = randomWeights(1);
+      const seen: Moments[] = [];
+      const original = {
+        hidden: hidden.map(({ batch, data }) => ({ batch, data: data.map((x) => -x) })),
+        weights,
+      };
+      const passed = await calibrator.walk(
+        { hidden, weights },
+        async (_, moments) => void seen.push(moments),
+        { original },
+      );
+      const next = passed.output.map(({ data }) => data.slice());
+      await calibrator.release();
+      return { seen, next };
+    };
+    const folder = mkdtempSync(join(tmpdir(), 'tersor-shelf-'));
+    const shelf = createShelf({ bytes: 0, folder });
+    const onDisk = await walk(shelf);
+    expect(shelf.spilled).toBeGreaterThan(0);
+    expect(readdirSync(folder)).toEqual([]);
+    shelf.close();
+    rmSync(folder, { recursive: true });
+    expect(onDisk).toEqual(await walk());
   });
 
   test('gathers what the head multiplies with, beside the original', async () => {

@@ -50,6 +50,7 @@ export interface PlanFlags {
   readonly predict?: boolean;
   readonly seed?: number;
   readonly threads?: number;
+  readonly memory?: number;
   readonly tokenizer?: string;
   readonly store?: string;
   readonly cacheFolder?: string;
@@ -114,6 +115,11 @@ export function planOptions(command: Command): Command {
     .option('--seed <n>', 'seed of the choice of calibration sequences', wholeNumber)
     .optionsGroup('Options:')
     .option('--threads <n>', 'threads; they never change the result (default: all)', positiveInteger)
+    .option(
+      '--memory <size>',
+      'memory to get by with, such as 4GB; what does not fit waits on disk',
+      byteSize,
+    )
     .option('--tokenizer <folder>', 'where the tokenizer is, if not beside the model')
     .option('--store <folder>', 'where solved tensors are kept for later runs')
     .option('--cache-folder <folder>', 'where models from the hub are kept')

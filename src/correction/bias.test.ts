@@ -49,14 +49,23 @@ test('the shift of the means of outputs becomes zero', async () => {
 });
 
 test('moments about the means are those of inputs without their means', async () => {
-  const moments = { gram: moment(shifted, shifted), cross: moment(inputs, shifted), means, tokens };
-  const { gram, cross } = await correction.centred(moments);
+  const drift = moment(
+    inputs.map((value, at) => value - (shifted[at] ?? 0)),
+    shifted,
+  );
+  const centred = await correction.centred({ gram: moment(shifted, shifted), drift, means, tokens });
   const without = (x: Float32Array, mean: Float32Array) =>
     x.map((value, at) => value - (mean[at % cols] ?? 0));
   const [x, y] = [without(inputs, means.original), without(shifted, means.own)];
   for (const [actual, expected] of [
-    [gram, moment(y, y)],
-    [cross, moment(x, y)],
+    [centred.gram, moment(y, y)],
+    [
+      centred.drift,
+      moment(
+        x.map((value, at) => value - (y[at] ?? 0)),
+        y,
+      ),
+    ],
   ] as const) {
     const worst = Math.max(...expected.data.map((value, at) => Math.abs(value - (actual?.data[at] ?? NaN))));
     expect(worst).toBeLessThan(1e-4);

@@ -7,7 +7,7 @@ import type { Matrix, Moments } from '../types.js';
 export interface BiasCorrection {
   /**
    * Moments about the means: all that is left for the codes to reproduce where the bias takes the rest,
-   * H − μ̃ μ̃ᵀ and C − μ μ̃ᵀ. Without means, the moments as they are.
+   * H − μ̃ μ̃ᵀ and D − (μ − μ̃) μ̃ᵀ. Without means, the moments as they are.
    */
   centred(moments: Moments): Promise<Moments>;
   /**
@@ -36,12 +36,13 @@ export function createBiasCorrection(options: RuntimeOptions = {}): BiasCorrecti
   };
   return {
     async centred(moments) {
-      const { gram, cross, means } = moments;
+      const { gram, drift, means } = moments;
       if (!means) return moments;
+      const moved = means.original.map((mean, at) => mean - (means.own[at] ?? 0));
       return {
         ...moments,
         gram: await subtract(gram, means.own, means.own),
-        ...(cross && { cross: await subtract(cross, means.original, means.own) }),
+        ...(drift && { drift: await subtract(drift, moved, means.own) }),
       };
     },
     async bias({ rows, cols, data }, decoded, bias, { original, own }) {

@@ -1,7 +1,7 @@
 import { blockTensors, matrixShape, type TensorSpec } from '../architecture/architecture.js';
 import { createForward, type Rows } from '../architecture/forward.js';
 import { rowsInUse, usedTokens } from '../architecture/used-tokens.js';
-import { createShelf, type ShelfOptions } from '../calibration/shelf.js';
+import { createShelf, type Shelf } from '../calibration/shelf.js';
 import { createTargets } from '../calibration/target.js';
 import { createCalibrator, type Visit } from '../calibration/walk.js';
 import { createBiasCorrection } from '../correction/bias.js';
@@ -36,8 +36,8 @@ export type BlocksJob = Pick<
 
 export interface BlocksOptions {
   readonly journal?: Journal;
-  /** Where activations wait between two parts of a block. */
-  readonly room?: ShelfOptions;
+  /** Where activations wait between two parts of a block; the caller's to close. */
+  readonly shelf?: Shelf;
 }
 
 /**
@@ -51,7 +51,7 @@ export async function compressBlocks(
   { model, assignments, recipe, calibration, importance, format }: BlocksJob,
   write: (name: string, bytes: Uint8Array) => Promise<void>,
   hooks: Hooks,
-  { journal = noJournal, room = {} }: BlocksOptions = {},
+  { journal = noJournal, shelf = createShelf() }: BlocksOptions = {},
 ): Promise<CompressedTensor[]> {
   const { architecture } = model;
   const { time } = shop.stopwatch;
@@ -66,7 +66,6 @@ export async function compressBlocks(
     calibration.sequences,
   );
   const forward = createForward(architecture, shop);
-  const shelf = createShelf(room);
   const calibrator = createCalibrator(architecture, shop, shelf);
   const targets = createTargets(shop);
   const correction = createBiasCorrection(shop);
@@ -229,7 +228,6 @@ export async function compressBlocks(
     await store(assignment, moments, known);
   }
   await Promise.all([calibrator.release(), forward.release(), targets.release(), correction.release()]);
-  shelf.close();
   const order = new Map(assignments.map(({ name }, index) => [name, index]));
   return results.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
 }

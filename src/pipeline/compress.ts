@@ -1,8 +1,9 @@
+import { createShelf } from '../calibration/shelf.js';
 import { TersorError } from '../errors.js';
 import type { EmbeddingSummary } from '../evaluation/embedding-summary.js';
 import type { Summary } from '../evaluation/summary.js';
 import { type CompressedTensor, compressBlocks } from './blocks.js';
-import { type Estimate, estimate } from './estimate.js';
+import { activationRoom, checkMemory, type Estimate, estimate } from './estimate.js';
 import { findFormat } from './formats/index.js';
 import type { Hooks } from './hooks.js';
 import { type Job, prepare, refuseProblems } from './job.js';
@@ -12,6 +13,7 @@ import { withRecipe } from './recipe.js';
 import { openJournal } from './resume.js';
 import { predict } from './search/predict.js';
 import { compressStack, isStacked } from './stack/compress.js';
+import { defaultStoreFolder } from './store.js';
 import type { Tuning } from './tune.js';
 import { measure, proveFinite, type Verification, verify } from './verify.js';
 import { type Stage, withWorkshop } from './workshop.js';
@@ -66,7 +68,7 @@ export function plan(
     return {
       ...job.plan,
       ...(prediction ? { prediction } : {}),
-      estimate: await estimate(shop, job),
+      estimate: await estimate(shop, job, options.memory),
     };
   });
 }
@@ -85,11 +87,16 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
     const { stopwatch } = shop;
     const job = await stopwatch.time('prepare', () => prepare(shop, options, hooks));
     refuseProblems(job);
+    checkMemory(job, options.memory);
     const journal = await stopwatch.time('prepare', () => openJournal(job, options, hooks));
     const writer = await job.layout.create(options.output);
+    const shelf = createShelf({
+      bytes: activationRoom(job, options.memory),
+      folder: options.store ?? defaultStoreFolder,
+    });
     try {
       const write = (name: string, bytes: Uint8Array) => writer.write(name, bytes);
-      const tensors = await compressBlocks(shop, job, write, hooks, { journal });
+      const tensors = await compressBlocks(shop, job, write, hooks, { journal, shelf });
       const { heldOut, checks } = texts(job);
       const verified: Verification[] = [];
       await stopwatch.time('write', () =>
@@ -124,6 +131,7 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
         ...measured,
       };
     } finally {
+      shelf.close();
       await writer.abort();
     }
   });

@@ -37,6 +37,11 @@ export interface CompressOptions extends WorkshopOptions {
   readonly damage?: string;
   /** Folder that keeps solved tensors, for later searches and after interruptions. */
   readonly store?: string;
+  /**
+   * Bytes of memory to get by with, by default a good half of the machine's: activations that do not fit wait on disk
+   * beside the store. Never changes the result.
+   */
+  readonly memory?: number;
   /** Whether to go on where an earlier run of the same job stopped, and to keep what such a one needs; by default yes. */
   readonly resume?: boolean;
   /** Type of the embedding and the output head. */
