@@ -89,7 +89,11 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
         config: { ...checkpoint.metadata },
         files: await companionFiles(checkpoint, options.tokenizer ?? checkpoint.folder),
         provenance: provenance(
-          recipeOf({ ...options, ...recipe, prefix: 'original' }, calibration, {}),
+          recipeOf(
+            { ...options, solver: recipe.solver, solverOptions: recipe.options, prefix: 'original' },
+            calibration,
+            {},
+          ),
           calibration,
         ),
         tensors: [...stacked.tensors],
