@@ -75,7 +75,7 @@ function showArrival(bytes: number, total: number, usableAt: number): void {
   byId('mark').hidden = usableAt === 0;
   byId('mark').style.left = `${(100 * usableAt) / Math.max(1, total)}%`;
   byId('arrived').textContent =
-    total > 0 ? `${formatBytes(bytes)} of ${formatBytes(total)}` : formatBytes(bytes);
+    bytes < total ? `${formatBytes(bytes)} of ${formatBytes(total)}` : formatBytes(bytes);
 }
 
 function showSharper(measured: Sharpness): void {

@@ -89,8 +89,7 @@ async function stream({ source, bytesPerSecond, prompt }: StreamRequest, own: nu
   let speaker: Speaker | undefined;
   let model: Model | undefined;
   let last: { divergence: number; sameTop: number } | undefined;
-  const told: number[] = [];
-  let sampler = createSampler({ temperature: 0 });
+  const story = createStory(prompt);
   while (round === own && failure === undefined) {
     const complete = finished;
     const due = complete || (arrival.usable && arrival.received - measuredAt >= step()) || measuredAt === 0;
@@ -107,27 +106,18 @@ async function stream({ source, bytesPerSecond, prompt }: StreamRequest, own: nu
       last = await judge?.measure(decoder);
       measuredAt = seen;
       if (last) say({ kind: 'sharper', bytes: seen, ...last });
-      sampler = createSampler({ temperature: 0 });
     }
     if (complete) break;
-    if (speaker && told.length < storyTokens) {
-      const token = await continueStory(speaker, prompt, told, sampler);
-      told.push(token);
-      const text = wordOf(speaker, told);
-      say({ kind: 'word', text, bytes: arrival.received, ...(last ? { divergence: last.divergence } : {}) });
-    }
-    await pause(speaker && told.length < storyTokens ? 0 : 10);
+    const talking = speaker && story.words() < storyTokens;
+    if (speaker && talking) say(await story.next(speaker, arrival.received, last));
+    await pause(talking ? 0 : 10);
   }
   await pumping;
   if (failure !== undefined) throw failure;
   if (round !== own) return;
   if (!speaker || !model) throw new Error(`${name} ends before every tensor is there`);
-  while (told.length < storyTokens && round === own) {
-    const token = await continueStory(speaker, prompt, told, sampler);
-    if (token === speaker.end) break;
-    told.push(token);
-    const text = wordOf(speaker, told);
-    say({ kind: 'word', text, bytes: arrival.received, ...(last ? { divergence: last.divergence } : {}) });
+  while (story.words() < storyTokens && round === own) {
+    say(await story.next(speaker, arrival.received, last));
     await pause(0);
   }
   speaker.decoder.restart();
@@ -160,16 +150,30 @@ async function openFolder(files: readonly File[]): Promise<void> {
   say({ kind: 'arrived', compressed, ...measured });
 }
 
-/** The next token of a story; a decoder that was renewed reads what was told before. */
-async function continueStory(
-  { decoder, tokenizer, begin }: Speaker,
-  prompt: string,
-  told: readonly number[],
-  sample: (logits: Float32Array) => number,
-): Promise<number> {
-  const all = [...begin, ...tokenizer.encode(prompt, { add_special_tokens: false }).ids, ...told];
-  if (decoder.position >= all.length) decoder.restart();
-  return sample(lastOf(await decoder.next(all.slice(decoder.position)), decoder.vocabulary));
+/** A story that goes on while its teller changes; when it is over, it begins anew. */
+function createStory(prompt: string) {
+  const sample = createSampler({ temperature: 0 });
+  let told: number[] = [];
+  let words = 0;
+  return {
+    words: () => words,
+    async next(
+      speaker: Speaker,
+      bytes: number,
+      measured: { readonly divergence: number } | undefined,
+    ): Promise<Event> {
+      const { decoder, tokenizer, begin, end } = speaker;
+      const all = [...begin, ...tokenizer.encode(prompt, { add_special_tokens: false }).ids, ...told];
+      // A teller that was just renewed reads what was told before.
+      if (decoder.position >= all.length) decoder.restart();
+      const token = sample(lastOf(await decoder.next(all.slice(decoder.position)), decoder.vocabulary));
+      words++;
+      const over = token === end;
+      told = over ? [] : [...told, token];
+      const text = over ? `\n\n${prompt}` : wordOf(speaker, told);
+      return { kind: 'word', text, bytes, ...(measured ? { divergence: measured.divergence } : {}) };
+    },
+  };
 }
 
 /** What the last token adds to the text. */

@@ -68,7 +68,12 @@ export function createChart(into: HTMLElement): Chart {
             width: x(from) - x(0),
             height: floor - size.top,
           }),
-          label('cannot talk yet', (x(0) + x(from)) / 2, size.top + 16, 'middle'),
+          label(
+            x(from) - x(0) < 105 ? 'silent' : 'cannot talk yet',
+            (x(0) + x(from)) / 2,
+            size.top + 16,
+            'middle',
+          ),
         );
       }
       const path = points.map((point, at) => `${at === 0 ? 'M' : 'L'}${x(point.x)} ${y(point.y)}`).join('');
