@@ -89,6 +89,7 @@ async function open(
   const session = await ort.InferenceSession.create(model, {
     executionProviders: [provider],
     externalData: [...externalData],
+    logSeverityLevel: 3,
   });
   const caches = known ?? cachesOf(session.inputMetadata);
   const empty = () =>
@@ -138,8 +139,10 @@ async function open(
     },
     release: () => session.release(),
   };
-  // Some graphics processors accept a model and fail when it runs.
-  await decoder.next([0]);
+  // Some graphics processors accept a model and fail when it runs, or compute something else.
+  const logits = (await decoder.next([0, 1, 2])).slice();
   decoder.restart();
+  if (provider === 'webgpu' && logits.some((value) => !Number.isFinite(value)))
+    throw new Error('the graphics processor computes no numbers');
   return decoder;
 }

@@ -18,6 +18,7 @@ import { layerError } from '../../solver/layer-error.js';
 import type { Matrix, Moments } from '../../types.js';
 import type { SpooledSlice, StackWriter } from '../../writer/stack.js';
 import { checkAborted, type Hooks } from '../hooks.js';
+import { slabRows } from '../slab.js';
 import { tableMoments, tableRecipe } from '../tables.js';
 import type { TensorRecipe } from '../tensor.js';
 import type { Workshop } from '../workshop.js';
@@ -224,14 +225,31 @@ async function scaleMoments(
   return { ...moments, gram: { ...moments.gram, data: y ?? data } };
 }
 
-const errorOf = (shop: Workshop, weight: Matrix, values: Float32Array, moments: Moments | undefined) =>
-  shop.kernels.scope(async (arena) => {
-    const [original, refined] = [
-      await toPanel(shop.kernels, arena, weight),
-      await toPanel(shop.kernels, arena, { ...weight, data: values }),
-    ];
-    return layerError({ ...shop, arena }, moments?.gram, original, refined.data);
-  });
+/** ε, slab by slab of rows, of which each counts by its rows. */
+async function errorOf(
+  shop: Workshop,
+  { rows, cols, data }: Matrix,
+  values: Float32Array,
+  moments: Moments | undefined,
+): Promise<number> {
+  const { kernels } = shop;
+  let error = 0;
+  for (let from = 0; from < rows; from += slabRows(cols)) {
+    const to = Math.min(rows, from + slabRows(cols));
+    const part = (whole: Float32Array) => ({
+      rows: to - from,
+      cols,
+      data: whole.subarray(from * cols, to * cols),
+    });
+    await kernels.scope(async (arena) => {
+      const original = await toPanel(kernels, arena, part(data));
+      const refined = await toPanel(kernels, arena, part(values));
+      error +=
+        (await layerError({ ...shop, arena }, moments?.gram, original, refined.data)) * ((to - from) / rows);
+    });
+  }
+  return error;
+}
 
 async function storePlain(writer: StackWriter, spec: TensorSpec, data: Float32Array): Promise<Refined> {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
