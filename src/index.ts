@@ -2,6 +2,7 @@ export { TersorError } from './errors.js';
 export { type CompressResult, compress, plan } from './pipeline/compress.js';
 export type { EncoderEvaluation } from './pipeline/encoder.js';
 export { type EvaluateOptions, type Evaluation, evaluate, evaluateEncoder } from './pipeline/evaluate.js';
+export { type GenerateOptions, generate } from './pipeline/generate.js';
 export type { Hooks } from './pipeline/hooks.js';
 export { type ImatrixOptions, type ImatrixResult, imatrix } from './pipeline/imatrix.js';
 export { type Inspection, type InspectOptions, inspect } from './pipeline/inspect.js';

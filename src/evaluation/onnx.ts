@@ -2,6 +2,9 @@ import { openOnnxDecoder } from '../runtime/onnx-decoder.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Predictor } from './predictor.js';
 
+/** Positions whose logits are in memory together: the decoder makes those of all tokens that it is given. */
+const step = 128;
+
 /** onnxruntime's predictions of an ONNX decoder, through its cache as when it generates text. */
 export async function predictWithOnnx(
   path: string,
@@ -18,7 +21,8 @@ export async function predictWithOnnx(
         decoder.restart();
         last = { sequence, position: 0 };
       }
-      if (last.position < from) await decoder.next(tokens.subarray(last.position, from));
+      for (; last.position < from; last.position += step)
+        await decoder.next(tokens.subarray(last.position, Math.min(from, last.position + step)));
       last.position = to;
       return decoder.next(tokens.subarray(from, to));
     },
