@@ -24,6 +24,12 @@ function solve(name: string, weight: Matrix, gram: Matrix | undefined, type: str
 }
 
 describe('rounding to nearest', () => {
+  test('plain numbers have no scales that a range could give', async () => {
+    const weight = { rows: 2, cols: 8, data: normals(16, 3) };
+    const { values } = await solve('rtn', weight, undefined, 'f32', { scales: 'range' });
+    expect(values).toEqual(weight.data);
+  });
+
   test.each([
     [1, 32],
     [7, 96],

@@ -1,5 +1,5 @@
 import { withRangeScales } from '../grid/fit-range.js';
-import type { Encoded, Grid, Panel } from '../grid/grid.js';
+import { type Encoded, type Grid, isCoded, type Panel } from '../grid/grid.js';
 import { roundPanel } from '../grid/round.js';
 import type { Arena } from '../kernels/kernels.js';
 import { importanceOf } from './importance.js';
@@ -22,7 +22,8 @@ export const rtnDefaults: RtnOptions = { importance: 'activation', scales: 'fitt
 export const rtn: Solver<RtnOptions> = async (bench, weight, moments, grid, options = {}) => {
   const { importance, scales } = { ...rtnDefaults, ...options };
   const known = importance === 'activation' ? moments : undefined;
-  const fit = scales === 'range' ? withRangeScales(grid).fit : grid.fit;
+  // Plain numbers, as norms are stored, have no scales.
+  const fit = scales === 'range' && isCoded(grid) ? withRangeScales(grid).fit : grid.fit;
   const encoded = await round(bench, weight, grid, fit, (arena) => importanceOf(arena, weight.cols, known));
   const relativeError = await layerError(bench, moments?.gram, weight, encoded.values);
   return { encoded, relativeError, bytes: grid.bytes(weight.rows, weight.cols) };
