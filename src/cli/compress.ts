@@ -51,6 +51,7 @@ export function compressCommand(program: Command, session: Session): void {
   examples(command, [
     ['tersor compress ./model -o model.gguf', 'about 4.5 bits per weight'],
     ['tersor compress ./model -o model.gguf --size 14MB', 'the best file of at most 14 MB'],
+    ['tersor compress ./model -o ./model-onnx --format onnx', 'a folder for transformers.js'],
     ['tersor compress ./model -o model.stack', 'a file of which every part from the beginning is a model'],
     [
       'tersor compress ./model -o model.gguf --type q3_k --calibration my-text.txt',

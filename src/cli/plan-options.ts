@@ -79,7 +79,11 @@ export function planOptions(command: Command): Command {
     )
     .option('--type <type>', 'type of the linear layers (default: about 4.5 bits)', typeName)
     .optionsGroup('Types of single tensors:')
-    .option('--embedding-type <type>', 'type of embedding and output head (default: q6_k or q8_0)', typeName)
+    .option(
+      '--embedding-type <type>',
+      'type of embedding and output head (default: q6_k, q8_0 or int8)',
+      typeName,
+    )
     .option('--override <regex=type>', 'type of the tensors whose name matches; repeatable', override)
     .option('--fallback <type>', 'type for rows that the block size does not divide', typeName)
     .optionsGroup('The search for types:')
