@@ -16,6 +16,18 @@ test('aligns tables', () => {
   expect(table(columns, rows)).toBe(['name      n', 'short     1', 'b      1234  note'].join('\n'));
 });
 
+test('lets decimal points meet', () => {
+  const columns = [{ title: 'divergence', align: 'point' as const }, { title: 'types' }];
+  const rows = [
+    ['12', 'a'],
+    ['0.57', 'b'],
+    ['0.0021', 'c'],
+  ];
+  expect(table(columns, rows)).toBe(
+    ['divergence  types', '   12       a', '    0.57    b', '    0.0021  c'].join('\n'),
+  );
+});
+
 test('folds long cells, and loses nothing of them', () => {
   const columns = [
     { title: 'n', align: 'right' as const },

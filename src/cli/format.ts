@@ -21,14 +21,15 @@ export function wrap(text: string, columns = screenWidth, indent = ''): string {
 
 export interface Column {
   readonly title: string;
-  readonly align?: 'left' | 'right';
+  /** `point`: numbers with their decimal points one below the other. */
+  readonly align?: 'left' | 'right' | 'point';
   /** Long cells go on in further lines where the table would get wider than the screen. */
   readonly flexible?: boolean;
 }
 
 /** A table with aligned columns, two spaces between them, without trailing blanks, at most 80 columns wide. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
-  const all = [columns.map(({ title }) => title), ...rows];
+  const all = [columns.map(({ title }) => title), ...alignPoints(columns, rows)];
   const natural = columns.map((_, index) => Math.max(...all.map((row) => row[index]?.length ?? 0)));
   const excess = natural.reduce((sum, width) => sum + width + 2, -2) - screenWidth;
   const widths = natural.map((width, index) =>
@@ -38,7 +39,8 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
     cells
       .map((cell, index) => {
         const width = widths[index] ?? 0;
-        return columns[index]?.align === 'right' ? cell.padStart(width) : cell.padEnd(width);
+        const { align = 'left' } = columns[index] ?? {};
+        return align === 'left' ? cell.padEnd(width) : cell.padStart(width);
       })
       .join('  ')
       .trimEnd();
@@ -49,6 +51,17 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
       return Array.from({ length: height }, (_, at) => line(cells.map((parts) => parts[at] ?? '')));
     })
     .join('\n');
+}
+
+/** The rows with blanks behind the numbers of some columns, so that their points meet where they stand to the right. */
+function alignPoints(columns: readonly Column[], rows: readonly (readonly string[])[]): string[][] {
+  const fraction = (cell = '') => (cell.includes('.') ? cell.length - cell.indexOf('.') : 0);
+  const longest = columns.map((_, index) => Math.max(0, ...rows.map((row) => fraction(row[index]))));
+  return rows.map((row) =>
+    row.map((cell, index) =>
+      columns[index]?.align === 'point' ? cell + ' '.repeat((longest[index] ?? 0) - fraction(cell)) : cell,
+    ),
+  );
 }
 
 /** Of flexible columns; below, names would become columns of letters. */

@@ -129,7 +129,7 @@ function describeFront(points: readonly FrontPoint[]): string {
     [
       { title: 'size', align: 'right' },
       { title: 'bits', align: 'right' },
-      { title: 'divergence', align: 'right' },
+      { title: 'divergence', align: 'point' },
       { title: 'types', flexible: true },
     ],
     points.map(({ bytes, bitsPerWeight, divergence, types }) => [
@@ -178,7 +178,7 @@ export function tuningTable({ trials, chosen }: Tuning): string {
     [
       { title: 'recipe', align: 'right' },
       ...names.map((title) => ({ title, align: 'right' as const })),
-      { title: 'divergence', align: 'right' },
+      { title: 'divergence', align: 'point' },
       { title: '' },
     ],
     trials.map(({ settings, divergence }, index) => [
