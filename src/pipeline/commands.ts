@@ -39,40 +39,51 @@ export function commandsFor(repeated: Repeated): Command[] {
   ];
 }
 
+const one = (flag: string) => (value: unknown) => [flag, String(value)];
+const many = (flag: string) => (values: object) =>
+  Object.entries(values).flatMap(([key, value]) => [flag, `${key}=${value}`]);
+
+/** The option of `tersor compress` behind every part of a recipe; a part without one does not compile. */
+const optionOf: {
+  readonly [Part in keyof Required<Recipe>]: (value: NonNullable<Recipe[Part]>) => string[];
+} = {
+  size: one('--size'),
+  bits: one('--bits'),
+  maxDivergence: one('--max-divergence'),
+  type: one('--type'),
+  embedding: one('--embedding-type'),
+  overrides: many('--override'),
+  fallback: one('--fallback'),
+  activations: one('--activations'),
+  accuracyLevel: one('--accuracy-level'),
+  types: (types) => ['--types', types.join(',')],
+  search: one('--search'),
+  searchOptions: many('--search-option'),
+  damage: one('--damage'),
+  solver: one('--solver'),
+  options: many('--solver-option'),
+  prefix: one('--prefix'),
+  target: one('--target'),
+  bias: one('--bias'),
+  imatrix: one('--imatrix'),
+  context: one('--context'),
+  tokens: one('--tokens'),
+  seed: one('--seed'),
+};
+
 /** The options of `tersor compress` that a recipe stands for. */
 function flags({ format, calibration = 'CALIBRATION.txt' }: Repeated, recipe: Recipe): string[] {
-  const { type, embedding, size, bits, maxDivergence, types, search, damage, fallback, solver } = recipe;
-  const { prefix, target, context, tokens, seed, overrides = {}, options, searchOptions } = recipe;
-  const { activations, accuracyLevel, imatrix } = recipe;
-  const one = (flag: string, value: string | number | undefined) =>
-    value === undefined ? [] : [flag, String(value)];
-  const many = (flag: string, values: Readonly<Record<string, unknown>> = {}) =>
-    Object.entries(values).flatMap(([key, value]) => [flag, `${key}=${value}`]);
+  const parts = Object.keys(optionOf) as (keyof Recipe)[];
   return [
     ...(format === 'gguf' ? [] : ['--format', format]),
-    ...one('--size', size),
-    ...one('--bits', bits),
-    ...one('--max-divergence', maxDivergence),
-    ...one('--type', type),
-    ...one('--embedding-type', embedding),
-    ...many('--override', overrides),
-    ...one('--fallback', fallback),
-    ...one('--activations', activations),
-    ...one('--accuracy-level', accuracyLevel),
-    ...one('--types', types?.join(',')),
-    ...one('--search', search),
-    ...many('--search-option', searchOptions),
-    ...one('--damage', damage),
-    ...one('--solver', solver),
-    ...many('--solver-option', options),
-    ...one('--prefix', prefix),
-    ...one('--target', target),
-    ...(calibration === 'built-in' ? [] : one('--calibration', calibration)),
-    ...one('--imatrix', imatrix),
-    ...one('--context', context),
-    ...one('--tokens', tokens),
-    ...one('--seed', seed),
+    ...parts.flatMap((part) => option(part, recipe)),
+    ...(calibration === 'built-in' ? [] : ['--calibration', calibration]),
   ];
+}
+
+function option<Part extends keyof Recipe>(part: Part, recipe: Recipe): string[] {
+  const value = recipe[part];
+  return value === undefined ? [] : optionOf[part](value as NonNullable<Recipe[Part]>);
 }
 
 const line = (words: readonly string[]) => words.map(quoted).join(' ');

@@ -198,6 +198,8 @@ export function histogram(bins: readonly Bin[], marks: readonly Mark[], width: n
 const decade = (exponent: number) => (exponent >= -4 ? String(Number(`1e${exponent}`)) : `1e${exponent}`);
 
 export interface SizesAndCosts {
+  /** What is lost, with its unit. */
+  readonly cost: string;
   readonly points: readonly FrontPoint[];
   /** Drawn as a ring. */
   readonly expected: FrontPoint;
@@ -206,7 +208,7 @@ export interface SizesAndCosts {
 }
 
 /** Divergence against size, both expected and measured for one of them. */
-export function sizesAndCosts({ points, expected, measured }: SizesAndCosts, width: number): string {
+export function sizesAndCosts({ cost, points, expected, measured }: SizesAndCosts, width: number): string {
   const pair = ({ bytes, divergence }: FrontPoint) => [bytes, divergence];
   const narrow = width < 500;
   const marked = [
@@ -240,7 +242,7 @@ export function sizesAndCosts({ points, expected, measured }: SizesAndCosts, wid
       yAxis: {
         ...axisName,
         type: 'log',
-        name: 'divergence, nats',
+        name: cost,
         nameGap: 42,
         axisLine: { show: false },
         axisTick: { show: false },

@@ -79,6 +79,8 @@ export interface Bin {
 /** What sizes cost what, as the search that chose the types saw it. */
 export interface Front {
   readonly search: string;
+  /** What divergences are: of predictions in nats per token, or of embeddings one less the cosine. */
+  readonly objective: 'prediction' | 'embedding';
   /** Smallest file first; divergences are expected ones. */
   readonly points: readonly FrontPoint[];
   /** The choice that became this file. */

@@ -178,9 +178,11 @@ const formatError = (error: number) => (error === 0 ? '0' : significant(100 * er
 /** Divergences that nobody can tell from none, and that would take most of a logarithmic axis. */
 const negligible = 1e-4;
 
-function frontSection({ points, chosen, search }: Front, { bytes, quality }: Findings): Html {
-  const divergence = quality?.divergence?.mean;
+function frontSection({ points, chosen, search, objective }: Front, findings: Findings): Html {
+  const { bytes, quality, embeddings } = findings;
+  const divergence = embeddings ? 1 - embeddings.cosine.mean : quality?.divergence?.mean;
   const chart = {
+    cost: objective === 'prediction' ? 'divergence, nats' : 'one less the cosine',
     points: points.filter((point) => point.divergence >= negligible),
     expected: chosen,
     ...(divergence ? { measured: { bytes, divergence } } : {}),
@@ -189,7 +191,7 @@ function frontSection({ points, chosen, search }: Front, { bytes, quality }: Fin
 <figure>
 ${drawings((width) => sizesAndCosts(chart, width))}
 <ul class="legend"><li><i class="line"></i>expected at other sizes</li><li><i class="ring"></i>expected of this file</li>${divergence && html`<li><i class="dot"></i>measured</li>`}</ul>
-<figcaption>The line is the front that the search (${search}) saw: the least divergence that it expects at each size, as the sum of what each tensor alone does to the model, scaled to the whole model at the choice.${divergence && ' Expectations are of held-out calibration text; the measured point is of this report’s text.'}</figcaption>
+<figcaption>The line is the front that the search (${search}) saw: the least loss that it expects at each size, as the sum of what each tensor alone does to the model, scaled to the whole model at the choice.${divergence && ' Expectations are of held-out calibration text; the measured point is of this report’s text.'}</figcaption>
 </figure>`;
 }
 

@@ -40,6 +40,7 @@ const findings: Findings = {
   },
   front: {
     search: 'knapsack',
+    objective: 'prediction',
     points: [
       { bytes: 1_500_000, divergence: 0.5 },
       { bytes: 3_000_000, divergence: 0.01 },

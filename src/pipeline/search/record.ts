@@ -28,7 +28,7 @@ const keptPoints = 100;
  */
 export async function keepFront(
   table: LevelTable,
-  { format, plan, recipe, calibration }: Job,
+  { model, format, plan, recipe, calibration }: Job,
   allocation: Allocation,
   search: string,
   divergence: number,
@@ -41,6 +41,7 @@ export async function keepFront(
   const step = Math.ceil(hull.length / keptPoints);
   const front: Front = {
     search,
+    objective: model.architecture.objective,
     points: hull.filter((_, index) => index % step === 0 || index === hull.length - 1).map(point),
     chosen: point(allocation),
   };
