@@ -42,7 +42,7 @@ test('compress writes a report of what it made', async () => {
   expect(html).toContain('the end of calibration.txt (not calibrated on)');
   expect(html).toContain('llama.cpp opens the file');
   expect(html).toContain('What it changed, layer by layer');
-  expect(html).toContain('--solver rtn');
+  expect(html).toContain('<span>--solver</span> <span>rtn</span>');
   expect(html).not.toMatch(/<script|<link|https?:|NaN|undefined/);
 });
 

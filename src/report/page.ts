@@ -182,7 +182,7 @@ function frontSection({ points, chosen, search, objective }: Front, findings: Fi
   const { bytes, quality, embeddings } = findings;
   const divergence = embeddings ? 1 - embeddings.cosine.mean : quality?.divergence?.mean;
   const chart = {
-    cost: objective === 'prediction' ? 'divergence, nats' : 'one less the cosine',
+    cost: objective === 'embedding' ? 'one less the cosine' : 'divergence, nats',
     points: points.filter((point) => point.divergence >= negligible),
     expected: chosen,
     ...(divergence ? { measured: { bytes, divergence } } : {}),
@@ -264,8 +264,12 @@ const words = (key: string) => key.replace(/[A-Z]/g, (letter) => ` ${letter.toLo
 
 function commandSection({ commands }: Findings): Html {
   return html`<h2>To repeat it</h2>
-${commands.map(({ line, meaning }) => html`<p class="note">${meaning}</p><pre>${line}</pre>`)}`;
+${commands.map(({ line, meaning }) => html`<p class="note">${meaning}</p><pre>${unhyphenated(line)}</pre>`)}`;
 }
+
+/** Words that lines break between, not behind their dashes. */
+const unhyphenated = (line: string): Html[] =>
+  line.split(' ').map((word, index) => html`${index > 0 ? ' ' : ''}<span>${word}</span>`);
 
 function tensorSection(tensors: readonly TensorFinding[]): Html {
   const row = ({ name, type, bitsPerWeight, bytes, relativeError }: TensorFinding) =>

@@ -69,7 +69,7 @@ test('the page has every figure and needs nothing else', () => {
     'abc123',
     'max divergence',
     '{&quot;damping&quot;:0.02}',
-    'tersor compress &#39;./a b&#39; -o x.gguf',
+    '<span>&#39;./a</span> <span>b&#39;</span> <span>-o</span>',
   ]) {
     expect(page).toContain(figure);
   }

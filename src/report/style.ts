@@ -52,7 +52,7 @@ svg{display:block;max-width:100%;height:auto;pointer-events:none}
 .legend{display:flex;flex-wrap:wrap;gap:.25rem .9rem;margin:.4rem 0 0;padding:0;list-style:none;font-size:.8rem;color:var(--muted)}
 .legend i{display:inline-block;width:.9rem;height:.9rem;border-radius:.15rem;vertical-align:-.12rem;margin-right:.3rem;border:1px solid var(--rule)}
 .legend .line{height:0;border:0;border-top:2px solid var(--accent);vertical-align:.25rem}
-.legend .mark{width:1.3rem;border-color:var(--contrast)}
+.legend .mark{width:2rem;border-color:var(--contrast)}
 .legend .ring,.legend .dot{width:.8rem;height:.8rem;border-radius:50%;border:2px solid var(--contrast)}
 .legend .dot{width:.65rem;height:.65rem;background:var(--contrast);vertical-align:-.02rem}
 .texts{display:grid;grid-template-columns:1fr 1fr;gap:.75rem}
@@ -70,6 +70,7 @@ th{font-weight:400;color:var(--muted)}
 .pairs td{white-space:normal;overflow-wrap:anywhere}
 code,pre{font:.82rem/1.5 ui-monospace,monospace}
 pre{background:var(--panel);border-radius:.5rem;padding:.6rem .8rem;margin:.2rem 0 .8rem;white-space:pre-wrap;overflow-wrap:anywhere}
+pre span{display:inline-block;max-width:100%}
 summary{cursor:pointer;color:var(--muted)}
 footer{margin-top:3rem;font-size:.8rem;color:var(--muted)}
 @media (max-width:47.9rem){.wide{display:none}.narrow{display:block}.texts{grid-template-columns:1fr}.figures div:last-child:nth-child(odd){grid-column:1/-1}h1{font-size:1.35rem}.sizes div{grid-template-columns:5rem 1fr 4.6rem}}
