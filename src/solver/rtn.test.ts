@@ -51,7 +51,7 @@ describe('rounding to nearest', () => {
     const squares = (x: Float32Array) => x.reduce((sum, value) => sum + value * value, 0);
     const difference = weight.data.map((value, i) => value - (values[i] ?? Number.NaN));
     expect(relativeError / (squares(difference) / squares(weight.data))).toBeCloseTo(1, 4);
-    for (const { name } of solvers.filter(({ name }) => name !== 'vptq' && name !== 'outliers')) {
+    for (const { name } of solvers.filter(({ name }) => !['vptq', 'outliers', 'nested'].includes(name))) {
       expect((await solve(name, weight, undefined, 'q4_0')).codes).toEqual(codes);
     }
   });
