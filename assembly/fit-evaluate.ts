@@ -14,6 +14,87 @@ export function evaluate(levels: Levels, x: usize, step: usize, w: usize, n: i32
   else evaluateUniform(levels, x, step, w, n, s);
 }
 
+/** Integers in so small a range that `evaluateCoarsely` can tell trials apart. */
+export function isCoarse(levels: Levels, n: i32): bool {
+  return !levels.count && levels.max - levels.min <= coarseSpread && n <= coarseColumns;
+}
+
+// Σ w r² is a difference there, in units of which the rounding of Σ w v² grows with both.
+const coarseSpread: f32 = 15;
+const coarseColumns: i32 = 256;
+
+// Of the group, with v = x − origin: Σ w, Σ w v and Σ w v².
+let origin: v128 = i32x4.splat(0);
+let weights: v128 = i32x4.splat(0);
+let firstMoment: v128 = i32x4.splat(0);
+let secondMoment: v128 = i32x4.splat(0);
+
+/** To be called before `evaluateCoarsely` for every group; `from` is its lowest value or, without offsets, 0. */
+export function setMoments(x: usize, step: usize, w: usize, n: i32, from: v128): void {
+  let total = f32x4.splat(0);
+  let first = f32x4.splat(0);
+  let second = f32x4.splat(0);
+  const end = w + ((<usize>n) << 4);
+  for (; w < end; w += 16, x += step) {
+    const weight = v128.load(w);
+    const v = f32x4.sub(v128.load(x), from);
+    const wv = f32x4.mul(weight, v);
+    total = f32x4.add(total, weight);
+    first = f32x4.add(first, wv);
+    second = f32x4.add(second, f32x4.mul(wv, v));
+  }
+  origin = from;
+  weights = total;
+  firstMoment = first;
+  secondMoment = second;
+}
+
+/** As `evaluate`, in fewer operations: residuals follow from the moments of the group, a little less exactly. */
+export function evaluateCoarsely(
+  levels: Levels,
+  x: usize,
+  step: usize,
+  w: usize,
+  n: i32,
+  s: v128,
+  o: v128,
+): void {
+  const low = f32x4.splat(levels.min);
+  const high = f32x4.splat(levels.max);
+  const inverse = reciprocal(s);
+  const affine = levels.affine;
+  let a = f32x4.splat(0);
+  let b = f32x4.splat(0);
+  let mixed = f32x4.splat(0);
+  const end = w + ((<usize>n) << 4);
+  if (affine) {
+    for (; w < end; w += 16, x += step) {
+      const v = f32x4.sub(v128.load(x), o);
+      const l = roundUniform(f32x4.mul(v, inverse), low, high);
+      const wl = f32x4.mul(v128.load(w), l);
+      a = f32x4.add(a, f32x4.mul(wl, l));
+      b = f32x4.add(b, f32x4.mul(wl, v));
+      mixed = f32x4.add(mixed, wl);
+    }
+  } else {
+    for (; w < end; w += 16, x += step) {
+      const v = v128.load(x);
+      const l = roundUniform(f32x4.mul(v, inverse), low, high);
+      const wl = f32x4.mul(v128.load(w), l);
+      a = f32x4.add(a, f32x4.mul(wl, l));
+      b = f32x4.add(b, f32x4.mul(wl, v));
+    }
+  }
+  // Σ w v² and Σ w v, v = x − o.
+  const shift = affine ? f32x4.sub(origin, o) : f32x4.splat(0);
+  const pull = f32x4.mul(weights, shift);
+  const first = f32x4.add(firstMoment, pull);
+  const second = f32x4.add(secondMoment, f32x4.mul(shift, f32x4.add(firstMoment, first)));
+  const gradient = f32x4.sub(b, f32x4.mul(s, a));
+  setScaleSums(f32x4.sub(second, f32x4.mul(s, f32x4.add(b, gradient))), gradient, a);
+  if (affine) setOffsetSums(f32x4.sub(first, f32x4.mul(s, mixed)), mixed);
+}
+
 /** As `evaluate`, the same to the bit, for who wants to know the error only. */
 export function evaluateError(
   levels: Levels,

@@ -1,6 +1,6 @@
 // The search of one group's scale and offset, four rows at a time, every lane on its own: what is searched, the best
 // so far, and the steps that improve it.
-import { evaluate, evaluateError } from './fit-evaluate';
+import { evaluate, evaluateCoarsely, evaluateError, isCoarse, setMoments } from './fit-evaluate';
 import { flip, flippedError, flippedOffset, flippedScale } from './fit-flip';
 import * as at from './fit-sums';
 import { Levels, ratio, sumVectors } from './fit-sums';
@@ -17,6 +17,9 @@ export let total: v128 = i32x4.splat(0);
 let codes: usize = 0;
 /** The largest offset allowed: 0 where the format subtracts a non-negative one. */
 export let offsetBound: v128 = i32x4.splat(0);
+
+/** Are trials evaluated coarsely? */
+let coarse: bool = false;
 
 /** What an ideal must be better than earlier ones: among equal ones the first, the most natural, is kept. */
 let slack: v128 = i32x4.splat(0);
@@ -57,6 +60,15 @@ export function setGroup(
   }
 }
 
+/** How many times the least error one must be to end a ladder: clipping only gets worse from there. */
+const hopelessFactor: f32 = 8;
+
+/** Was the last trial far from the best in all four rows? */
+export function hopeless(): bool {
+  const bound = f32x4.mul(bestError, f32x4.splat(hopelessFactor));
+  return i32x4.all_true(f32x4.gt(at.error, bound));
+}
+
 /** The weights largest in size. */
 export function largest(): v128 {
   return v128.bitselect(low, high, f32x4.gt(f32x4.neg(low), high));
@@ -76,6 +88,18 @@ export function beginIdeal(bound: v128, size: v128): void {
   offsetBound = bound;
   slack = f32x4.mul(f32x4.mul(f32x4.mul(size, size), total), f32x4.splat(relativeSlack));
   clearBest();
+  coarse = isCoarse(levels, n);
+  if (coarse) setMoments(x, step, w, n, levels.affine ? low : f32x4.splat(0));
+}
+
+/** Ends coarse evaluation: from here on errors are exact, that of the best so far included. */
+export function settleBest(): void {
+  if (!coarse) return;
+  coarse = false;
+  const s = bestScale;
+  const o = bestOffset;
+  clearBest();
+  descend(s, o);
 }
 
 /** Begins a search among storable parameters. */
@@ -100,7 +124,8 @@ export function keep(s: v128, o: v128, e: v128): void {
 
 /** Rounds with (s, o) and keeps the least-squares optimum for these codes if it is the best so far. */
 export function descend(s: v128, o: v128): void {
-  evaluate(levels, x, step, w, n, s, o);
+  if (coarse) evaluateCoarsely(levels, x, step, w, n, s, o);
+  else evaluate(levels, x, step, w, n, s, o);
   // What is left is a difference; where it is small against its terms, their rounding must not look like progress.
   const error = f32x4.mul(at.error, f32x4.splat(1 + relativeNoise));
   const g1 = at.gradientScale;

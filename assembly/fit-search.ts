@@ -7,11 +7,13 @@ import {
   bestScale,
   descend,
   high,
+  hopeless,
   largest,
   levels,
   low,
   offsetBound,
   outerLevel,
+  settleBest,
   sweep,
 } from './fit-group';
 
@@ -57,6 +59,7 @@ function searchScale(): void {
   if (fine * 6 < wideStep) aroundBest(wideStep, 3);
   aroundBest(fine, 6);
   aroundBest(fine * 0.3, 2);
+  settleBest();
   for (let round = 0; round < 2; round++) descend(bestScale, f32x4.splat(0));
 }
 
@@ -71,6 +74,7 @@ function climb(base: v128): void {
   let factor = ladderStart;
   for (let i = 0; i < ladderCount + tailCount; i++) {
     descend(f32x4.mul(base, f32x4.splat(factor)), f32x4.splat(0));
+    if (hopeless()) break;
     factor *= i < ladderCount ? ladderFactor : tailFactor;
   }
 }
@@ -90,6 +94,7 @@ function searchAffine(bound: f32, careful: bool): void {
     aroundEnds(2, 1.5);
     aroundEnds(1, 0.3);
   }
+  settleBest();
   sweep(2);
 }
 
