@@ -5,7 +5,10 @@
  * second sweep is timed: 2 · n² · rows for the gradient. Where python3 has torch, the published GPTQ procedure
  * (bench/gptq_torch.py) is timed on the same layer, at 4 bits in groups of 32, beside tersor's at equal bytes.
  *
- *   node bench/run.mjs solver [rows×columns,…] [types,…] [threads]
+ * With one thread all times are processor time, which other work on the machine moves far less than the clock on the
+ * wall. At the end, how the times of layers that differ only in rows, or only in columns, compare with their operations.
+ *
+ *   node bench/run.mjs solver [rows×columns,…] [types,…] [threads] [runs,…]
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -27,11 +30,25 @@ import type { Matrix } from '../src/types.js';
 import { syntheticGram } from '../test/reference/gram.js';
 import { normals } from '../test/reference/random.js';
 
-const [, , , sizes = '1024x1024,4096x1024,1024x4096,4096x4096', types = 'q4_0,iq4_nl,q4_k', count] =
-  process.argv;
+const [
+  ,
+  ,
+  ,
+  sizes = '1024x1024,4096x1024,1024x4096,4096x4096,11008x4096',
+  types = 'q4_0,iq4_nl,q4_k',
+  count,
+  wanted,
+] = process.argv;
 const threads = Number(count ?? availableParallelism());
 const kernels = await createKernels({ threads });
 const gemm = createGemm({ threads });
+
+/** Milliseconds. */
+function now(): number {
+  if (threads > 1) return performance.now();
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 
 /** Milliseconds by stage; fits and products count what runs inside them. */
 interface Clock {
@@ -45,10 +62,10 @@ function clock(): Clock {
   const stages: Record<string, number> = { fit: 0, product: 0 };
   let fitting = false;
   const add = (stage: string, start: number) => {
-    stages[stage] = (stages[stage] ?? 0) + performance.now() - start;
+    stages[stage] = (stages[stage] ?? 0) + now() - start;
   };
   const timed = async <T>(stage: string, work: () => Promise<T>) => {
-    const start = performance.now();
+    const start = now();
     const result = await work();
     add(stage, start);
     return result;
@@ -58,12 +75,12 @@ function clock(): Clock {
     kernels: {
       ...kernels,
       parallel(name, ...rest) {
-        const start = performance.now();
+        const start = now();
         kernels.parallel(name, ...rest);
         if (!fitting) add(name, start);
       },
       call(name, ...rest) {
-        const start = performance.now();
+        const start = now();
         const result = kernels.call(name, ...rest);
         if (!fitting) add(name, start);
         return result;
@@ -89,9 +106,9 @@ const into = new Float32Array(squareSize ** 2);
 
 /** Floating-point operations per millisecond of a square product. */
 async function productSpeed(): Promise<number> {
-  const start = performance.now();
+  const start = now();
   await gemm(square, square, { into });
-  return (2 * squareSize ** 3) / (performance.now() - start);
+  return (2 * squareSize ** 3) / (now() - start);
 }
 await productSpeed();
 
@@ -115,9 +132,9 @@ async function time(layer: { weight: Matrix; gram: Matrix }, type: string, solve
   return kernels.scope(async (arena) => {
     const panel = await toPanel(kernels, arena, layer.weight);
     const moments = { gram: layer.gram, tokens: 1 };
-    const start = performance.now();
+    const start = now();
     const solution = await solve({ ...bench, arena }, panel, moments, grid(findGrid(type)));
-    return { stages, error: solution.relativeError, milliseconds: performance.now() - start };
+    return { stages, error: solution.relativeError, milliseconds: now() - start };
   });
 }
 
@@ -135,9 +152,9 @@ async function timeSweep(layer: { weight: Matrix; gram: Matrix }, type: string, 
     const { sweep } = prepareSweeps({ ...bench, arena }, arena, panel, layer.gram, encoded, plan);
     await sweep();
     for (const stage of Object.keys(stages)) stages[stage] = 0;
-    const start = performance.now();
+    const start = now();
     await sweep();
-    const milliseconds = performance.now() - start;
+    const milliseconds = now() - start;
     return {
       stages,
       error: await layerError({ kernels, gemm, arena }, layer.gram, panel, encoded.values),
@@ -168,7 +185,16 @@ function published({ weight, gram }: { weight: Matrix; gram: Matrix }) {
   }
 }
 
-console.log(`threads ${threads}`);
+interface Timed {
+  readonly rows: number;
+  readonly cols: number;
+  readonly run: string;
+  readonly milliseconds: number;
+  readonly operations: number;
+}
+const results: Timed[] = [];
+
+console.log(`threads ${threads}, ${threads > 1 ? 'time on the clock' : 'processor time'}`);
 for (const size of sizes.split(',')) {
   const [rows = 0, cols = 0] = size.split(/[x×]/).map(Number);
   const layer = {
@@ -185,7 +211,7 @@ for (const size of sizes.split(',')) {
     );
   }
   for (const type of types.split(',')) {
-    for (const run of runs) {
+    for (const run of runs.filter(({ label }) => wanted?.split(',').includes(label) ?? true)) {
       const before = await productSpeed();
       const { stages, error, milliseconds } = await ('plan' in run
         ? timeSweep(layer, type, run.plan)
@@ -193,6 +219,7 @@ for (const size of sizes.split(',')) {
       const speed = (before + (await productSpeed())) / 2;
       const product = 2 * cols ** 2 * rows; // a sweep's; or two halves of a symmetric H: of Δ or feedback and of W
       const operations = product + (run.label === 'gptq' ? cols ** 3 / 3 : 0);
+      results.push({ rows, cols, run: `${type} ${run.label}`, milliseconds, operations });
       const parts = Object.entries(stages)
         .sort(([, a], [, b]) => b - a)
         .filter(([, ms]) => ms > 0.01 * milliseconds)
@@ -211,4 +238,14 @@ for (const size of sizes.split(',')) {
     }
   }
 }
+for (const [i, a] of results.entries())
+  for (const b of results.slice(i + 1)) {
+    if (a.run !== b.run || (a.rows === b.rows) === (a.cols === b.cols)) continue;
+    const [small, large] = a.operations < b.operations ? [a, b] : [b, a];
+    const [work, time] = [large.operations / small.operations, large.milliseconds / small.milliseconds];
+    console.log(
+      `${small.run}: ${large.rows}×${large.cols} takes ${time.toFixed(1)} times as long as ` +
+        `${small.rows}×${small.cols}, for ${work.toFixed(1)} times the operations`,
+    );
+  }
 kernels.close();
