@@ -23,8 +23,8 @@ export interface CalibrationText {
 
 const defaultTokens = 65536;
 // Longer contexts change the second moments little and cost attention time that grows with their square. Encoders are
-// mostly given single sentences.
-const usualContext: Readonly<Record<Objective, number>> = { prediction: 512, embedding: 128 };
+// mostly given less.
+const usualContext: Readonly<Record<Objective, number>> = { prediction: 512, embedding: 256 };
 const heldOutShare = 0.1;
 const heldOutTokens = 8192;
 
@@ -81,7 +81,10 @@ export async function calibrationText(
   const context = options.context ?? Math.min(usualContext[objective], longest);
   const source = calibration ?? 'built-in';
   const { open, heldOut } = cut[objective](tokenizer, text, context, source, share);
-  const sequences = sample(open, Math.max(1, Math.floor(limit / context)), seed);
+  const all = open.reduce((sum, { length }) => sum + length, 0);
+  const chosen = sample(open, Math.max(1, Math.floor((open.length * limit) / all)), seed);
+  // Those of a length are processed together.
+  const sequences = chosen.toSorted((a, b) => b.length - a.length);
   const taken = new Set(sequences);
   const hash = createHash('sha256');
   for (const sequence of sequences)
@@ -91,7 +94,7 @@ export async function calibrationText(
     sequences,
     heldOut,
     spare: open.filter((sequence) => !taken.has(sequence)),
-    tokens: sequences.length * context,
+    tokens: sequences.reduce((sum, { length }) => sum + length, 0),
     fingerprint: hash.digest('hex').slice(0, 16),
   };
 }

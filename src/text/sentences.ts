@@ -29,25 +29,40 @@ export function encodeTexts(tokenizer: Tokenizer, texts: readonly string[], cont
   return texts.map((text) => frame(tokenizer, tokenizer.encode(text).slice(0, context - 2)));
 }
 
+/** The shortest windows that are cut, if longer ones were asked for. */
+const shortest = 16;
+/** Lengths of windows: the longest, its half, and so on. */
+const halvings = 4;
+
 /**
- * Cuts a text into windows of `context` tokens for an encoder, each between its first and its last token. What is left at
- * the end is dropped.
+ * Cuts a text into windows for an encoder, each between its first and its last token: of `context` tokens, of half as
+ * many, of a quarter and of an eighth, in turn and with about as many tokens of each, because encoders are given texts of
+ * any length and what positions add to words is part of every layer's input. What is left at the end is dropped.
  * @param source what to call the text in errors
  * @throws TersorError when the text does not fill one window
  */
 export function windows(tokenizer: Tokenizer, text: string, context: number, source: string): Int32Array[] {
   const ids = tokenizer.encode(text);
-  const inner = context - 2;
-  const count = inner > 0 ? Math.floor(ids.length / inner) : 0;
-  if (count === 0)
+  const lengths = Array.from({ length: halvings }, (_, at) => context >> at).filter(
+    (length) => length === context || length >= shortest,
+  );
+  const round = lengths.flatMap((length) => new Array<number>(Math.floor(context / length)).fill(length));
+  const found: Int32Array[] = [];
+  for (let from = 0; ; ) {
+    const inner = (round[found.length % round.length] ?? context) - 2;
+    if (inner <= 0 || from + inner > ids.length) break;
+    found.push(frame(tokenizer, ids.slice(from, from + inner)));
+    from += inner;
+  }
+  if (found.length === 0)
     throw new TersorError(
-      `the text has ${ids.length} tokens, and one window takes ${Math.max(1, inner)} and two more`,
+      `the text has ${ids.length} tokens, and one window takes ${Math.max(1, context - 2)} and two more`,
       {
         file: source,
-        remedy: inner > 0 ? 'give a longer text or a smaller --context' : 'give a larger --context',
+        remedy: context > 2 ? 'give a longer text or a smaller --context' : 'give a larger --context',
       },
     );
-  return Array.from({ length: count }, (_, at) => frame(tokenizer, ids.slice(at * inner, (at + 1) * inner)));
+  return found;
 }
 
 function frame({ vocabulary: { special } }: Tokenizer, ids: readonly number[]): Int32Array {

@@ -56,12 +56,18 @@ describe('texts of encoders', () => {
     expect([...(long ?? [])]).toEqual([0, 2, 3, 2, 1]);
   });
 
-  test('windows have equal lengths and cover the text once', () => {
+  test('windows cover the text once, in several lengths with as many tokens of each', () => {
     const found = windows(letters, 'abbbaaab', 5, 'text');
     expect(found.map((window) => [...window])).toEqual([
       [0, 2, 3, 3, 1],
       [0, 3, 2, 2, 1],
     ]);
+    const text = Array.from({ length: 1000 }, (_, at) => 'ab'[at % 3 === 0 ? 0 : 1]).join('');
+    const mixed = windows(letters, text, 64, 'text');
+    expect(mixed.map(({ length }) => length).slice(0, 8)).toEqual([64, 32, 32, 16, 16, 16, 16, 64]);
+    const covered = mixed.flatMap((window) => [...window].slice(1, -1));
+    expect(covered).toEqual(letters.encode(text).slice(0, covered.length));
+    expect(covered.length).toBeGreaterThan(1000 - 64);
     expect(() => windows(letters, 'ab', 5, 'text')).toThrow('text: the text has 2 tokens');
     expect(() => windows(letters, 'abab', 2, 'text')).toThrow('larger --context');
   });
