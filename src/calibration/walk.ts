@@ -69,6 +69,14 @@ export function createCalibrator(
   const cache = programCache(options);
   const moments = createMoments(options);
 
+  /** The same for all blocks. */
+  const known = new Map<string, Stage[]>();
+  const stagesOf = (batch: Batch): Stage[] => {
+    const key = `${batch.sequences} ${batch.length}`;
+    const found = known.get(key) ?? stages(architecture, batch);
+    known.set(key, found);
+    return found;
+  };
   const programOf = ({ key, cut, stage }: Part, batch: Batch) =>
     Object.keys(stage.fresh).length > 0
       ? cache.get(`${key} ${batch.sequences} ${batch.length}`, () => freshOf(cut(batch)))
@@ -146,8 +154,8 @@ export function createCalibrator(
     async walk(passage, visit, { original, settle } = {}) {
       const [own, twins] = [enter(passage), original && enter(original)];
       const [first] = passage.hidden;
-      for (const [index, stage] of first ? stages(architecture, first.batch).entries() : []) {
-        const cut = (batch: Batch) => stages(architecture, batch)[index];
+      for (const [index, stage] of first ? stagesOf(first.batch).entries() : []) {
+        const cut = (batch: Batch) => stagesOf(batch)[index];
         const wanted = stage.roles.length > 0 && !(await settle?.(stage.roles));
         const found = await pass({ key: `${index}`, cut, stage }, own, twins, wanted);
         if (found) await visit(stage.roles, found);
