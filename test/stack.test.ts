@@ -89,6 +89,21 @@ describe('the command line', () => {
     );
   });
 
+  test('continues a text with all of it and with a part', async () => {
+    const words = ['run', output, 'Once upon a time', '--max-tokens', '12', '--temperature', '0', '--json'];
+    const [all, part, again] = [
+      await tersor(...words),
+      await tersor(...words, '--bytes', '30%'),
+      await tersor(...words),
+    ];
+    const textOf = ({ stdout }: { readonly stdout: string }) => JSON.parse(stdout).text;
+    expect(textOf(all).length).toBeGreaterThan(5);
+    expect(textOf(again)).toBe(textOf(all));
+    expect(textOf(part)).not.toBe(textOf(all));
+    const gguf = await tersor('run', tales.calibration, 'Once', '--bytes', '30%');
+    expect(gguf.stderr).toMatch(/neither a GGUF or stacked file/);
+  });
+
   test('says what a part is of', async () => {
     const { stdout } = await tersor('inspect', output);
     expect(stdout).toMatch(/slices, the most useful first/);

@@ -1,10 +1,11 @@
 import { open, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { findOnnxFile } from '../checkpoint/onnx.js';
+import type { Portion } from '../checkpoint/stack.js';
 import { TersorError } from '../errors.js';
 import { chatText, generate } from '../pipeline/generate.js';
 import { openLlama } from '../runtime/llama.js';
-import { numberBetween, positiveInteger, wholeNumber } from './arguments.js';
+import { numberBetween, portion, positiveInteger, wholeNumber } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 
 interface Flags {
@@ -16,6 +17,7 @@ interface Flags {
   readonly threads?: number;
   readonly chat?: boolean;
   readonly system?: string;
+  readonly bytes?: Portion;
   readonly json?: boolean;
 }
 
@@ -26,8 +28,10 @@ export function runCommand(program: Command, session: Session): void {
   const command = program
     .command('run')
     .summary('generate text')
-    .description('Continues a prompt with a GGUF model, in llama.cpp, or with an ONNX model, in onnxruntime.')
-    .argument('<model>', 'a .gguf, or a folder with an ONNX model that tersor wrote')
+    .description(
+      'Continues a prompt with a GGUF model, in llama.cpp, or with an ONNX or stacked model, in onnxruntime.',
+    )
+    .argument('<model>', 'a .gguf, a .stack, or a folder with an ONNX model that tersor wrote')
     .argument('<prompt>', 'the beginning of the text')
     .option('--chat', "ask the prompt as a question, by the model's own chat template")
     .option('--system <text>', 'with --chat: what the model is told beforehand')
@@ -35,6 +39,7 @@ export function runCommand(program: Command, session: Session): void {
     .option('--temperature <t>', '0 takes the likeliest token each time', numberBetween(0, 10), 0.8)
     .option('--top-p <p>', 'draw from the likeliest tokens of this probability', numberBetween(0, 1), 0.95)
     .option('--seed <n>', 'the same seed gives the same text', wholeNumber, 1)
+    .option('--bytes <size>', 'use only so much of a .stack, such as 50% or 1.5MB', portion)
     .option('--context <n>', 'tokens that prompt and text may have together', positiveInteger)
     .option('--threads <n>', 'threads (default: all)', positiveInteger)
     .option('--json', 'print one JSON document')
@@ -42,6 +47,7 @@ export function runCommand(program: Command, session: Session): void {
   examples(command, [
     ['tersor run model.gguf "Once upon a time"', 'tells a story'],
     ['tersor run model.gguf "Who was Ada Lovelace?" --chat', 'asks a model that was trained to answer'],
+    ['tersor run model.stack "Once upon a time" --bytes 50%', 'with half of the file'],
     ['tersor run ./model-onnx "Once upon a time" --temperature 0', 'the likeliest one'],
   ]);
 }
@@ -50,6 +56,11 @@ async function run(path: string, prompt: string, flags: Flags, session: Session)
   if (flags.system !== undefined && !flags.chat)
     throw new TersorError('--system is for chats', { remedy: 'add --chat, or leave it out' });
   const kind = await kindOf(path);
+  if (flags.bytes && kind !== 'stack')
+    throw new TersorError('only a part of a stacked file is a model', {
+      file: path,
+      remedy: 'leave --bytes out, or compress to a .stack',
+    });
   await withTerminal(session, flags, async (terminal) => {
     const write = (text: string) => {
       if (!flags.json) session.stdout.write(text);
@@ -69,7 +80,7 @@ type Write = (text: string) => void;
 async function runGguf(
   path: string,
   prompt: string,
-  { json: _, context = defaultContext, threads, chat = false, system, ...sampling }: Flags,
+  { json: _, bytes: __, context = defaultContext, threads, chat = false, system, ...sampling }: Flags,
   { signal }: Session,
   begin: () => void,
   write: Write,
@@ -89,7 +100,7 @@ async function runGguf(
 async function runOnnx(
   path: string,
   prompt: string,
-  { json: _, ...options }: Flags,
+  { json: _, bytes, ...options }: Flags,
   { signal }: Session,
   begin: () => void,
   write: Write,
@@ -100,7 +111,7 @@ async function runOnnx(
     begun = true;
   };
   const text = await generate(
-    { model: path, prompt, ...options },
+    { model: path, prompt, ...options, ...(bytes ? { portion: bytes } : {}) },
     (part) => {
       start();
       write(part);
@@ -111,17 +122,21 @@ async function runOnnx(
   return text;
 }
 
-/** @throws TersorError unless the path is a GGUF file, an ONNX file or a folder with one */
-async function kindOf(path: string): Promise<'gguf' | 'onnx'> {
+/** @throws TersorError unless the path is a GGUF file, a stacked one, an ONNX file or a folder with one */
+async function kindOf(path: string): Promise<'gguf' | 'onnx' | 'stack'> {
   const about = await stat(path).catch((cause: unknown) => {
     throw new TersorError('cannot be read', { file: path, remedy: 'check the path', cause });
   });
   if (about.isDirectory() ? await findOnnxFile(path) : path.endsWith('.onnx')) return 'onnx';
+  if (about.isFile() && path.endsWith('.stack')) return 'stack';
   if (about.isFile() && (await beginning(path)) === 'GGUF') return 'gguf';
-  throw new TersorError('is neither a GGUF file nor a folder with an ONNX model, which run needs', {
-    file: path,
-    remedy: `make one: tersor compress ${path} -o model.gguf`,
-  });
+  throw new TersorError(
+    'is neither a GGUF or stacked file nor a folder with an ONNX model, which run needs',
+    {
+      file: path,
+      remedy: `make one: tersor compress ${path} -o model.gguf`,
+    },
+  );
 }
 
 async function beginning(path: string): Promise<string> {

@@ -1,14 +1,21 @@
+import type { TensorSpec } from '../architecture/architecture.js';
+import type { Model } from '../architecture/model.js';
 import { findOnnxFile } from '../checkpoint/onnx.js';
+import type { Portion } from '../checkpoint/stack.js';
 import { TersorError } from '../errors.js';
-import { openOnnxDecoder } from '../runtime/onnx-decoder.js';
+import { type OnnxDecoder, openOnnxDecoder } from '../runtime/onnx-decoder.js';
 import { createSampler, type SamplingOptions } from '../runtime/sampling.js';
+import type { RuntimeOptions } from '../runtime/session.js';
 import { encodeChat, type Message, renderChat } from '../text/chat.js';
+import { floatDecoder } from '../writer/float-decoder.js';
 import type { Hooks } from './hooks.js';
 import { type WorkshopOptions, withWorkshop } from './workshop.js';
 
 export interface GenerateOptions extends SamplingOptions, WorkshopOptions {
-  /** An ONNX model of tersor's, or the folder that it lies in. */
+  /** An ONNX model of tersor's, the folder that it lies in, or a stacked model. */
   readonly model: string;
+  /** How much of a stacked file to use. */
+  readonly portion?: Portion;
   readonly prompt: string;
   /** Give the prompt to the model's chat template, as what a user says. */
   readonly chat?: boolean;
@@ -54,10 +61,7 @@ export function generate(
   hooks: Hooks = {},
 ): Promise<string> {
   return withWorkshop(options, hooks, async (shop) => {
-    const model = await shop.open(options.model);
-    const file = options.model.endsWith('.onnx') ? options.model : await findOnnxFile(options.model);
-    if (!file)
-      throw new TersorError('holds no ONNX model', { file: options.model, remedy: 'give its folder' });
+    const model = await shop.open(options.model, options.portion);
     const { architecture, checkpoint } = model;
     const tokenizer = await shop.tokenizer(model);
     const { special, addBos } = tokenizer.vocabulary;
@@ -75,7 +79,7 @@ export function generate(
     }
     const ends = new Set([special.eos, checkpoint.metadata.eos_token_id].flat());
     const sample = createSampler(options);
-    const decoder = await openOnnxDecoder(file, shop);
+    const decoder = await openDecoder(model, options.model, shop);
     try {
       const start = tokenizer.decode(tokens).length;
       let emitted = '';
@@ -101,4 +105,16 @@ export function generate(
       await decoder.release();
     }
   });
+}
+
+async function openDecoder(model: Model, path: string, options: RuntimeOptions): Promise<OnnxDecoder> {
+  if (model.checkpoint.format === 'stack') {
+    const weights = new Map<TensorSpec, Float32Array>();
+    for (const spec of model.architecture.tensors) weights.set(spec, await model.read(spec));
+    const { bytes } = floatDecoder(model.architecture, (spec) => weights.get(spec) ?? new Float32Array());
+    return openOnnxDecoder(path, options, bytes);
+  }
+  const file = path.endsWith('.onnx') ? path : await findOnnxFile(path);
+  if (!file) throw new TersorError('holds no ONNX model', { file: path, remedy: 'give its folder' });
+  return openOnnxDecoder(file, options);
 }

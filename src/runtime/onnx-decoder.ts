@@ -16,15 +16,22 @@ const cachePrefix = 'past_key_values.';
 
 /**
  * Opens a decoder on this machine's processors.
+ * @param bytes the model, where it is in memory and not at the path
  * @throws TersorError with onnxruntime's own words when it cannot load the file, or it is no decoder
  */
-export async function openOnnxDecoder(path: string, options: RuntimeOptions = {}): Promise<OnnxDecoder> {
-  const session = await InferenceSession.create(path, {
+export async function openOnnxDecoder(
+  path: string,
+  options: RuntimeOptions = {},
+  bytes?: Uint8Array,
+): Promise<OnnxDecoder> {
+  const settings: InferenceSession.SessionOptions = {
     executionProviders: ['cpu'],
     ...(options.threads ? { intraOpNumThreads: options.threads } : {}),
     extra: { session: { intra_op: { allow_spinning: '0' } } },
     logSeverityLevel: 3,
-  }).catch((cause: unknown) => {
+  };
+  const opening = bytes ? InferenceSession.create(bytes, settings) : InferenceSession.create(path, settings);
+  const session = await opening.catch((cause: unknown) => {
     const reason = cause instanceof Error ? cause.message.replace(/\s+/g, ' ') : 'unknown error';
     throw new TersorError(`onnxruntime cannot load the model (${reason})`, { file: path, cause });
   });

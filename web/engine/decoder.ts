@@ -1,8 +1,6 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web';
 import type { Architecture, TensorSpec } from '../../src/architecture/architecture.js';
-import { ggufGrids } from '../../src/grid/index.js';
-import { encodeOnnx } from '../../src/runtime/onnx.js';
-import { exportGraph } from '../../src/writer/onnx-graph.js';
+import { floatDecoder } from '../../src/writer/float-decoder.js';
 import { bestProvider, loadRuntime, type Provider } from './runtime.js';
 
 /** A model that predicts next tokens, with its cache of keys and values. */
@@ -28,15 +26,8 @@ export async function createDecoder(
   architecture: Architecture,
   weights: (spec: TensorSpec) => Float32Array,
 ): Promise<Decoder> {
-  const exported = architecture.tensors.map((spec) => ({ name: spec.names.gguf, spec, grid: ggufGrids.f32 }));
-  const { graph } = exportGraph(architecture, exported);
-  const constants = architecture.tensors.map((spec) => {
-    const { buffer, byteOffset, byteLength } = weights(spec);
-    const data = new Uint8Array(buffer, byteOffset, byteLength);
-    return { name: spec.names.gguf, type: 'f32' as const, shape: spec.shape, data };
-  });
-  const model = encodeOnnx({ ...graph, constants: [...(graph.constants ?? []), ...constants] });
-  const caches = graph.inputs.filter(({ name }) => name.startsWith(cachePrefix));
+  const { bytes: model, inputs } = floatDecoder(architecture, weights);
+  const caches = inputs.filter(({ name }) => name.startsWith(cachePrefix));
   preferred ??= bestProvider();
   try {
     return await open(model, caches, architecture.vocabulary, await preferred);
