@@ -3,7 +3,7 @@
  * over what that product takes for as many floating-point operations: n³/3 to factor H, n² · rows each for the
  * feedback and for the layer's energy, without which there is no relative error. Of coordinate descent, from GPTQ, the
  * second sweep is timed: 2 · n² · rows for the gradient. Where python3 has torch, the published GPTQ procedure
- * (bench/gptq_torch.py) is timed on the same layer, at 4 bits in groups of 32, beside tersor's at equal bytes.
+ * (bench/gptq_torch.py, run `torch`) is timed on the same layer, at 4 bits in groups of 32, beside tersor's at equal bytes.
  *
  * With one thread all times are processor time, which other work on the machine moves far less than the clock on the
  * wall. At the end, how the times of layers that differ only in rows, or only in columns, compare with their operations.
@@ -193,6 +193,7 @@ interface Timed {
   readonly operations: number;
 }
 const results: Timed[] = [];
+const isWanted = (run: string) => wanted?.split(',').includes(run) ?? true;
 
 console.log(`threads ${threads}, ${threads > 1 ? 'time on the clock' : 'processor time'}`);
 for (const size of sizes.split(',')) {
@@ -201,7 +202,7 @@ for (const size of sizes.split(',')) {
     gram: await syntheticGram(gemm, cols, 1),
     weight: { rows, cols, data: normals(rows * cols, 2) },
   };
-  const peer = published(layer);
+  const peer = isWanted('torch') ? published(layer) : undefined;
   if (peer) {
     const { milliseconds, error } = await time(layer, 'int4-g32-asym', 'gptq');
     console.log(
@@ -211,7 +212,7 @@ for (const size of sizes.split(',')) {
     );
   }
   for (const type of types.split(',')) {
-    for (const run of runs.filter(({ label }) => wanted?.split(',').includes(label) ?? true)) {
+    for (const run of runs.filter(({ label }) => isWanted(label))) {
       const before = await productSpeed();
       const { stages, error, milliseconds } = await ('plan' in run
         ? timeSweep(layer, type, run.plan)

@@ -85,7 +85,7 @@ export const gptq: Solver<GptqOptions> = async (bench, weight, moments, target, 
     }
     // Σ L_jj² (t_j − ŵ_j)² is the loss under the damped H.
     const loss = total(work.losses, rows) - factor.damping * total(work.norms, rows);
-    return ratio(loss * factor.scale, await layerEnergy(bench, gram, weight));
+    return ratio(loss * factor.scale, await layerEnergy(bench, gram, weight, deltas));
   });
   return { encoded: { ...encoded, grid: target }, relativeError, bytes: grid.bytes(rows, cols) };
 };

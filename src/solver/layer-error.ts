@@ -53,16 +53,26 @@ export async function weightedError(
 /** A loss in units of the layer's energy; a layer that only ever gives zero loses nothing. */
 export const ratio = (loss: number, energy: number): number => (energy > 0 ? Math.max(0, loss) / energy : 0);
 
-/** tr(X H Xᵀ), from one triangle of the symmetric H. */
-export async function layerEnergy({ kernels, gemm }: Workbench, gram: Matrix, x: Panel): Promise<number> {
+/**
+ * tr(X H Xᵀ), from one triangle of the symmetric H.
+ * @param mirror overwritten; as long as the panel and outside the kernels' memory, which onnxruntime does not read.
+ * Pages that were in use before are faster than fresh ones.
+ */
+export async function layerEnergy(
+  { kernels, gemm }: Workbench,
+  gram: Matrix,
+  x: Panel,
+  mirror: Float32Array = new Float32Array(x.cols * x.stride),
+): Promise<number> {
   const { rows, cols: size, stride } = x;
-  const mirror = x.data.slice(0, size * stride);
+  mirror.set(x.data.subarray(0, size * stride));
   const scale = meanDiagonal(gram);
   return kernels.scope(async (arena) => {
     const order = arena.i32(size);
     for (let i = 0; i < size; i++) order[i] = i;
     const gather = blockColumns(kernels, arena, gram, order, scale, blockSize);
     const products = arena.f32(blockSize * stride);
+    const results = [0, 1].map(() => new Float32Array(Math.min(blockSize, size) * stride));
     const sums = doubles(arena, stride);
     for (let from = 0; from < size; from += blockSize) {
       const width = Math.min(blockSize, size - from);
@@ -71,11 +81,17 @@ export async function layerEnergy({ kernels, gemm }: Workbench, gram: Matrix, x:
       const column = gather(from).slice();
       const square = { data: column.subarray(0, width * width), shape: [width, width] };
       const below = { data: column.subarray(width * width), shape: [size - from - width, width] };
-      const add = await gemm(square, block, { transposeA: true });
+      const [first, second] = results.map((result) => ({ into: result.subarray(0, width * stride) }));
+      const add = await gemm(square, block, { transposeA: true, ...first });
       // Every entry off the diagonal square counts for its mirror image too.
       const product =
         rest.data.length > 0
-          ? await gemm(below, rest, { transposeA: true, alpha: 2, add: { data: add, shape: block.shape } })
+          ? await gemm(below, rest, {
+              transposeA: true,
+              alpha: 2,
+              add: { data: add, shape: block.shape },
+              ...second,
+            })
           : add;
       products.set(product);
       const own = x.data.subarray(from * stride);
