@@ -3,7 +3,8 @@
  * over what that product takes for as many floating-point operations: n³/3 to factor H, n² · rows each for the
  * feedback and for the layer's energy, without which there is no relative error. Of coordinate descent, from GPTQ, the
  * second sweep is timed: 2 · n² · rows for the gradient. Where python3 has torch, the published GPTQ procedure
- * (bench/gptq_torch.py, run `torch`) is timed on the same layer, at 4 bits in groups of 32, beside tersor's at equal bytes.
+ * (bench/gptq_torch.py, run `torch`) is timed on the same layer, at 4 bits in groups of 32, beside tersor's at equal bytes:
+ * with its own scales and order, and with the published ones.
  *
  * With one thread all times are processor time, which other work on the machine moves far less than the clock on the
  * wall. At the end, how the times of layers that differ only in rows, or only in columns, compare with their operations.
@@ -126,14 +127,19 @@ const runs: readonly Run[] = [
   { label: 'decoupleq sweep', plan: decoupleQDefaults },
 ];
 
-async function time(layer: { weight: Matrix; gram: Matrix }, type: string, solver: string) {
+async function time(
+  layer: { weight: Matrix; gram: Matrix },
+  type: string,
+  solver: string,
+  options: Readonly<Record<string, unknown>> = {},
+) {
   const { stages, grid, ...bench } = clock();
   const { solve } = findSolver(solver);
   return kernels.scope(async (arena) => {
     const panel = await toPanel(kernels, arena, layer.weight);
     const moments = { gram: layer.gram, tokens: 1 };
     const start = now();
-    const solution = await solve({ ...bench, arena }, panel, moments, grid(findGrid(type)));
+    const solution = await solve({ ...bench, arena }, panel, moments, grid(findGrid(type)), options);
     return { stages, error: solution.relativeError, milliseconds: now() - start };
   });
 }
@@ -204,12 +210,14 @@ for (const size of sizes.split(',')) {
   };
   const peer = isWanted('torch') ? published(layer) : undefined;
   if (peer) {
-    const { milliseconds, error } = await time(layer, 'int4-g32-asym', 'gptq');
-    console.log(
-      `${rows}×${cols}  int4-g32-asym  gptq ${milliseconds.toFixed(0)} ms, error ${error.toExponential(3)}; in torch ` +
-        `${peer.milliseconds.toFixed(0)} ms, error ${peer.error.toExponential(3)}: ` +
-        `${(peer.milliseconds / milliseconds).toFixed(1)} times as fast`,
-    );
+    for (const options of [{}, { order: 'natural', scales: 'range' }]) {
+      const { milliseconds, error } = await time(layer, 'int4-g32-asym', 'gptq', options);
+      console.log(
+        `${rows}×${cols}  int4-g32-asym  gptq ${JSON.stringify(options)} ${milliseconds.toFixed(0)} ms, error ` +
+          `${error.toExponential(3)}; in torch ${peer.milliseconds.toFixed(0)} ms, error ` +
+          `${peer.error.toExponential(3)}: ${(peer.milliseconds / milliseconds).toFixed(1)} times as fast`,
+      );
+    }
   }
   for (const type of types.split(',')) {
     for (const run of runs.filter(({ label }) => isWanted(label))) {
