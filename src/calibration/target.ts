@@ -9,7 +9,7 @@ const steps = 16;
 // Added to H̃ in units of its diagonal's mean: pulls the target towards W where there are no inputs.
 const damping = 0.01;
 
-const slabElements = 1 << 22;
+const slabElements = 1 << 20;
 // Rows that onnxruntime's product takes together at most: parts of so many rows give what the whole would.
 const rowQuantum = 16;
 

@@ -24,7 +24,7 @@ const processBytes = 240e6;
 /** onnxruntime's work space for the parts of a block, in floats per token of a batch and float kept. */
 const workSpace = 9;
 /** Arrays of activations that are garbage and not yet collected, and those in use, in terms of the latter. */
-const slack = 1.3;
+const slack = 1.5;
 /** Arrays as large as the part of a weight that is solved at a time. */
 const solverArrays = 8;
 /** The same for its second moments: both sums, one on its way, and what solvers factor. */
