@@ -147,22 +147,6 @@ test('an interrupted search goes on where it was, and nothing is solved twice', 
   expect(larger.bytes).toBeGreaterThan(resumed.bytes);
 });
 
-test('an interrupted evolution goes on where it was', async () => {
-  const searchOptions = { generations: 2, offspring: 2, tokens: [0, 512], survivors: [1], finalists: 1 };
-  const evolving = { ...options, bits: 3, search: 'evopress', searchOptions };
-  const whole = await plan({ ...evolving, store: join(folder, 'interrupted') });
-  const controller = new AbortController();
-  const progress = (stage: string) => {
-    if (stage === 'evolve') controller.abort();
-  };
-  const hooks = { signal: controller.signal, progress };
-  await expect(plan(evolving, hooks)).rejects.toThrow('stopped');
-  const resumed = await plan(evolving);
-  expect(resumed.tensors).toEqual(whole.tensors);
-  expect(resumed.search?.note).toBe(whole.search?.note);
-  expect(resumed.search?.note).toMatch(/^\d models compressed on fewer tokens, 2 for good: /);
-});
-
 test('every search keeps to the budget', async () => {
   for (const search of ['layer-dp', 'families', 'interactions']) {
     const planned = await plan({ ...options, bits: 3, search });

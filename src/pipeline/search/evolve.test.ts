@@ -1,0 +1,39 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { tales } from '../../../test/fixtures/data.js';
+import { micros, writeMicro } from '../../../test/fixtures/micro.js';
+import { plan } from '../compress.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'tersor-evolve-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const model = join(folder, 'model');
+beforeAll(() => writeMicro(model, micros.llama, 1));
+
+test('an interrupted evolution goes on where it was', async () => {
+  const evolving = {
+    model,
+    output: 'model.gguf',
+    calibration: tales.calibration,
+    solver: 'gptq',
+    tokens: 256,
+    context: 32,
+    types: ['q4_0', 'q5_0', 'q8_0'],
+    bits: 6,
+    search: 'evopress',
+    searchOptions: { generations: 2, offspring: 2, tokens: [0, 512], survivors: [1], finalists: 1 },
+  };
+  const whole = await plan({ ...evolving, store: join(folder, 'whole') });
+  const controller = new AbortController();
+  const progress = (stage: string) => {
+    if (stage === 'evolve') controller.abort();
+  };
+  const interrupted = { ...evolving, store: join(folder, 'interrupted') };
+  await expect(plan(interrupted, { signal: controller.signal, progress })).rejects.toThrow('stopped');
+  const resumed = await plan(interrupted);
+  expect(resumed.tensors).toEqual(whole.tensors);
+  expect(resumed.bitsPerWeight).toBeLessThanOrEqual(6);
+  expect(resumed.search?.note).toBe(whole.search?.note);
+  expect(resumed.search?.note).toMatch(/^\d models compressed on fewer tokens, 2 for good: /);
+});
