@@ -134,7 +134,8 @@ describe('an encoder', () => {
     const runtime = await evaluateEncoder({ ...measured, runtime: 'onnxruntime' });
     const own = await evaluateEncoder(measured);
     expect(runtime.cosine.mean).toBeCloseTo(own.cosine.mean, 6);
-    expect(own.cosine.mean).toBeLessThan(0.9999);
+    // A compressed model it is, not a copy of the original.
+    expect(own.cosine.mean).toBeLessThan(0.99999);
   });
 
   test.each([
