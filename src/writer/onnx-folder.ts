@@ -1,12 +1,12 @@
 import { statSync } from 'node:fs';
-import { copyFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
-import { isCompanion, isObject, parseJsonObject } from '../checkpoint/file.js';
+import { isObject, parseJsonObject } from '../checkpoint/file.js';
 import { onnxFolder } from '../checkpoint/onnx.js';
 import { configName } from '../checkpoint/safetensors.js';
 import { TersorError } from '../errors.js';
-import { checkParent } from './output.js';
+import { checkFolder, copyCompanions, requireConfig, writeJson } from './folder.js';
 
 const generationName = 'generation_config.json';
 const tokenizerName = 'tokenizer.json';
@@ -36,13 +36,8 @@ export interface FolderSource {
 
 /** @throws TersorError when transformers.js would miss something beside the model that tersor cannot make */
 export function requireCompanions({ checkpoint, tokenizer, tokenizerConfig }: FolderSource): void {
-  const { naming, path, folder } = checkpoint;
-  if (naming !== 'huggingface')
-    throw new TersorError('a GGUF has no config.json, which a folder for transformers.js needs', {
-      file: path,
-      remedy: 'compress the Hugging Face version of the model, or write a .gguf',
-    });
-  const where = tokenizer ?? folder;
+  requireConfig(checkpoint, 'a folder for transformers.js');
+  const where = tokenizer ?? checkpoint.folder;
   for (const name of tokenizerConfig ? [tokenizerName] : [tokenizerName, tokenizerConfigName]) {
     if (!statSync(join(where, name), { throwIfNoEntry: false })?.isFile())
       throw new TersorError(`there is no ${name}, which transformers.js needs`, {
@@ -64,12 +59,7 @@ export async function writeCompanions(
 ): Promise<void> {
   const { folder, metadata } = checkpoint;
   const source = tokenizer ?? folder;
-  const names = (await readdir(source, { withFileTypes: true })).flatMap((entry) =>
-    !entry.isDirectory() && isCompanion(entry.name) ? [entry.name] : [],
-  );
-  for (const name of names) {
-    if (name !== configName) await copyFile(join(source, name), join(target, name));
-  }
+  const names = await copyCompanions(source, target);
   const config = Object.fromEntries(Object.entries(metadata).filter(([key]) => !key.startsWith('tersor.')));
   const before = config['transformers.js_config'];
   await writeJson(join(target, configName), {
@@ -94,26 +84,16 @@ async function takeTemplate(source: string, target: string): Promise<void> {
   await writeJson(join(target, tokenizerConfigName), { ...settings, chat_template: template });
 }
 
-const writeJson = (path: string, value: unknown): Promise<void> =>
-  writeFile(path, `${JSON.stringify(value, undefined, 2)}\n`);
-
 /**
  * Makes sure, before any work, that a folder for transformers.js can be written.
- * @throws TersorError when its parent is missing or not writable, or it exists and holds anything but such a model
+ * @throws TersorError as `checkFolder` does
  */
-export async function checkOnnxFolder(path: string): Promise<void> {
-  await checkParent(path);
-  const about = await stat(path).catch(() => undefined);
-  if (!about) return;
-  const remedy = 'give the name of a new folder';
-  if (!about.isDirectory()) throw new TersorError('the output is an existing file', { file: path, remedy });
-  const names = await readdir(path);
-  if (names.length === 0) return;
-  const known = names.every((name) => name === onnxFolder || isCompanion(name));
-  const models = await readdir(join(path, onnxFolder)).catch(() => []);
-  if (!known || models.length === 0 || !models.every((name) => /^model\w*\.onnx(_data)?$/.test(name)))
-    throw new TersorError('the output folder holds something that tersor did not write', {
-      file: path,
-      remedy: `empty it or ${remedy}`,
-    });
-}
+export const checkOnnxFolder = (path: string): Promise<void> =>
+  checkFolder(path, async (names) => {
+    const models = await readdir(join(path, onnxFolder)).catch(() => []);
+    return (
+      names.every((name) => name === onnxFolder) &&
+      models.length > 0 &&
+      models.every((name) => /^model\w*\.onnx(_data)?$/.test(name))
+    );
+  });

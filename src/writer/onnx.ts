@@ -6,6 +6,7 @@ import { onnxFolder } from '../checkpoint/onnx.js';
 import { TersorError } from '../errors.js';
 import { isMatMulNBits } from '../grid/matmul-nbits.js';
 import { layoutOnnx, type OnnxLayout } from '../runtime/onnx-layout.js';
+import { replaceFolder } from './folder.js';
 import {
   checkOnnxFolder,
   type Dtype,
@@ -16,7 +17,6 @@ import {
 } from './onnx-folder.js';
 import { type ExportedTensor, type ExportOptions, exportGraph, partsOf } from './onnx-graph.js';
 import { temporaryPath } from './output.js';
-import { replaceFolder } from './safetensors.js';
 import { createTensorWriter, type TensorWriter } from './tensor-writer.js';
 
 /** A model for transformers.js, whose architecture describes its graph. */

@@ -1,9 +1,8 @@
-import { copyFile, mkdir, open, readdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { matrixShape, type TensorSpec } from '../architecture/architecture.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { plainTypes } from '../checkpoint/compressed.js';
-import { isCompanion } from '../checkpoint/file.js';
 import {
   configName,
   indexName,
@@ -14,9 +13,10 @@ import {
 import { TersorError } from '../errors.js';
 import type { Grid } from '../grid/grid.js';
 import { isWordGrid, partsOf } from '../grid/words.js';
-import { checkParent, temporaryPath } from './output.js';
+import { checkFolder, copyCompanions, replaceFolder, requireConfig, writeJson } from './folder.js';
+import { temporaryPath } from './output.js';
 import { moduleOf, type QuantizationConfig } from './quantization-config.js';
-import { companions, replaceFolder, requireConfig, safetensorsHeader } from './safetensors.js';
+import { safetensorsHeader } from './safetensors.js';
 import { createTensorWriter, type FilePlan, type TensorWriter } from './tensor-writer.js';
 
 /** A tensor to be written, under Hugging Face's name. */
@@ -63,7 +63,7 @@ export const quantizedSize = (plan: QuantizedPlan): number =>
 export async function createQuantizedWriter(target: string, plan: QuantizedPlan): Promise<TensorWriter> {
   const { source, tokenizer = source.folder, tensors } = plan;
   await checkQuantizedFolder(target);
-  requireConfig(source);
+  requireConfig(source, 'a folder of safetensors');
   const temporary = temporaryPath(target);
   const shards = planShards(plan);
   const output = {
@@ -71,9 +71,7 @@ export async function createQuantizedWriter(target: string, plan: QuantizedPlan)
     temporary,
     async begin() {
       await mkdir(temporary);
-      for (const name of await companions(tokenizer)) {
-        if (name !== configName) await copyFile(join(tokenizer, name), join(temporary, name));
-      }
+      await copyCompanions(tokenizer, temporary);
       await writeJson(join(temporary, configName), configuration(plan));
       if (shards.length > 1) await writeJson(join(temporary, indexName), indexOf(shards));
       return Promise.all(shards.map(({ name }) => open(join(temporary, name), 'w')));
@@ -98,28 +96,18 @@ export async function createQuantizedWriter(target: string, plan: QuantizedPlan)
 
 /**
  * Makes sure, before any work, that the folder can be written.
- * @throws TersorError when its parent is missing or not writable, or it exists and holds anything but such a model that
- *   tersor wrote
+ * @throws TersorError as `checkFolder` does
  */
-export async function checkQuantizedFolder(path: string): Promise<void> {
-  await checkParent(path);
-  const about = await stat(path).catch(() => undefined);
-  if (!about) return;
-  const remedy = 'give the name of a new folder';
-  if (!about.isDirectory()) throw new TersorError('the output is an existing file', { file: path, remedy });
-  const names = await readdir(path);
-  if (names.length === 0) return;
-  const weights = names.filter((name) => name === weightsName || shardName.test(name));
-  const known = names.every((name) => weights.includes(name) || name === indexName || isCompanion(name));
-  const metadata = await readSafetensorsMetadata(join(path, weights[0] ?? weightsName)).catch(
-    () => undefined,
-  );
-  if (!known || metadata?.[writtenBy] === undefined)
-    throw new TersorError('the output folder holds something that tersor did not write', {
-      file: path,
-      remedy: `empty it or ${remedy}`,
-    });
-}
+export const checkQuantizedFolder = (path: string): Promise<void> =>
+  checkFolder(path, async (names) => {
+    const weights = names.filter((name) => name !== indexName);
+    const [first = weightsName] = weights;
+    const metadata = await readSafetensorsMetadata(join(path, first)).catch(() => undefined);
+    return (
+      weights.every((name) => name === weightsName || shardName.test(name)) &&
+      metadata?.[writtenBy] !== undefined
+    );
+  });
 
 /** The original's, with how weights are stored. Scales are halves, which runtimes would round to other types. */
 function configuration({ source, quantization }: QuantizedPlan): Record<string, unknown> {
@@ -210,6 +198,3 @@ function indexOf(shards: readonly Shard[]): Record<string, unknown> {
   const map = shards.flatMap(({ name, tensors }) => tensors.map((tensor) => [tensor.name, name] as const));
   return { metadata: { total_size: total }, weight_map: Object.fromEntries(map) };
 }
-
-const writeJson = (path: string, value: unknown): Promise<void> =>
-  writeFile(path, `${JSON.stringify(value, undefined, 2)}\n`);

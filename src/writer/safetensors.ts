@@ -1,4 +1,4 @@
-import { copyFile, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checkpoint, TensorInfo } from '../checkpoint/checkpoint.js';
 import {
@@ -8,10 +8,10 @@ import {
   type TableEntry,
   tensorTableKey,
 } from '../checkpoint/compressed.js';
-import { getIntact, isCompanion, readJsonObject } from '../checkpoint/file.js';
+import { getIntact, readJsonObject } from '../checkpoint/file.js';
 import { configName, readSafetensorsMetadata, weightsName } from '../checkpoint/safetensors.js';
-import { TersorError } from '../errors.js';
-import { checkParent, temporaryPath } from './output.js';
+import { checkFolder, copyCompanions, replaceFolder, requireConfig, writeJson } from './folder.js';
+import { temporaryPath } from './output.js';
 import { createTensorWriter, type FilePlan, type TensorWriter } from './tensor-writer.js';
 
 /** The reference implementation pads headers with spaces to a multiple of this. */
@@ -52,21 +52,19 @@ export function safetensorsSize({
 export async function createSafetensorsWriter(target: string, plan: SafetensorsPlan): Promise<TensorWriter> {
   const { source, tokenizer = source.folder, metadata, tensors } = plan;
   await checkOutputFolder(target);
-  requireConfig(source);
+  requireConfig(source, 'a folder of safetensors');
   const temporary = temporaryPath(target);
   const output = {
     target,
     temporary,
     async begin() {
       await mkdir(temporary);
-      for (const name of await companions(tokenizer)) {
-        if (name !== configName) await copyFile(join(tokenizer, name), join(temporary, name));
-      }
+      await copyCompanions(tokenizer, temporary);
       const config = join(temporary, configName);
       const original = join(source.folder, configName);
       if (source.format === 'safetensors' && !(await isOutdated(original, source.metadata)))
         await copyFile(original, config);
-      else await writeFile(config, `${JSON.stringify(source.metadata, undefined, 2)}\n`);
+      else await writeJson(config, source.metadata);
       return open(join(temporary, weightsName), 'w');
     },
     publish: () => replaceFolder(temporary, target),
@@ -76,60 +74,18 @@ export async function createSafetensorsWriter(target: string, plan: SafetensorsP
 
 /**
  * Makes sure, before any work, that the folder can be written.
- * @throws TersorError when its parent is missing or not writable, or it exists and holds anything but a model that
- *   tersor wrote
+ * @throws TersorError as `checkFolder` does
  */
-export async function checkOutputFolder(path: string): Promise<void> {
-  await checkParent(path);
-  const about = await stat(path).catch(() => undefined);
-  if (!about) return;
-  const remedy = 'give the name of a new folder';
-  if (!about.isDirectory()) throw new TersorError('the output is an existing file', { file: path, remedy });
-  const names = await readdir(path);
-  if (names.length === 0) return;
-  const known = names.every((name) => name === weightsName || isCompanion(name));
-  const metadata = await readSafetensorsMetadata(join(path, weightsName)).catch(() => undefined);
-  if (!known || metadata?.format !== compressedFormat)
-    throw new TersorError('the output folder holds something that tersor did not write', {
-      file: path,
-      remedy: `empty it or ${remedy}`,
-    });
-}
-
-/** @throws TersorError for a source that has no Hugging Face configuration */
-export function requireConfig({ naming, path }: Pick<Checkpoint, 'naming' | 'path'>): void {
-  if (naming !== 'huggingface')
-    throw new TersorError('a GGUF has no config.json, which a folder of safetensors needs', {
-      file: path,
-      remedy: 'compress the Hugging Face version of the model, or write a .gguf',
-    });
-}
+export const checkOutputFolder = (path: string): Promise<void> =>
+  checkFolder(path, async (names) => {
+    const metadata = await readSafetensorsMetadata(join(path, weightsName)).catch(() => undefined);
+    return names.every((name) => name === weightsName) && metadata?.format === compressedFormat;
+  });
 
 /** Whether a configuration says of weights that they are quantized, which they were and are presented without. */
 async function isOutdated(path: string, metadata: Checkpoint['metadata']): Promise<boolean> {
   const key = 'quantization_config';
   return key in (await readJsonObject(path, getIntact)) && !(key in metadata);
-}
-
-export async function companions(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  return entries.flatMap((entry) => (!entry.isDirectory() && isCompanion(entry.name) ? [entry.name] : []));
-}
-
-/** Neither folder is ever missing for longer than a rename takes; a folder cannot be renamed over a full one. */
-export async function replaceFolder(complete: string, target: string): Promise<void> {
-  const aside = `${complete}.old`;
-  const replaced = await rename(target, aside).then(
-    () => true,
-    () => false,
-  );
-  try {
-    await rename(complete, target);
-  } catch (cause) {
-    if (replaced) await rename(aside, target);
-    throw cause;
-  }
-  await rm(aside, { recursive: true, force: true });
 }
 
 function planFile(

@@ -1,9 +1,5 @@
-import {
-  checkOutputFolder,
-  createSafetensorsWriter,
-  requireConfig,
-  safetensorsSize,
-} from '../../writer/safetensors.js';
+import { requireConfig } from '../../writer/folder.js';
+import { checkOutputFolder, createSafetensorsWriter, safetensorsSize } from '../../writer/safetensors.js';
 import { provenance } from '../provenance.js';
 import type { OutputFormat } from './format.js';
 
@@ -32,7 +28,7 @@ export const safetensors: OutputFormat = {
   arrange: (rows) => rows,
   extras: () => [],
   layout({ model, assignments, recipe, calibration }, options) {
-    requireConfig(model.checkpoint);
+    requireConfig(model.checkpoint, 'a folder of safetensors');
     const metadata = provenance(recipe, calibration);
     const tensors = assignments.map(({ name, spec, type, bytes }) => ({
       name,

@@ -1,6 +1,7 @@
 import { compressedTensorsNames, findCompressedTensorsGrid } from '../../grid/compressed-tensors.js';
 import { findGptqGrid, gptqNames } from '../../grid/gptq.js';
 import { packageVersion } from '../../version.js';
+import { requireConfig } from '../../writer/folder.js';
 import { compressedTensorsConfig, fusedModules, gptqConfig } from '../../writer/quantization-config.js';
 import {
   checkQuantizedFolder,
@@ -8,7 +9,6 @@ import {
   type QuantizedPlan,
   quantizedSize,
 } from '../../writer/quantized-folder.js';
-import { requireConfig } from '../../writer/safetensors.js';
 import type { Assignment } from '../plan.js';
 import { provenance } from '../provenance.js';
 import type { OutputFormat } from './format.js';
@@ -48,7 +48,7 @@ function folder(
     arrange: (rows) => rows,
     extras: () => [],
     layout({ model, assignments, recipe, calibration }, options) {
-      requireConfig(model.checkpoint);
+      requireConfig(model.checkpoint, 'a folder of safetensors');
       const plan = {
         source: model.checkpoint,
         ...(options.tokenizer ? { tokenizer: options.tokenizer } : {}),

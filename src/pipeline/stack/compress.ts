@@ -2,8 +2,8 @@ import { byGain } from '../../decomposition/order.js';
 import { TersorError } from '../../errors.js';
 import { createReferee } from '../../evaluation/referee.js';
 import { checkSolver } from '../../solver/index.js';
+import { requireConfig } from '../../writer/folder.js';
 import { checkOutput } from '../../writer/output.js';
-import { requireConfig } from '../../writer/safetensors.js';
 import { companionFiles, createStackWriter, type PlacedSlice, stackHeaderBytes } from '../../writer/stack.js';
 import { calibrationText } from '../calibration-text.js';
 import type { CompressResult, Prefix } from '../compress.js';
@@ -69,7 +69,7 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
     checkSolver(recipe.solver, recipe.options);
     const model = await time('prepare', () => shop.open(options.model));
     const { checkpoint, architecture } = model;
-    requireConfig(checkpoint);
+    requireConfig(checkpoint, 'a stacked file');
     if (architecture.objective === 'embedding') {
       throw new TersorError('encoders are not stacked yet', {
         file: checkpoint.path,
