@@ -1,5 +1,6 @@
 import {
-  type WordFormat,
+  groupsIn,
+  integerName,
   type WordGrid,
   type WordLayout,
   type WordPart,
@@ -9,10 +10,6 @@ import {
 
 /** How these grids are named, for messages that list what there is. */
 export const compressedTensorsNames = 'int2, int4, int8 with -g16 … -g256 or -channel, and -asym';
-
-const namePattern = /^int([248])(?:-(?:g(16|32|64|128|256)|(channel)))?(-asym)?$/;
-/** What a bare `int4` means. */
-const usualGroupSize = 32;
 
 /**
  * The integers of compressed-tensors' format `pack-quantized` (llm-compressor's; loaded by vLLM and transformers). Of a
@@ -29,17 +26,8 @@ const usualGroupSize = 32;
  * @returns undefined if the name is not one of these
  */
 export function findCompressedTensorsGrid(name: string): WordGrid | undefined {
-  const match = namePattern.exec(name);
-  if (!match) return undefined;
-  const [, bits, group, channel, asymmetric] = match;
-  return wordGrid({
-    name,
-    layout: compressedTensorsLayout,
-    bits: Number(bits),
-    groupSize: channel ? Number.POSITIVE_INFINITY : Number(group ?? usualGroupSize),
-    affine: asymmetric !== undefined,
-    scaleType: 'F16',
-  });
+  const format = integerName(name, [2, 4, 8], [16, 32, 64, 128, 256]);
+  return format && wordGrid({ ...format, layout: compressedTensorsLayout, scaleType: 'F16' });
 }
 
 const matrix = (suffix: string, rows: number, cols: number, dtype: WordPart['dtype'] = 'I32'): WordPart => ({
@@ -48,9 +36,6 @@ const matrix = (suffix: string, rows: number, cols: number, dtype: WordPart['dty
   shape: [rows, cols],
   bytes: (dtype === 'F16' || dtype === 'BF16' ? 2 : 4) * rows * cols,
 });
-
-const groupsIn = ({ groupSize }: WordFormat, cols: number) =>
-  Number.isFinite(groupSize) ? Math.ceil(cols / groupSize) : 1;
 
 /** Of the releases whose codes do not lie across words; where bits divide 32, of all. */
 export const compressedTensorsLayout: WordLayout = {

@@ -1,6 +1,7 @@
 import {
+  groupsIn,
   int32Bytes,
-  type WordFormat,
+  integerName,
   type WordGrid,
   type WordLayout,
   type WordPart,
@@ -10,10 +11,6 @@ import {
 
 /** How these grids are named, for messages that list what there is. */
 export const gptqNames = 'int2, int3, int4, int8 with -g32, -g64, -g128 or -channel, and -asym';
-
-const namePattern = /^int([2348])(?:-(?:g(32|64|128)|(channel)))?(-asym)?$/;
-/** What a bare `int4` means. */
-const usualGroupSize = 32;
 
 /**
  * The integers of GPTQ's checkpoints (AutoGPTQ, GPTQModel; loaded by vLLM and transformers). Of a layer [out, in]:
@@ -29,17 +26,8 @@ const usualGroupSize = 32;
  * @returns undefined if the name is not one of these
  */
 export function findGptqGrid(name: string): WordGrid | undefined {
-  const match = namePattern.exec(name);
-  if (!match) return undefined;
-  const [, bits, group, channel, asymmetric] = match;
-  return wordGrid({
-    name,
-    layout: gptqLayout,
-    bits: Number(bits),
-    groupSize: channel ? Number.POSITIVE_INFINITY : Number(group ?? usualGroupSize),
-    affine: asymmetric !== undefined,
-    scaleType: 'F16',
-  });
+  const format = integerName(name, [2, 3, 4, 8], [32, 64, 128]);
+  return format && wordGrid({ ...format, layout: gptqLayout, scaleType: 'F16' });
 }
 
 const whole = (suffix: string, shape: readonly [number, number?]): WordPart => ({
@@ -48,10 +36,6 @@ const whole = (suffix: string, shape: readonly [number, number?]): WordPart => (
   shape: shape.filter((size) => size !== undefined),
   bytes: 4 * shape[0] * (shape[1] ?? 1),
 });
-
-/** Groups of the columns of a weight. */
-const groupsIn = ({ groupSize }: WordFormat, cols: number) =>
-  Number.isFinite(groupSize) ? Math.ceil(cols / groupSize) : 1;
 
 const scaleBytes = { F16: 2, BF16: 2, F32: 4 } as const;
 

@@ -59,6 +59,22 @@ export interface WordFormat {
   readonly groupOf?: Int32Array;
 }
 
+/** What a name such as `int4`, `int3-g64` or `int8-channel-asym` says; undefined for other bits and groups, and other names. */
+export function integerName(
+  name: string,
+  bits: readonly number[],
+  groupSizes: readonly number[],
+): Pick<WordFormat, 'name' | 'bits' | 'groupSize' | 'affine'> | undefined {
+  const match = /^int(\d)(?:-(?:g(\d+)|(channel)))?(-asym)?$/.exec(name);
+  if (!match) return undefined;
+  const [, width, group, channel, asymmetric] = match;
+  const groupSize = channel ? Number.POSITIVE_INFINITY : Number(group ?? usualGroupSize);
+  const known = bits.includes(Number(width)) && (channel !== undefined || groupSizes.includes(groupSize));
+  return known ? { name, bits: Number(width), groupSize, affine: asymmetric !== undefined } : undefined;
+}
+/** What a bare `int4` means. */
+const usualGroupSize = 32;
+
 /** A grid whose weights are several tensors of 32-bit words and halves. */
 export interface WordGrid extends Grid {
   readonly words: WordFormat;
@@ -69,6 +85,10 @@ export const isWordGrid = (grid: Grid): grid is WordGrid => 'words' in grid;
 /** Words that so many codes take. */
 export const wordsOf = (count: number, bits: number, dense: boolean): number =>
   Math.ceil(dense ? (count * bits) / 32 : count / Math.floor(32 / bits));
+
+/** Groups of a row; sizes are asked for before it is known whether groups divide rows. */
+export const groupsIn = ({ groupSize }: WordFormat, cols: number): number =>
+  Number.isFinite(groupSize) ? Math.ceil(cols / groupSize) : 1;
 
 /** The parts that a weight on the grid is stored as. */
 export const partsOf = ({ words }: WordGrid, rows: number, cols: number): readonly WordPart[] =>
