@@ -1,4 +1,4 @@
-// Coordinate descent on outliers s beside codes, ŵ = b + s, inside one block of columns (src/solver/outlier-values.ts).
+// Coordinate descent on outliers s beside codes, ŵ = b + s, inside one block of columns (src/solver/outliers/values.ts).
 import { levelOf, nearestCode, setLane } from './levels';
 import { maskOf } from './outliers';
 import { storableHalf } from './storable';

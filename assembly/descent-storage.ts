@@ -1,6 +1,6 @@
 // What a format stores in the place of scales and offsets, while coordinate descent chooses them.
 
-/** What a format stores: src/solver/storage.ts writes it. */
+/** What a format stores: src/solver/descent/storage.ts writes it. */
 // @ts-ignore: decorator
 @unmanaged
 export class Storage {

@@ -1,4 +1,4 @@
-// Coordinate descent inside one block of columns (src/solver/descent.ts).
+// Coordinate descent inside one block of columns (src/solver/descent/descent.ts).
 import { annealBlock, setAnneal } from './descent-anneal';
 import { descendGreedily } from './descent-greedy';
 import { refineGroup } from './descent-refit';

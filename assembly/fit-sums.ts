@@ -1,6 +1,6 @@
 // What evaluations of trial scales share: the levels, and the sums that a least-squares step needs.
 
-/** Consecutive integers min … max, or `count` ascending values. Written by describeLevels in src/grid/fit.ts. */
+/** Consecutive integers min … max, or `count` ascending values. Written by describeLevels in src/grid/fit/fit.ts. */
 // @ts-ignore: decorator
 @unmanaged
 export class Levels {

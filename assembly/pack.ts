@@ -29,7 +29,7 @@ class BitField {
   last: u8;
 }
 
-/** One tensor and its format; the same fields in src/grid/pack.ts. Addresses are those of the first row. */
+/** One tensor and its format; the same fields in src/grid/gguf/pack.ts. Addresses are those of the first row. */
 @unmanaged
 class Job {
   blocks: i32;

@@ -1,4 +1,4 @@
-// The better codebook for given codes (src/solver/vector-sums.ts): sums over the vectors of each codeword, and the
+// The better codebook for given codes (src/solver/vector/sums.ts): sums over the vectors of each codeword, and the
 // small linear system of each. Sums are in double precision, since they run over whole layers.
 
 /**

@@ -1,4 +1,4 @@
-// Vector codebooks (src/grid/vector.ts, src/solver/vptq.ts): error feedback and coordinate descent for `d` columns at
+// Vector codebooks (src/grid/vector/vector.ts, src/solver/vector/vptq.ts): error feedback and coordinate descent for `d` columns at
 // a time, and decoding. Lanes are rows; a strip is eight rows. A codebook is k × d, row-major; codes are u16, one row
 // of `stride` per vector.
 

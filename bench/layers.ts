@@ -11,7 +11,7 @@
  */
 import type { Grid } from '../src/grid/grid.js';
 import { findGrid } from '../src/grid/index.js';
-import { findOutlierGrid } from '../src/grid/outliers.js';
+import { findOutlierGrid } from '../src/grid/own/outliers.js';
 import { toPanel } from '../src/kernels/panel.js';
 import type { Workshop } from '../src/pipeline/workshop.js';
 import { findSolver } from '../src/solver/index.js';

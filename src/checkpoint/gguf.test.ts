@@ -16,7 +16,7 @@ import {
 } from '../../test/checkpoint/gguf.js';
 import { ggmlDequantize, ggmlMissing, ggmlQuantize } from '../../test/oracle/ggml.js';
 import { normals } from '../../test/reference/random.js';
-import { type GgufName, ggufFormats } from '../grid/gguf.js';
+import { type GgufName, ggufFormats } from '../grid/gguf/gguf.js';
 import type { Checkpoint } from './checkpoint.js';
 import { openCheckpoint } from './open.js';
 

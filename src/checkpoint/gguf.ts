@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import { TersorError } from '../errors.js';
-import { ggufFormats } from '../grid/gguf.js';
+import { ggufFormats } from '../grid/gguf/gguf.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { Checkpoint } from './checkpoint.js';
 import { product, type StoredTensor, scalarBytes } from './decode.js';

@@ -1,7 +1,7 @@
 import { TersorError } from '../errors.js';
-import { compressedTensorsLayout, denseTensorsLayout } from '../grid/compressed-tensors.js';
-import { gptqLayout, gptqSecondLayout } from '../grid/gptq.js';
-import { partsOf, type WordFormat, type WordGrid, wordGrid, wordsOf } from '../grid/words.js';
+import { compressedTensorsLayout, denseTensorsLayout } from '../grid/words/compressed-tensors.js';
+import { gptqLayout, gptqSecondLayout } from '../grid/words/gptq.js';
+import { partsOf, type WordFormat, type WordGrid, wordGrid, wordsOf } from '../grid/words/words.js';
 import { product, type StoredTensor } from './decode.js';
 import { getIntact, isObject } from './file.js';
 

@@ -1,10 +1,10 @@
 import type { Arena, Kernels } from '../kernels/kernels.js';
-import type { ScaleStorage } from './gguf.js';
+import type { ScaleStorage } from './gguf/gguf.js';
 
 /**
  * The values a code may stand for, before scale and offset: consecutive integers, an ascending table of at
  * most 256 values, all values of a float type (no codes, no scales), or a codebook of `size` values for every row,
- * which stands in the parameters. Codes of kind `vector` stand for several columns at a time (src/grid/vector.ts).
+ * which stands in the parameters. Codes of kind `vector` stand for several columns at a time (src/grid/vector/vector.ts).
  */
 export type Levels =
   | { readonly kind: 'uniform'; readonly min: number; readonly max: number }

@@ -1,25 +1,25 @@
 import { TersorError } from '../errors.js';
-import { adaDimGridNames, findAdaDimGrid } from './adadim.js';
 import { packFloats, unpackFloats } from './cast.js';
-import { codebookGridNames, findCodebookGrid } from './codebook.js';
-import { compressedTensorsNames, findCompressedTensorsGrid } from './compressed-tensors.js';
-import { allocateParameters } from './dequantize.js';
-import { fitFormat } from './fit.js';
-import { findFloatGrid, floatGridNames } from './float.js';
-import { type GgufFormat, type GgufName, ggufFormats } from './gguf.js';
-import { findGptqGrid, gptqNames } from './gptq.js';
+import { fitFormat } from './fit/fit.js';
+import { allocateParameters } from './gguf/dequantize.js';
+import { type GgufFormat, type GgufName, ggufFormats } from './gguf/gguf.js';
+import { type BlockLayout, blockLayouts } from './gguf/layout.js';
+import { packBlocks, unpackBlocks } from './gguf/pack.js';
 import type { Grid } from './grid.js';
-import { findIntegerGrid, integerGridNames } from './integer.js';
-import { type BlockLayout, blockLayouts } from './layout.js';
 import { findMatMulNBitsGrid, matMulNBitsNames } from './matmul-nbits.js';
-import { findNestedGrid, nestedGridNames } from './nested.js';
-import { findNvfp4Grid } from './nvfp4.js';
-import { findOutlierGrid, outlierGridNames } from './outliers.js';
-import { packBlocks, unpackBlocks } from './pack.js';
-import { findPowerGrid, powerGridNames } from './power.js';
-import { findRowMixGrid, rowMixGridNames } from './row-mix.js';
-import { findSignGrid, signGridNames } from './signs.js';
-import { findVectorGrid, vectorGridNames } from './vector.js';
+import { adaDimGridNames, findAdaDimGrid } from './own/adadim.js';
+import { codebookGridNames, findCodebookGrid } from './own/codebook.js';
+import { findFloatGrid, floatGridNames } from './own/float.js';
+import { findIntegerGrid, integerGridNames } from './own/integer.js';
+import { findNestedGrid, nestedGridNames } from './own/nested.js';
+import { findNvfp4Grid } from './own/nvfp4.js';
+import { findOutlierGrid, outlierGridNames } from './own/outliers.js';
+import { findPowerGrid, powerGridNames } from './own/power.js';
+import { findRowMixGrid, rowMixGridNames } from './own/row-mix.js';
+import { findSignGrid, signGridNames } from './own/signs.js';
+import { findVectorGrid, vectorGridNames } from './vector/vector.js';
+import { compressedTensorsNames, findCompressedTensorsGrid } from './words/compressed-tensors.js';
+import { findGptqGrid, gptqNames } from './words/gptq.js';
 
 /** GGUF's tensor types as grids, by name. */
 export const ggufGrids = Object.fromEntries(

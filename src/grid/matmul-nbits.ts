@@ -1,10 +1,10 @@
 import type { Kernels } from '../kernels/kernels.js';
 import { strideOf } from '../kernels/panel.js';
-import { fitDirect } from './fit.js';
-import type { CodedLevels } from './fit-arguments.js';
+import type { CodedLevels } from './fit/arguments.js';
+import { fitDirect } from './fit/fit.js';
 import type { Encoded, Grid, Parameters } from './grid.js';
-import { findIntegerGrid } from './integer.js';
-import { packRows, type RowLayout, rowBytes, unpackRows } from './rows.js';
+import { findIntegerGrid } from './own/integer.js';
+import { packRows, type RowLayout, rowBytes, unpackRows } from './own/rows.js';
 
 /** What onnxruntime's MatMulNBits needs to know of a weight. */
 export interface MatMulNBits {
@@ -41,7 +41,7 @@ export const matMulNBitsNames = 'int2, int4, int8, with -g16 … -g256, and -asy
  * whole numbers of as many bits as the codes; without it they are 2^(bits−1) and not stored.
  * (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md)
  *
- * Without zero points these are the levels and parameters of src/grid/integer.ts under the same name, in another order
+ * Without zero points these are the levels and parameters of src/grid/own/integer.ts under the same name, in another order
  * of bytes; its `-asym` has half offsets in the place of whole zero points.
  * @returns undefined if the name is not one of these
  */

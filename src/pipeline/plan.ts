@@ -3,7 +3,7 @@ import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import { type Grid, isCoded } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
-import { spellOut } from '../grid/row-mix.js';
+import { spellOut } from '../grid/own/row-mix.js';
 import type { OutputFormat } from './formats/index.js';
 import type { CompressOptions, Override } from './options.js';
 import type { Recipe } from './recipe.js';

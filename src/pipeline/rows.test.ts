@@ -6,7 +6,7 @@ import { tales } from '../../test/fixtures/data.js';
 import { micros, writeMicro } from '../../test/fixtures/micro.js';
 import { normals } from '../../test/reference/random.js';
 import type { TensorSpec } from '../architecture/architecture.js';
-import { findRowMixGrid } from '../grid/row-mix.js';
+import { findRowMixGrid } from '../grid/own/row-mix.js';
 import { compress, plan } from './compress.js';
 import type { CompressOptions } from './options.js';
 import { compressTensor, unpackTensor } from './tensor.js';

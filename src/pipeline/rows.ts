@@ -4,7 +4,7 @@ import { outputFisher } from '../calibration/fisher.js';
 import * as g from '../graph/build.js';
 import { compile } from '../graph/program.js';
 import type { Grid } from '../grid/grid.js';
-import { isRowMixGrid, joinRows, type RowMixGrid } from '../grid/row-mix.js';
+import { isRowMixGrid, joinRows, type RowMixGrid } from '../grid/own/row-mix.js';
 import type { Moments } from '../types.js';
 import { slabRows } from './slab.js';
 import { type Compressed, unpackTensor } from './tensor.js';

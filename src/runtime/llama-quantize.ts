@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { TersorError } from '../errors.js';
-import { type GgufName, ggufFormats } from '../grid/gguf.js';
+import { type GgufName, ggufFormats } from '../grid/gguf/gguf.js';
 import { struct } from './llama-abi.js';
 import { inBackground, llama, withErrorLog } from './llama-library.js';
 import { freeNative, type NativeArray, nativeBytes, nativeFloats, nativeStructs } from './llama-memory.js';

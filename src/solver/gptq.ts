@@ -1,4 +1,4 @@
-import { withRangeScales } from '../grid/fit-range.js';
+import { withRangeScales } from '../grid/fit/range.js';
 import type { Grid } from '../grid/grid.js';
 import { factorDamped } from './cholesky.js';
 import { blocksFromTheEnd, fitCorrected, sweep, workspace } from './feedback.js';

@@ -16,11 +16,11 @@ import {
   rtnOptions,
   vptqOptions,
 } from './options.js';
-import { outliers } from './outliers.js';
+import { outliers } from './outliers/outliers.js';
 import { quantEase } from './quantease.js';
 import { rtn } from './rtn.js';
 import type { Solution, Solver, Workbench } from './solver.js';
-import { vptq } from './vptq.js';
+import { vptq } from './vector/vptq.js';
 
 export interface SolverMethod extends OptionalMethod {
   /** Checks the options (TersorError) and solves. */

@@ -1,4 +1,4 @@
-import { spreadImportance } from '../grid/fit-arguments.js';
+import { spreadImportance } from '../grid/fit/arguments.js';
 import type { Panel } from '../grid/grid.js';
 import type { Arena, Kernels } from '../kernels/kernels.js';
 import type { Matrix } from '../types.js';

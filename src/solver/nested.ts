@@ -1,17 +1,17 @@
 import { TersorError } from '../errors.js';
 import type { Encoded, Panel } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
-import { nestedBitsOf, nestedLines, nestedPart, precisions } from '../grid/nested.js';
-import type { NestedBits } from '../grid/nested-levels.js';
+import { nestedBitsOf, nestedLines, nestedPart, precisions } from '../grid/own/nested.js';
+import type { NestedBits } from '../grid/own/nested-levels.js';
 import { roundPanel } from '../grid/round.js';
 import type { Arena } from '../kernels/kernels.js';
 import type { Matrix } from '../types.js';
 import { meanDiagonal } from './cholesky.js';
+import { refitRows } from './descent/refit.js';
+import { comfortable } from './descent/sweeps.js';
 import { doubles, layerError, total } from './layer-error.js';
-import { refitRows } from './refit.js';
 import { rtn } from './rtn.js';
 import type { Solver, Workbench } from './solver.js';
-import { comfortable } from './sweeps.js';
 
 export interface NestedOptions {
   /** Widths of a row's cells that are tried. */

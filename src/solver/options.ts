@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { decoupleQDefaults } from './decoupleq.js';
 import { gptqDefaults } from './gptq.js';
 import { nestedDefaults } from './nested.js';
-import { outliersDefaults } from './outliers.js';
+import { outliersDefaults } from './outliers/outliers.js';
 import { quantEaseDefaults } from './quantease.js';
 import { rtnDefaults } from './rtn.js';
-import { vptqDefaults } from './vptq.js';
+import { vptqDefaults } from './vector/vptq.js';
 
 // What several solvers take.
 const integer = (least: number, most: number) => z.int().min(least).max(most);

@@ -1,4 +1,4 @@
-import { type DescentOptions, descend, descentDefaults } from './descent.js';
+import { type DescentOptions, descend, descentDefaults } from './descent/descent.js';
 import type { Solver } from './solver.js';
 
 export type QuantEaseOptions = DescentOptions;

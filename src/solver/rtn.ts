@@ -1,4 +1,4 @@
-import { withRangeScales } from '../grid/fit-range.js';
+import { withRangeScales } from '../grid/fit/range.js';
 import { type Encoded, type Grid, isCoded, type Panel } from '../grid/grid.js';
 import { roundPanel } from '../grid/round.js';
 import type { Arena } from '../kernels/kernels.js';

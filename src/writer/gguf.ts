@@ -1,7 +1,7 @@
 import { open, rename } from 'node:fs/promises';
 import type { TensorInfo } from '../checkpoint/checkpoint.js';
 import { TersorError } from '../errors.js';
-import { type GgufName, ggufFormats } from '../grid/gguf.js';
+import { type GgufName, ggufFormats } from '../grid/gguf/gguf.js';
 import { createCounter, createFiller, type Metadata, putPair, type Sink } from './metadata.js';
 import { checkOutput, temporaryPath } from './output.js';
 import { createTensorWriter, type FilePlan, type TensorWriter } from './tensor-writer.js';

@@ -1,4 +1,4 @@
-import { isWordGrid, type WordFormat } from '../grid/words.js';
+import { isWordGrid, type WordFormat } from '../grid/words/words.js';
 import type { FolderTensor } from './quantized-folder.js';
 
 /** What a runtime needs to know of how weights are stored; `quantization_config` in config.json. */

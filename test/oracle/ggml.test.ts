@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type GgufName, ggufFormats } from '../../src/grid/gguf.js';
+import { type GgufName, ggufFormats } from '../../src/grid/gguf/gguf.js';
 import { ggmlDequantize, ggmlMissing, ggmlQuantize } from './ggml.js';
 
 test.skipIf(ggmlMissing !== undefined)(

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import koffi from 'koffi';
-import { type GgufName, ggufFormats } from '../../src/grid/gguf.js';
+import { type GgufName, ggufFormats } from '../../src/grid/gguf/gguf.js';
 
 const packageName = '@node-llama-cpp/linux-x64';
 

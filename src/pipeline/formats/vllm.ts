@@ -1,5 +1,5 @@
-import { compressedTensorsNames, findCompressedTensorsGrid } from '../../grid/compressed-tensors.js';
-import { findGptqGrid, gptqNames } from '../../grid/gptq.js';
+import { compressedTensorsNames, findCompressedTensorsGrid } from '../../grid/words/compressed-tensors.js';
+import { findGptqGrid, gptqNames } from '../../grid/words/gptq.js';
 import { packageVersion } from '../../version.js';
 import { requireConfig } from '../../writer/folder.js';
 import { compressedTensorsConfig, fusedModules, gptqConfig } from '../../writer/quantization-config.js';

@@ -1,7 +1,7 @@
 import type { Level } from '../../allocation/table.js';
 import { matrixShape, type TensorSpec } from '../../architecture/architecture.js';
 import type { Grid } from '../../grid/grid.js';
-import { isRowMixGrid } from '../../grid/row-mix.js';
+import { isRowMixGrid } from '../../grid/own/row-mix.js';
 import type { Moments } from '../../types.js';
 import { keyOf, numberBytes, readNumber, type Store } from '../store.js';
 import { compressTensor, type TensorRecipe, unpackTensor } from '../tensor.js';

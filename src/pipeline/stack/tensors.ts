@@ -9,7 +9,7 @@ import { refine } from '../../decomposition/refine.js';
 import type { Probe, Referee } from '../../evaluation/referee.js';
 import * as g from '../../graph/build.js';
 import { compile } from '../../graph/program.js';
-import { columnSteps } from '../../grid/refinement.js';
+import { columnSteps } from '../../grid/own/refinement.js';
 import { toPanel } from '../../kernels/panel.js';
 import type { RuntimeOptions } from '../../runtime/session.js';
 import { columnEnergies } from '../../solver/column-energies.js';

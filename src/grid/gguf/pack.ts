@@ -1,0 +1,172 @@
+import { TersorError } from '../../errors.js';
+import type { Arena, Kernels } from '../../kernels/kernels.js';
+import { slabHeight, slabs, strideOf } from '../../kernels/panel.js';
+import type { Encoded, Grid } from '../grid.js';
+import { allocateParameters, computeEffective, dequantize } from './dequantize.js';
+import type { GgufFormat } from './gguf.js';
+import type { BitPlacement, BlockLayout } from './layout.js';
+
+/** Rows the kernels turn at a time; tileRows in assembly/planes.ts. */
+const tileRows = 64;
+
+/** Bytes after a thread's planes that the kernels use besides. */
+const spareBytes = 512;
+
+/** Codes and parameters of a tensor, in the kernels' memory. */
+type Coded = Pick<Encoded, 'rows' | 'stride' | 'cols' | 'parameters'> & { readonly codes: Uint8Array };
+
+/** The bytes of a tensor in a block format, row after row. */
+export async function packBlocks(
+  kernels: Kernels,
+  format: GgufFormat,
+  layout: BlockLayout,
+  { codes, ...shape }: Encoded,
+): Promise<Uint8Array> {
+  if (!codes) throw new Error(`${format.name} stores codes`);
+  const rowBytes = (shape.cols / format.blockSize) * format.blockBytes;
+  const bytes = new Uint8Array(shape.rows * rowBytes);
+  await forSlabs(kernels, format, layout, 'packBlocks', { ...shape, codes }, (slab, start) =>
+    bytes.set(slab, start),
+  );
+  return bytes;
+}
+
+/** The inverse of `packBlocks`, with decoded values. */
+export async function unpackBlocks(
+  kernels: Kernels,
+  arena: Arena,
+  grid: Grid,
+  format: GgufFormat,
+  layout: BlockLayout,
+  bytes: Uint8Array,
+  rows: number,
+  cols: number,
+): Promise<Encoded> {
+  const expected = grid.bytes(rows, cols);
+  if (bytes.length !== expected)
+    throw new TersorError(
+      `${bytes.length} bytes are not ${rows} × ${cols} weights of type ${format.name}, which take ${expected}`,
+      { remedy: 'check that the file is complete' },
+    );
+  const stride = strideOf(rows);
+  const codes = arena.u8(cols * stride);
+  const parameters = allocateParameters(format, arena, rows, cols);
+  const shape = { rows, stride, cols };
+  await forSlabs(
+    kernels,
+    format,
+    layout,
+    'unpackBlocks',
+    { ...shape, codes, parameters },
+    undefined,
+    (slab, start) => slab.set(bytes.subarray(start, start + slab.length)),
+  );
+  computeEffective(kernels, format, parameters, stride, 0, cols / format.groupSize);
+  const values = arena.f32(cols * stride);
+  await dequantize(kernels, format, codes, parameters, shape, values);
+  return { grid, ...shape, codes, parameters, values };
+}
+
+/** Runs a packing kernel over slabs of rows, whose file bytes pass through the kernels' memory. */
+function forSlabs(
+  kernels: Kernels,
+  format: GgufFormat,
+  layout: BlockLayout,
+  kernel: 'packBlocks' | 'unpackBlocks',
+  tensor: Coded,
+  after?: (slab: Uint8Array, start: number) => void,
+  before?: (slab: Uint8Array, start: number) => void,
+): Promise<void> {
+  const rowBytes = (tensor.cols / format.blockSize) * format.blockBytes;
+  return kernels.scope((arena) => {
+    const valueBytes = tensor.cols * 4;
+    const file = arena.u8(Math.min(slabHeight(valueBytes), tensor.stride) * rowBytes);
+    const planeRoom = format.blockBytes * tileRows + spareBytes;
+    const planes = arena.u8(kernels.threads * planeRoom);
+    const fields = placeFields(arena, layout, format, kernel);
+    const rename = layout.rename && place(arena, layout.rename[kernel === 'packBlocks' ? 'stored' : 'code']);
+    const job = arena.i32(jobFields);
+    for (const { from, to } of slabs(tensor.rows, valueBytes)) {
+      const slab = file.subarray(0, (to - from) * rowBytes);
+      before?.(slab, from * rowBytes);
+      // The fields of Job in assembly/pack.ts, in order.
+      job.set([
+        tensor.cols / format.blockSize,
+        format.blockSize,
+        format.blockBytes,
+        format.blockSize / format.groupSize,
+        tensor.stride,
+        layout.scale,
+        layout.offset ?? -1,
+        layout.exponent ? 1 : 0,
+        layout.codes === 'trits' ? 1 : 0,
+        fields.count,
+        address(fields.table),
+        address(rename),
+        ...addresses(tensor, from),
+        address(file),
+        address(planes),
+        planeRoom,
+        to - from,
+        kernels.threads,
+      ]);
+      kernels.parallel(kernel, to - from, job);
+      after?.(slab, from * rowBytes);
+    }
+  });
+}
+
+const jobFields = 22;
+
+/** Where row `from` begins in codes, scale codes, offset codes, and the halves' scales and offsets. */
+function addresses({ codes, parameters }: Coded, from: number): number[] {
+  const { superScale, superOffset, scaleCode, offsetCode } = parameters.stored;
+  const arrays = [
+    codes,
+    scaleCode,
+    offsetCode,
+    superScale ?? parameters.scale,
+    superScale ? superOffset : parameters.offset,
+  ];
+  return arrays.map((array) => address(array?.subarray(from)));
+}
+
+const address = (array: ArrayBufferView | undefined): number => array?.byteOffset ?? 0;
+
+function place(arena: Arena, values: readonly number[]): Uint8Array {
+  const array = arena.u8(values.length);
+  array.set(values);
+  return array;
+}
+
+/** The table of BitField in assembly/pack.ts: every bit field of a block, sorted by what the kernel writes. */
+function placeFields(
+  arena: Arena,
+  layout: BlockLayout,
+  format: GgufFormat,
+  kernel: 'packBlocks' | 'unpackBlocks',
+): { readonly table: Uint8Array; readonly count: number } {
+  const groups = format.blockSize / format.groupSize;
+  const kinds: readonly [BitPlacement | undefined, number][] = [
+    [layout.codes === 'trits' ? undefined : layout.codes, format.blockSize],
+    [layout.scaleCodes, groups],
+    [layout.offsetCodes, groups],
+  ];
+  const fields = kinds.flatMap(([placement, units], source) =>
+    Array.from({ length: placement ? units : 0 }, (_, unit) =>
+      (placement?.pieces ?? []).flatMap((piece) =>
+        piece(unit).map((bits) => ({ unit, source, bias: placement?.bias ?? 0, ...bits })),
+      ),
+    ).flat(),
+  );
+  const target = (field: (typeof fields)[number]) =>
+    kernel === 'packBlocks' ? field.byte : field.source * format.blockSize + field.unit;
+  fields.sort((a, b) => target(a) - target(b));
+  const rows = fields.map((field, index) => {
+    const next = fields[index + 1];
+    const last = !next || target(next) !== target(field);
+    const mask = 2 ** field.width - 1;
+    return [field.unit, field.byte, field.source, field.from, field.shift, mask, field.bias, last ? 1 : 0];
+  });
+  return { table: place(arena, rows.flat()), count: rows.length };
+}

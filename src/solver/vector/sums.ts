@@ -1,0 +1,64 @@
+import type { VectorStage } from '../../grid/vector/format.js';
+import { doubles } from '../layer-error.js';
+import type { VectorLayer } from './layer.js';
+
+/** Sums over the vectors of every entry, shaped like the codebooks. */
+export interface EntrySums {
+  readonly gradient: Float64Array;
+  /** Σ r² per entry; zero between cells. */
+  readonly weights: Float64Array;
+  /** Σ r²·M per entry, d × d. */
+  readonly curvature: Float64Array;
+  readonly metric: Float32Array;
+}
+
+export function entrySums({ bench: { arena }, codebooks, dimension: d }: VectorLayer): EntrySums {
+  return {
+    gradient: doubles(arena, codebooks.length),
+    weights: doubles(arena, codebooks.length / d),
+    curvature: doubles(arena, codebooks.length * d),
+    metric: arena.f32(d * d),
+  };
+}
+
+export function clear({ gradient, curvature }: EntrySums, both = true): void {
+  gradient.fill(0);
+  if (both) curvature.fill(0);
+}
+
+/**
+ * Adds r·panel (times `product`, if given) to the gradient of every entry that a stage uses, r²·curvature to theirs.
+ * @param panel the vector's columns, from its start
+ */
+export function addCell(
+  layer: VectorLayer,
+  sums: EntrySums,
+  { size, entries, codes }: VectorStage,
+  panel: Float32Array,
+  { product, curvature }: { readonly product?: Float32Array; readonly curvature?: Float32Array },
+): void {
+  const { bench, weight, scale, dimension: d } = layer;
+  const { kernels } = bench;
+  const from = offsetOf(layer, entries);
+  const weights = sums.weights.subarray(from / d);
+  const by = [scale, codes, sums.gradient.subarray(from), curvature ? weights : 0];
+  if (product) sums.metric.set(product);
+  kernels.call('addByCode', weight.rows, weight.stride, d, panel, product ? sums.metric : 0, ...by);
+  if (!curvature) return;
+  sums.metric.set(curvature);
+  kernels.call('addCurvature', size, d, weights, sums.metric, sums.curvature.subarray(from * d));
+}
+
+/** x = curvature⁻¹ · gradient for every entry; the curvature is replaced by its factor unless it is one already. */
+export function solveEntries(
+  { bench: { kernels }, codebooks, dimension: d }: VectorLayer,
+  { curvature, gradient }: EntrySums,
+  x: Float64Array,
+  factored: boolean,
+): void {
+  kernels.parallel('solveByCode', codebooks.length / d, d, curvature, factored ? 1 : 0, gradient, x);
+}
+
+/** Where a codebook starts among all. */
+export const offsetOf = ({ codebooks }: VectorLayer, entries: Float32Array) =>
+  (entries.byteOffset - codebooks.byteOffset) / entries.BYTES_PER_ELEMENT;
