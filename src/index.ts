@@ -8,6 +8,6 @@ export { type ImatrixOptions, type ImatrixResult, imatrix } from './pipeline/ima
 export { type Inspection, type InspectOptions, inspect } from './pipeline/inspect.js';
 export type { CompressOptions, Override } from './pipeline/options.js';
 export type { Plan, PlannedTensor } from './pipeline/plan.js';
-export { type ReportOptions, report } from './pipeline/report.js';
+export { type ReportOptions, report } from './pipeline/report/report.js';
 export type { Findings } from './report/findings.js';
 export type { Progress } from './types.js';

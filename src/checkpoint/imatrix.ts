@@ -1,7 +1,7 @@
 import { TersorError } from '../errors.js';
 import type { Kernels } from '../kernels/kernels.js';
 import { withFiles } from './file.js';
-import { openGguf } from './gguf.js';
+import { openGguf } from './gguf/gguf.js';
 
 /** Squares of one weight's inputs, as llama.cpp sums them up. */
 export interface ImportanceEntry {

@@ -3,12 +3,12 @@ import { basename, extname, join } from 'node:path';
 import { TersorError } from '../errors.js';
 import type { Kernels } from '../kernels/kernels.js';
 import type { Checkpoint } from './checkpoint.js';
-import { openGguf } from './gguf.js';
+import { openGguf } from './gguf/gguf.js';
 import { type DownloadOptions, downloadModel, parseHubId } from './hub.js';
 import { openLlama2c } from './llama2c.js';
-import { findOnnxFile, openOnnx } from './onnx.js';
+import { findOnnxFile, openOnnx } from './onnx/onnx.js';
 import { configName, indexName, openSafetensors, shardName, weightsName } from './safetensors.js';
-import { openStack, type Portion } from './stack.js';
+import { openStack, type Portion } from './stack/stack.js';
 
 export interface OpenOptions extends DownloadOptions {
   /**

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import type { Portion } from '../checkpoint/stack.js';
+import type { Portion } from '../checkpoint/stack/stack.js';
 import type { Override } from '../pipeline/options.js';
 
 /** Parsers of option values; what they throw becomes the one line of the error. */

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Portion } from '../checkpoint/stack.js';
+import type { Portion } from '../checkpoint/stack/stack.js';
 import type { EncoderEvaluation } from '../pipeline/encoder.js';
 import { assess, type Evaluation } from '../pipeline/evaluate.js';
 import { portion, positiveInteger } from './arguments.js';

@@ -1,7 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { findOnnxFile } from '../checkpoint/onnx.js';
-import type { Portion } from '../checkpoint/stack.js';
+import { findOnnxFile } from '../checkpoint/onnx/onnx.js';
+import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
 import { chatText, generate } from '../pipeline/generate.js';
 import { openLlama } from '../runtime/llama.js';

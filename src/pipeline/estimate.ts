@@ -4,7 +4,7 @@ import { batchTokensOf, largestTable } from '../architecture/forward.js';
 import { footprint } from '../calibration/walk.js';
 import { TersorError } from '../errors.js';
 import type { Job } from './job.js';
-import { slabElements } from './slab.js';
+import { slabElements } from './solve/slab.js';
 import type { Workshop } from './workshop.js';
 
 /** What carrying out a plan will take on this machine. */

@@ -1,5 +1,5 @@
 import type { Model } from '../architecture/model.js';
-import type { Portion } from '../checkpoint/stack.js';
+import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
 import { compare } from '../evaluation/compare.js';
 import { predict } from '../evaluation/predictor.js';

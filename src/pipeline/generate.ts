@@ -1,7 +1,7 @@
 import type { TensorSpec } from '../architecture/architecture.js';
 import type { Model } from '../architecture/model.js';
-import { findOnnxFile } from '../checkpoint/onnx.js';
-import type { Portion } from '../checkpoint/stack.js';
+import { findOnnxFile } from '../checkpoint/onnx/onnx.js';
+import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
 import { type OnnxDecoder, openOnnxDecoder } from '../runtime/onnx-decoder.js';
 import { createSampler, type SamplingOptions } from '../runtime/sampling.js';

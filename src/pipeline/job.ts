@@ -19,7 +19,7 @@ import {
 } from './plan.js';
 import { type Recipe, withRecipe } from './recipe.js';
 import { allocate } from './search/allocate.js';
-import { ownSolver } from './tensor.js';
+import { ownSolver } from './solve/tensor.js';
 import { tune } from './tune.js';
 import type { Workshop } from './workshop.js';
 

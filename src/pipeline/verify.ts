@@ -2,10 +2,10 @@ import type { Objective } from '../architecture/architecture.js';
 import { type Model, openModel } from '../architecture/model.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { product } from '../checkpoint/decode.js';
-import { openGguf } from '../checkpoint/gguf.js';
-import { findOnnxFile } from '../checkpoint/onnx.js';
+import { openGguf } from '../checkpoint/gguf/gguf.js';
+import { findOnnxFile } from '../checkpoint/onnx/onnx.js';
 import { openCheckpoint } from '../checkpoint/open.js';
-import type { Portion } from '../checkpoint/stack.js';
+import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
 import { compare } from '../evaluation/compare.js';
 import { embed, rowDistances } from '../evaluation/embedding.js';
@@ -19,7 +19,7 @@ import { type Summary, summarise } from '../evaluation/summary.js';
 import type { OutputFormat } from './formats/format.js';
 import { checkAborted, type Hooks } from './hooks.js';
 import type { Recipe } from './recipe.js';
-import { slabRows } from './slab.js';
+import { slabRows } from './solve/slab.js';
 import type { Workshop } from './workshop.js';
 
 export interface Verification {

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { type Model, openModel } from '../architecture/model.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../checkpoint/open.js';
-import type { Portion } from '../checkpoint/stack.js';
+import type { Portion } from '../checkpoint/stack/stack.js';
 import { createKernels, type Kernels } from '../kernels/kernels.js';
 import { createGemm, type Gemm } from '../runtime/gemm.js';
 import { loadTokenizer } from '../text/load.js';

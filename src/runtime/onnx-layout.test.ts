@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, describe, expect, test } from 'vitest';
 import { withFiles } from '../checkpoint/file.js';
-import { readOnnxHeader } from '../checkpoint/onnx-header.js';
+import { readOnnxHeader } from '../checkpoint/onnx/header.js';
 import { layoutOnnx, type Piece } from './onnx-layout.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-layout-'));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emptyCheckpoint, writeTinyModel } from '../../test/tiny-model.js';
-import { openGguf } from '../checkpoint/gguf.js';
+import { openGguf } from '../checkpoint/gguf/gguf.js';
 import { TersorError } from '../errors.js';
 import { openLlama } from '../runtime/llama.js';
 import { builtinText } from './builtin.js';

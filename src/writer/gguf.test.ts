@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openGguf } from '../checkpoint/gguf.js';
+import { openGguf } from '../checkpoint/gguf/gguf.js';
 import { TersorError } from '../errors.js';
 import { createGgufWriter, ggufSize } from './gguf.js';
 import type { Metadata } from './metadata.js';

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { isObject, parseJsonObject } from '../checkpoint/file.js';
-import { onnxFolder } from '../checkpoint/onnx.js';
+import { onnxFolder } from '../checkpoint/onnx/onnx.js';
 import { configName } from '../checkpoint/safetensors.js';
 import { TersorError } from '../errors.js';
 import { checkFolder, copyCompanions, requireConfig, writeJson } from './folder.js';

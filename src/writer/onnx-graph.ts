@@ -1,6 +1,6 @@
 import { type Architecture, matrixShape, type TensorSpec } from '../architecture/architecture.js';
 import type { ExportGraph, NodeOptions } from '../architecture/export.js';
-import { onnxSuffixes } from '../checkpoint/onnx-names.js';
+import { onnxSuffixes } from '../checkpoint/onnx/names.js';
 import type { Grid } from '../grid/grid.js';
 import { isMatMulNBits, type MatMulNBitsGrid, rowParts } from '../grid/matmul-nbits.js';
 import {

@@ -2,7 +2,7 @@ import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Architecture, matrixShape } from '../architecture/architecture.js';
 import { tensorTableKey } from '../checkpoint/compressed.js';
-import { onnxFolder } from '../checkpoint/onnx.js';
+import { onnxFolder } from '../checkpoint/onnx/onnx.js';
 import { TersorError } from '../errors.js';
 import { isMatMulNBits } from '../grid/matmul-nbits.js';
 import { layoutOnnx, type OnnxLayout } from '../runtime/onnx-layout.js';

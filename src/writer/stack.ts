@@ -5,7 +5,7 @@ import { deflateRawSync } from 'node:zlib';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { isCompanion } from '../checkpoint/file.js';
 import { configName } from '../checkpoint/safetensors.js';
-import { preambleBytes, type StackHeader, stackMagic, stackVersion } from '../checkpoint/stack-header.js';
+import { preambleBytes, type StackHeader, stackMagic, stackVersion } from '../checkpoint/stack/header.js';
 import { fileError, temporaryPath } from './output.js';
 import { createTensorWriter } from './tensor-writer.js';
 
@@ -21,7 +21,7 @@ export interface PlacedSlice extends SpooledSlice {
   readonly entry: readonly [tensor: number, refinement: number, from: number, to: number];
 }
 
-/** Writes a stacked model (src/checkpoint/stack-header.ts), whose order is known only when all slices are. */
+/** Writes a stacked model (src/checkpoint/stack/header.ts), whose order is known only when all slices are. */
 export interface StackWriter {
   /** Puts a slice aside. */
   add(bytes: Uint8Array): Promise<SpooledSlice>;

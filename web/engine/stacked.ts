@@ -6,7 +6,7 @@ import {
   readContents,
   type StackContents,
   stackShape,
-} from '../../src/checkpoint/stack-header.js';
+} from '../../src/checkpoint/stack/header.js';
 import type { Kernels } from '../../src/kernels/kernels.js';
 import { modelOf } from './checkpoint.js';
 

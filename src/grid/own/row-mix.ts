@@ -31,7 +31,7 @@ export interface RowMixGrid extends Grid {
  * Stored: a bit for every row, set where it has eight bits, the first in the lowest bit of the first byte, padded to
  * whole bytes; then the rows of eight bits, then the others, each in their order and as src/grid/own/rows.ts says.
  *
- * Rows are solved and packed apart (src/pipeline/rows.ts), so that what is stored of a tensor is its bytes.
+ * Rows are solved and packed apart (src/pipeline/solve/rows.ts), so that what is stored of a tensor is its bytes.
  * @returns undefined if the name is not one of these
  */
 export function findRowMixGrid(name: string): RowMixGrid | undefined {

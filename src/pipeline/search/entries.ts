@@ -3,8 +3,8 @@ import { matrixShape, type TensorSpec } from '../../architecture/architecture.js
 import type { Grid } from '../../grid/grid.js';
 import { isRowMixGrid } from '../../grid/own/row-mix.js';
 import type { Moments } from '../../types.js';
+import { compressTensor, type TensorRecipe, unpackTensor } from '../solve/tensor.js';
 import { keyOf, numberBytes, readNumber, type Store } from '../store.js';
-import { compressTensor, type TensorRecipe, unpackTensor } from '../tensor.js';
 import type { Workshop } from '../workshop.js';
 
 /** One way to store a tensor, solved on the original model's activations. */

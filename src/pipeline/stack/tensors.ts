@@ -2,7 +2,7 @@ import { blockTensors, matrixShape, type TensorSpec } from '../../architecture/a
 import { createForward } from '../../architecture/forward.js';
 import type { Model } from '../../architecture/model.js';
 import { createCalibrator, type Visit } from '../../calibration/walk.js';
-import { columnsText, type StackTensor } from '../../checkpoint/stack-header.js';
+import { columnsText, type StackTensor } from '../../checkpoint/stack/header.js';
 import { columnFactors } from '../../decomposition/columns.js';
 import type { Candidate } from '../../decomposition/order.js';
 import { refine } from '../../decomposition/refine.js';
@@ -18,9 +18,9 @@ import { layerError } from '../../solver/layer-error.js';
 import type { Matrix, Moments } from '../../types.js';
 import type { SpooledSlice, StackWriter } from '../../writer/stack.js';
 import { checkAborted, type Hooks } from '../hooks.js';
-import { slabRows } from '../slab.js';
-import { tableMoments, tableRecipe } from '../tables.js';
-import type { TensorRecipe } from '../tensor.js';
+import { slabRows } from '../solve/slab.js';
+import { tableMoments, tableRecipe } from '../solve/tables.js';
+import type { TensorRecipe } from '../solve/tensor.js';
 import type { Workshop } from '../workshop.js';
 
 /** Rows of a refinement that wait for their place in the file. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { bytesOf, refused, withFolder } from '../../test/checkpoint/files.js';
+import { bytesOf, refused, withFolder } from '../../../test/checkpoint/files.js';
 import {
   array,
   f32,
@@ -13,12 +13,12 @@ import {
   u32,
   u64,
   valueType,
-} from '../../test/checkpoint/gguf.js';
-import { ggmlDequantize, ggmlMissing, ggmlQuantize } from '../../test/oracle/ggml.js';
-import { normals } from '../../test/reference/random.js';
-import { type GgufName, ggufFormats } from '../grid/gguf/gguf.js';
-import type { Checkpoint } from './checkpoint.js';
-import { openCheckpoint } from './open.js';
+} from '../../../test/checkpoint/gguf.js';
+import { ggmlDequantize, ggmlMissing, ggmlQuantize } from '../../../test/oracle/ggml.js';
+import { normals } from '../../../test/reference/random.js';
+import { type GgufName, ggufFormats } from '../../grid/gguf/gguf.js';
+import type { Checkpoint } from '../checkpoint.js';
+import { openCheckpoint } from '../open.js';
 
 const values = normals(24, 1);
 const tensor = { name: 'a', dimensions: [4, 3, 2], type: 0, data: bytesOf(values) };

@@ -2,12 +2,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { kernels } from '../../test/fixtures/workbench.js';
-import { normals } from '../../test/reference/random.js';
-import { byGain } from '../decomposition/order.js';
-import { type Round, refine } from '../decomposition/refine.js';
-import { roundPanel } from '../grid/round.js';
-import { createStackWriter, type PlacedSlice } from '../writer/stack.js';
+import { kernels } from '../../../test/fixtures/workbench.js';
+import { normals } from '../../../test/reference/random.js';
+import { byGain } from '../../decomposition/order.js';
+import { type Round, refine } from '../../decomposition/refine.js';
+import { roundPanel } from '../../grid/round.js';
+import { createStackWriter, type PlacedSlice } from '../../writer/stack.js';
 import { openStack } from './stack.js';
 
 const [rows, cols] = [48, 40];

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { TersorError } from '../errors.js';
-import { addRefinement, columnSteps } from '../grid/own/refinement.js';
-import type { Kernels } from '../kernels/kernels.js';
-import { getIntact } from './damage.js';
+import { TersorError } from '../../errors.js';
+import { addRefinement, columnSteps } from '../../grid/own/refinement.js';
+import type { Kernels } from '../../kernels/kernels.js';
+import { getIntact } from '../damage.js';
 
 /**
  * tersor's stacked format: every prefix of the file that holds the header is a model.

@@ -1,14 +1,14 @@
-import { matrixShape, type TensorSpec } from '../architecture/architecture.js';
-import type { Model } from '../architecture/model.js';
-import { outputFisher } from '../calibration/fisher.js';
-import * as g from '../graph/build.js';
-import { compile } from '../graph/program.js';
-import type { Grid } from '../grid/grid.js';
-import { isRowMixGrid, joinRows, type RowMixGrid } from '../grid/own/row-mix.js';
-import type { Moments } from '../types.js';
+import { matrixShape, type TensorSpec } from '../../architecture/architecture.js';
+import type { Model } from '../../architecture/model.js';
+import { outputFisher } from '../../calibration/fisher.js';
+import * as g from '../../graph/build.js';
+import { compile } from '../../graph/program.js';
+import type { Grid } from '../../grid/grid.js';
+import { isRowMixGrid, joinRows, type RowMixGrid } from '../../grid/own/row-mix.js';
+import type { Moments } from '../../types.js';
+import type { Workshop } from '../workshop.js';
 import { slabRows } from './slab.js';
 import { type Compressed, unpackTensor } from './tensor.js';
-import type { Workshop } from './workshop.js';
 
 /** What an error of each row of a tensor costs, of those that have rows of two precisions. */
 export type RowImportance = ReadonlyMap<TensorSpec, Float32Array>;

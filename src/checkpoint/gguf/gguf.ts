@@ -1,12 +1,12 @@
 import { dirname } from 'node:path';
-import { TersorError } from '../errors.js';
-import { ggufFormats } from '../grid/gguf/gguf.js';
-import type { Kernels } from '../kernels/kernels.js';
-import type { Checkpoint } from './checkpoint.js';
-import { product, type StoredTensor, scalarBytes } from './decode.js';
-import { getIntact, type RangedFile, withFiles } from './file.js';
-import { type GgufHeader, type GgufTensorHeader, readGgufHeader } from './gguf-header.js';
-import { storedCheckpoint } from './stored.js';
+import { TersorError } from '../../errors.js';
+import { ggufFormats } from '../../grid/gguf/gguf.js';
+import type { Kernels } from '../../kernels/kernels.js';
+import type { Checkpoint } from '../checkpoint.js';
+import { product, type StoredTensor, scalarBytes } from '../decode.js';
+import { getIntact, type RangedFile, withFiles } from '../file.js';
+import { storedCheckpoint } from '../stored.js';
+import { type GgufHeader, type GgufTensorHeader, readGgufHeader } from './header.js';
 
 /** Types by their number in `enum ggml_type`: those of the grids, and numbers that are no weights. */
 const typeNames = new Map<number, string>([

@@ -1,12 +1,12 @@
-import { blockTensors } from '../architecture/architecture.js';
-import { createForward } from '../architecture/forward.js';
-import type { Model } from '../architecture/model.js';
-import { combinedMoments, embeddingMoments } from '../calibration/embedding.js';
-import { createCalibrator } from '../calibration/walk.js';
-import { findSolver } from '../solver/index.js';
-import type { Moments } from '../types.js';
+import { blockTensors } from '../../architecture/architecture.js';
+import { createForward } from '../../architecture/forward.js';
+import type { Model } from '../../architecture/model.js';
+import { combinedMoments, embeddingMoments } from '../../calibration/embedding.js';
+import { createCalibrator } from '../../calibration/walk.js';
+import { findSolver } from '../../solver/index.js';
+import type { Moments } from '../../types.js';
+import type { Workshop } from '../workshop.js';
 import type { TensorRecipe } from './tensor.js';
-import type { Workshop } from './workshop.js';
 
 /** Calibration tokens per column: enough for a second moment, few beside what blocks are calibrated on. */
 const tokensPerColumn = 16;

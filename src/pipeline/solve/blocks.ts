@@ -1,20 +1,20 @@
-import { blockTensors, matrixShape, type TensorSpec } from '../architecture/architecture.js';
-import { createForward, type Rows } from '../architecture/forward.js';
-import { rowsInUse, usedTokens } from '../architecture/used-tokens.js';
-import { createShelf, type Shelf } from '../calibration/shelf.js';
-import { createTargets } from '../calibration/target.js';
-import { createCalibrator, type Visit } from '../calibration/walk.js';
-import { createBiasCorrection } from '../correction/bias.js';
-import { isCoded } from '../grid/grid.js';
-import type { Moments } from '../types.js';
-import { checkAborted, type Hooks } from './hooks.js';
-import type { Job } from './job.js';
-import type { Assignment } from './plan.js';
+import { blockTensors, matrixShape, type TensorSpec } from '../../architecture/architecture.js';
+import { createForward, type Rows } from '../../architecture/forward.js';
+import { rowsInUse, usedTokens } from '../../architecture/used-tokens.js';
+import { createShelf, type Shelf } from '../../calibration/shelf.js';
+import { createTargets } from '../../calibration/target.js';
+import { createCalibrator, type Visit } from '../../calibration/walk.js';
+import { createBiasCorrection } from '../../correction/bias.js';
+import { isCoded } from '../../grid/grid.js';
+import type { Moments } from '../../types.js';
+import { checkAborted, type Hooks } from '../hooks.js';
+import type { Job } from '../job.js';
+import type { Assignment } from '../plan.js';
+import type { Workshop } from '../workshop.js';
 import { type Journal, noJournal, type Packed } from './resume.js';
 import { rowImportance } from './rows.js';
 import { tableMoments, tableRecipe } from './tables.js';
 import { compressTensor, unpackTensor } from './tensor.js';
-import type { Workshop } from './workshop.js';
 
 export interface CompressedTensor {
   readonly name: string;

@@ -1,17 +1,17 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { TersorError } from '../errors.js';
-import type { Grid } from '../grid/grid.js';
-import { findMatMulNBitsGrid, rowParts } from '../grid/matmul-nbits.js';
-import type { Kernels } from '../kernels/kernels.js';
-import type { Checkpoint } from './checkpoint.js';
-import { tensorTableKey } from './compressed.js';
-import { product, type StoredTensor, scalarBytes } from './decode.js';
-import { getIntact, isObject, parseJsonObject, type RangedFile, readJsonObject, withFiles } from './file.js';
-import { type OnnxHeader, type OnnxInitializer, readOnnxHeader } from './onnx-header.js';
-import { onnxSuffixes } from './onnx-names.js';
-import { configName } from './safetensors.js';
-import { storedCheckpoint } from './stored.js';
+import { TersorError } from '../../errors.js';
+import type { Grid } from '../../grid/grid.js';
+import { findMatMulNBitsGrid, rowParts } from '../../grid/matmul-nbits.js';
+import type { Kernels } from '../../kernels/kernels.js';
+import type { Checkpoint } from '../checkpoint.js';
+import { tensorTableKey } from '../compressed.js';
+import { product, type StoredTensor, scalarBytes } from '../decode.js';
+import { getIntact, isObject, parseJsonObject, type RangedFile, readJsonObject, withFiles } from '../file.js';
+import { configName } from '../safetensors.js';
+import { storedCheckpoint } from '../stored.js';
+import { type OnnxHeader, type OnnxInitializer, readOnnxHeader } from './header.js';
+import { onnxSuffixes } from './names.js';
 
 /** Where transformers.js expects model files in a folder. */
 export const onnxFolder = 'onnx';

@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
-import { TersorError } from '../errors.js';
-import { type ElementType, elementCode } from '../runtime/onnx.js';
-import { getIntact, type RangedFile } from './file.js';
+import { TersorError } from '../../errors.js';
+import { type ElementType, elementCode } from '../../runtime/onnx.js';
+import { getIntact, type RangedFile } from '../file.js';
 import { createProtobufReader, type Field, type ProtobufReader, packedVarints, wire } from './protobuf.js';
 
 /** Data of an initializer: in the model file, or in one beside it. */

@@ -1,14 +1,14 @@
-import { blockTensors, matrixShape, type TensorSpec } from '../architecture/architecture.js';
-import { createForward } from '../architecture/forward.js';
-import type { Model } from '../architecture/model.js';
-import { createCalibrator, type Visit } from '../calibration/walk.js';
-import { toPanel } from '../kernels/panel.js';
-import { layerEnergy, ratio } from '../solver/layer-error.js';
-import type { Moments } from '../types.js';
-import { checkAborted, type Hooks } from './hooks.js';
-import { slabRows } from './slab.js';
-import { tableMoments } from './tables.js';
-import type { Workshop } from './workshop.js';
+import { blockTensors, matrixShape, type TensorSpec } from '../../architecture/architecture.js';
+import { createForward } from '../../architecture/forward.js';
+import type { Model } from '../../architecture/model.js';
+import { createCalibrator, type Visit } from '../../calibration/walk.js';
+import { toPanel } from '../../kernels/panel.js';
+import { layerEnergy, ratio } from '../../solver/layer-error.js';
+import type { Moments } from '../../types.js';
+import { checkAborted, type Hooks } from '../hooks.js';
+import { slabRows } from '../solve/slab.js';
+import { tableMoments } from '../solve/tables.js';
+import type { Workshop } from '../workshop.js';
 
 /**
  * What a compressed model changed, tensor by tensor: ε = tr(Δ H Δᵀ) / tr(W H Wᵀ) with H as the inputs are in the

@@ -1,30 +1,30 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
-import { matrixShape } from '../architecture/architecture.js';
-import type { Model } from '../architecture/model.js';
-import { TersorError } from '../errors.js';
-import { embed } from '../evaluation/embedding.js';
-import { compareEmbeddings } from '../evaluation/embedding-summary.js';
-import { predict } from '../evaluation/predictor.js';
-import { score } from '../evaluation/score.js';
-import { summarise } from '../evaluation/summary.js';
+import { matrixShape } from '../../architecture/architecture.js';
+import type { Model } from '../../architecture/model.js';
+import { TersorError } from '../../errors.js';
+import { embed } from '../../evaluation/embedding.js';
+import { compareEmbeddings } from '../../evaluation/embedding-summary.js';
+import { predict } from '../../evaluation/predictor.js';
+import { score } from '../../evaluation/score.js';
+import { summarise } from '../../evaluation/summary.js';
 import {
   type Embeddings,
   type Findings,
   logHistogram,
   type Quality,
   type TensorFinding,
-} from '../report/findings.js';
-import { checkOutput, fileError, temporaryPath } from '../writer/output.js';
+} from '../../report/findings.js';
+import { checkOutput, fileError, temporaryPath } from '../../writer/output.js';
+import type { CompressResult } from '../compress.js';
+import type { Hooks } from '../hooks.js';
+import type { CompressOptions } from '../options.js';
+import { writtenProvenance } from '../provenance.js';
+import { writtenRecipe } from '../recipe.js';
+import { findFront } from '../search/record.js';
+import { type Workshop, type WorkshopOptions, withWorkshop } from '../workshop.js';
 import { commandsFor } from './commands.js';
-import type { CompressResult } from './compress.js';
-import type { Hooks } from './hooks.js';
 import { layerErrors } from './layer-errors.js';
-import type { CompressOptions } from './options.js';
-import { writtenProvenance } from './provenance.js';
-import { writtenRecipe } from './recipe.js';
-import { findText, type ReportText, writeTexts } from './report-text.js';
-import { findFront } from './search/record.js';
-import { type Workshop, type WorkshopOptions, withWorkshop } from './workshop.js';
+import { findText, type ReportText, writeTexts } from './text.js';
 
 export interface ReportOptions extends WorkshopOptions {
   readonly model: string;
@@ -57,7 +57,7 @@ export async function report(options: ReportOptions, hooks: Hooks = {}): Promise
   if (options.output !== undefined) await checkOutput(options.output);
   const findings = await withWorkshop(options, hooks, (shop) => find(shop, options, hooks));
   if (options.output !== undefined) {
-    const { renderPage } = await import('../report/page.js'); // echarts takes a moment to load
+    const { renderPage } = await import('../../report/page.js'); // echarts takes a moment to load
     await writeWhole(options.output, renderPage(findings));
   }
   return findings;

@@ -1,5 +1,5 @@
-import { TersorError } from '../errors.js';
-import { getIntact, type RangedFile } from './file.js';
+import { TersorError } from '../../errors.js';
+import { getIntact, type RangedFile } from '../file.js';
 
 /** Bytes fetched at a time; headers of tensors are small, and their data are skipped. */
 const windowBytes = 1 << 16;

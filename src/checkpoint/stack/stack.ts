@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
 import { inflateRawSync } from 'node:zlib';
-import { TersorError } from '../errors.js';
-import { createKernels, type Kernels } from '../kernels/kernels.js';
-import { toPanel } from '../kernels/panel.js';
-import type { Checkpoint, Tensor, TensorInfo } from './checkpoint.js';
-import { getIntact } from './damage.js';
-import { hashFiles, type RangedFile, withFiles } from './file.js';
+import { TersorError } from '../../errors.js';
+import { createKernels, type Kernels } from '../../kernels/kernels.js';
+import { toPanel } from '../../kernels/panel.js';
+import type { Checkpoint, Tensor, TensorInfo } from '../checkpoint.js';
+import { getIntact } from '../damage.js';
+import { hashFiles, type RangedFile, withFiles } from '../file.js';
 import {
   addSlice,
   headerLength,
@@ -16,7 +16,7 @@ import {
   type StackContents,
   type StackTensor,
   stackShape,
-} from './stack-header.js';
+} from './header.js';
 
 /** Real headers stay below 10 MB. */
 const largestHeader = 2 ** 28;
@@ -28,7 +28,7 @@ export const stackedType = 'stacked';
 export type Portion = { readonly bytes: number } | { readonly share: number };
 
 /**
- * Opens a stacked model (src/checkpoint/stack-header.ts), or as much of it as there is: a file that ends early is the
+ * Opens a stacked model (src/checkpoint/stack/header.ts), or as much of it as there is: a file that ends early is the
  * same model, less exact.
  * @param portion uses no more than this
  * @throws TersorError when not even the header is there, or it is damaged

@@ -1,5 +1,5 @@
-import { TersorError } from '../errors.js';
-import { getIntact, type RangedFile } from './file.js';
+import { TersorError } from '../../errors.js';
+import { getIntact, type RangedFile } from '../file.js';
 
 // @huggingface/gguf reads the same facts, but pads a truncated file with zeros in place of refusing it, parses
 // from the start of the file again for every 2 MB, and drops a byte-order mark that is a token of its own.

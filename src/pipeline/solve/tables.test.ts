@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { tales } from '../../test/fixtures/data.js';
-import { micros, writeMicro } from '../../test/fixtures/micro.js';
-import { compress } from './compress.js';
+import { tales } from '../../../test/fixtures/data.js';
+import { micros, writeMicro } from '../../../test/fixtures/micro.js';
+import { compress } from '../compress.js';
 
 let folder: string;
 beforeAll(() => {

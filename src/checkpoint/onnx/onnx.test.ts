@@ -2,9 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { layoutOnnx, type OnnxTensor } from '../runtime/onnx-layout.js';
-import { tensorTableKey } from './compressed.js';
-import { openCheckpoint } from './open.js';
+import { layoutOnnx, type OnnxTensor } from '../../runtime/onnx-layout.js';
+import { tensorTableKey } from '../compressed.js';
+import { openCheckpoint } from '../open.js';
 
 const root = mkdtempSync(join(tmpdir(), 'tersor-onnx-reader-'));
 afterAll(() => rmSync(root, { recursive: true }));

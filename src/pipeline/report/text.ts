@@ -1,16 +1,16 @@
 import { basename } from 'node:path';
-import type { Model } from '../architecture/model.js';
-import { continueGreedily } from '../evaluation/continuation.js';
-import type { Texts } from '../report/findings.js';
-import { openLlama } from '../runtime/llama.js';
-import { chunk, readText, spread } from '../text/corpus.js';
-import { encodeTexts, splitSentences } from '../text/sentences.js';
-import type { Tokenizer } from '../text/tokenizer.js';
-import { calibrationText } from './calibration-text.js';
-import type { Hooks } from './hooks.js';
-import { withRecipe } from './recipe.js';
+import type { Model } from '../../architecture/model.js';
+import { continueGreedily } from '../../evaluation/continuation.js';
+import type { Texts } from '../../report/findings.js';
+import { openLlama } from '../../runtime/llama.js';
+import { chunk, readText, spread } from '../../text/corpus.js';
+import { encodeTexts, splitSentences } from '../../text/sentences.js';
+import type { Tokenizer } from '../../text/tokenizer.js';
+import { calibrationText } from '../calibration-text.js';
+import type { Hooks } from '../hooks.js';
+import { withRecipe } from '../recipe.js';
+import type { Workshop } from '../workshop.js';
 import type { ReportOptions } from './report.js';
-import type { Workshop } from './workshop.js';
 
 const defaultTokens = 8192;
 const longestContext = 512;
