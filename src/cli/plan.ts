@@ -125,17 +125,18 @@ export function describePlan(planned: Plan & { readonly estimate?: Estimate }, a
 }
 
 function describeFront(points: readonly FrontPoint[]): string {
+  const cosines = points[0]?.objective === 'embedding';
   return table(
     [
       { title: 'size', align: 'right' },
       { title: 'bits', align: 'right' },
-      { title: 'divergence', align: 'point' },
+      { title: cosines ? 'cosine' : 'divergence', align: 'point' },
       { title: 'types', flexible: true },
     ],
     points.map(({ bytes, bitsPerWeight, divergence, types }) => [
       formatBytes(bytes),
       significant(bitsPerWeight, 3),
-      significant(divergence, 2),
+      cosines ? formatCosine(1 - divergence) : significant(divergence, 2),
       Object.entries(types)
         .filter(([type]) => type !== 'f32')
         .sort(([, a], [, b]) => b - a)

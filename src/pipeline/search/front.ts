@@ -1,5 +1,6 @@
 import { searchFront } from '../../allocation/front.js';
 import { searchOptions } from '../../allocation/index.js';
+import type { Objective } from '../../architecture/architecture.js';
 import type { Hooks } from '../hooks.js';
 import { gather, recipeOf } from '../job.js';
 import type { CompressOptions } from '../options.js';
@@ -12,7 +13,8 @@ export interface FrontPoint {
   /** Bytes of all tensors. */
   readonly bytes: number;
   readonly bitsPerWeight: number;
-  /** Expected mean KL divergence on held-out text, nats per token. */
+  readonly objective: Objective;
+  /** Expected mean on held-out text: KL divergence in nats per token, or of an encoder one less the cosine. */
   readonly divergence: number;
   /** How many tensors have each type. */
   readonly types: Readonly<Record<string, number>>;
@@ -56,6 +58,7 @@ export function front(options: CompressOptions, hooks: Hooks = {}): Promise<Fron
         return {
           bytes,
           bitsPerWeight: (8 * bytes) / elements,
+          objective: model.architecture.objective,
           divergence: objectives[1] ?? Number.NaN,
           types,
         };
