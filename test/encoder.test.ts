@@ -135,7 +135,7 @@ describe('an encoder', () => {
     const own = await evaluateEncoder(measured);
     expect(runtime.cosine.mean).toBeCloseTo(own.cosine.mean, 6);
     // A compressed model it is, not a copy of the original.
-    expect(own.cosine.mean).toBeLessThan(0.99999);
+    expect(own.cosine.mean).toBeLessThan(0.99995);
   });
 
   test.each([

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import * as g from '../graph/build.js';
-import type { Value } from '../graph/value.js';
-import type { Architecture, Batch, TensorKind, TensorSpec } from './architecture.js';
+import type { Architecture, Batch } from './architecture.js';
 import { attendBothWays, splitHeads } from './attention.js';
 import { exportBert } from './bert-export.js';
 import { dimension, parseConfig } from './config.js';
+import { biasedLayers, biasedSpecs } from './specs.js';
 
 /** What the graph of a BERT (Devlin et al., 2018) needs to know. */
 export interface BertShape {
@@ -27,31 +27,13 @@ export interface BertShape {
 export function bert(shape: BertShape): Architecture {
   const { hidden, intermediate, heads, vocabulary, context, segments, epsilon } = shape;
 
-  const spec = (
-    role: string,
-    huggingface: string,
-    kind: TensorKind,
-    size: readonly number[],
-    block?: number,
-  ): TensorSpec => ({
-    role,
-    ...(block === undefined ? {} : { block }),
-    kind,
-    shape: size,
-    names: {
-      huggingface:
-        block === undefined ? `embeddings.${huggingface}` : `encoder.layer.${block}.${huggingface}`,
-      gguf: block === undefined ? role : `blk.${block}.${role}`,
-    },
-  });
-  const norm = (role: string, huggingface: string, block?: number) => [
-    spec(`${role}.weight`, `${huggingface}.weight`, 'norm', [hidden], block),
-    spec(`${role}.bias`, `${huggingface}.bias`, 'bias', [hidden], block),
-  ];
-  const layer = (role: string, huggingface: string, out: number, inputs: number, block: number) => [
-    spec(`${role}.weight`, `${huggingface}.weight`, 'linear', [out, inputs], block),
-    spec(`${role}.bias`, `${huggingface}.bias`, 'bias', [out], block),
-  ];
+  const {
+    one: spec,
+    norm,
+    layer,
+  } = biasedSpecs(hidden, (name, block) =>
+    block === undefined ? `embeddings.${name}` : `encoder.layer.${block}.${name}`,
+  );
   const tensors = [
     spec('token_embd.weight', 'word_embeddings.weight', 'embedding', [vocabulary, hidden]),
     spec('position_embd.weight', 'position_embeddings.weight', 'position', [context, hidden]),
@@ -69,12 +51,8 @@ export function bert(shape: BertShape): Architecture {
     ]).flat(),
   ];
 
-  const shapes = new Map(tensors.map(({ role, shape: size }) => [role, size]));
-  const weight = (role: string) => g.input(role, shapes.get(role) ?? []);
-  const linear = (x: Value, role: string) => g.linear(x, weight(`${role}.weight`), weight(`${role}.bias`));
+  const { weight, linear, normalise } = biasedLayers(tensors, epsilon);
   const activation = shape.activation === 'gelu' ? g.gelu : g.geluTanh;
-  const normalise = (x: Value, role: string) =>
-    g.layerNorm(x, weight(`${role}.weight`), weight(`${role}.bias`), epsilon);
 
   return {
     modelType: 'bert',

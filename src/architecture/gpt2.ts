@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import * as g from '../graph/build.js';
-import type { Value } from '../graph/value.js';
-import type { Architecture, Batch, TensorKind, TensorSpec } from './architecture.js';
+import type { Architecture, Batch, TensorSpec } from './architecture.js';
 import { attend, splitHeads } from './attention.js';
 import { blockCount, dimension, parseConfig } from './config.js';
 import { exportGpt2 } from './gpt2-export.js';
+import { biasedLayers, biasedSpecs } from './specs.js';
 
 /** What the graph of a GPT-2 (Radford et al., 2019) needs to know, from whichever format. */
 export interface Gpt2Shape {
@@ -21,31 +21,13 @@ export interface Gpt2Shape {
 export function gpt2(shape: Gpt2Shape, has: (spec: TensorSpec) => boolean): Architecture {
   const { hidden, intermediate, heads, vocabulary, context, epsilon } = shape;
 
-  const spec = (
-    role: string,
-    huggingface: string,
-    kind: TensorKind,
-    size: readonly number[],
-    block?: number,
-  ): TensorSpec => ({
-    role,
-    ...(block === undefined ? {} : { block }),
-    kind,
-    shape: size,
-    names: {
-      huggingface: block === undefined ? huggingface : `h.${block}.${huggingface}`,
-      gguf: block === undefined ? role : `blk.${block}.${role}`,
-    },
-    ...(kind === 'linear' ? { transposed: true } : {}),
+  const {
+    one: spec,
+    norm,
+    layer,
+  } = biasedSpecs(hidden, (name, block) => (block === undefined ? name : `h.${block}.${name}`), {
+    transposed: true,
   });
-  const norm = (role: string, huggingface: string, block?: number) => [
-    spec(`${role}.weight`, `${huggingface}.weight`, 'norm', [hidden], block),
-    spec(`${role}.bias`, `${huggingface}.bias`, 'bias', [hidden], block),
-  ];
-  const layer = (role: string, huggingface: string, out: number, inputs: number, block: number) => [
-    spec(`${role}.weight`, `${huggingface}.weight`, 'linear', [out, inputs], block),
-    spec(`${role}.bias`, `${huggingface}.bias`, 'bias', [out], block),
-  ];
   const head = spec('output.weight', 'lm_head.weight', 'head', [vocabulary, hidden]);
   const tied = !has(head);
   const tensors = [
@@ -63,11 +45,7 @@ export function gpt2(shape: Gpt2Shape, has: (spec: TensorSpec) => boolean): Arch
     ...(tied ? [] : [head]),
   ];
 
-  const shapes = new Map(tensors.map(({ role, shape: size }) => [role, size]));
-  const weight = (role: string) => g.input(role, shapes.get(role) ?? []);
-  const linear = (x: Value, role: string) => g.linear(x, weight(`${role}.weight`), weight(`${role}.bias`));
-  const normalise = (x: Value, role: string) =>
-    g.layerNorm(x, weight(`${role}.weight`), weight(`${role}.bias`), epsilon);
+  const { weight, linear, normalise } = biasedLayers(tensors, epsilon);
 
   return {
     modelType: 'gpt2',

@@ -16,7 +16,7 @@ import { isWordGrid, partsOf } from '../grid/words/words.js';
 import { checkFolder, copyCompanions, replaceFolder, requireConfig, writeJson } from './folder.js';
 import { temporaryPath } from './output.js';
 import { moduleOf, type QuantizationConfig } from './quantization-config.js';
-import { safetensorsHeader } from './safetensors.js';
+import { placeTensors } from './safetensors.js';
 import { createTensorWriter, type FilePlan, type TensorWriter } from './tensor-writer.js';
 
 /** A tensor to be written, under Hugging Face's name. */
@@ -163,34 +163,15 @@ function planShards(plan: QuantizedPlan): Shard[] {
   }
   const five = (number: number) => String(number).padStart(5, '0');
   return shards.map((entries, index) => ({
-    ...planFile(entries, plan.metadata),
+    ...placeTensors(
+      { format: 'pt', ...plan.metadata },
+      entries.map((entry) => ({ ...entry, entry: entry.name })),
+    ),
     name:
       shards.length === 1
         ? weightsName
         : weightsName.replace('.', `-${five(index + 1)}-of-${five(shards.length)}.`),
   }));
-}
-
-/** Bytes of one number. */
-const widths: Readonly<Record<string, number>> = { I64: 8, I32: 4, F32: 4 };
-
-function planFile(entries: readonly Entry[], metadata: QuantizedPlan['metadata']): FilePlan {
-  const header: Record<string, unknown> = { __metadata__: { format: 'pt', ...metadata } };
-  let end = 0;
-  // Wide numbers first: every tensor is aligned, without the padding that is not allowed.
-  const places = entries
-    .toSorted((a, b) => (widths[b.dtype] ?? 2) - (widths[a.dtype] ?? 2))
-    .map(({ name, dtype, shape, bytes }) => {
-      header[name] = { dtype, shape, data_offsets: [end, end + bytes] };
-      end += bytes;
-      return { name, position: end - bytes, bytes };
-    });
-  const bytes = safetensorsHeader(header);
-  return {
-    header: bytes,
-    tensors: places.map((place) => ({ ...place, position: place.position + bytes.length })),
-    bytes: bytes.length + end,
-  };
 }
 
 function indexOf(shards: readonly Shard[]): Record<string, unknown> {

@@ -88,10 +88,7 @@ async function isOutdated(path: string, metadata: Checkpoint['metadata']): Promi
   return key in (await readJsonObject(path, getIntact)) && !(key in metadata);
 }
 
-function planFile(
-  provenance: SafetensorsPlan['metadata'],
-  tensors: SafetensorsPlan['tensors'],
-): FilePlan & { readonly bytes: number } {
+function planFile(provenance: SafetensorsPlan['metadata'], tensors: SafetensorsPlan['tensors']): FilePlan {
   const coded = ({ type, transposed }: SafetensorsTensor) => !plainTypes[type] || transposed === true;
   const table: Record<string, TableEntry> = {};
   for (const tensor of tensors.filter(coded)) {
@@ -103,17 +100,41 @@ function planFile(
     ...provenance,
     [tensorTableKey]: JSON.stringify(table),
   };
+  const entries = tensors.map((tensor) => {
+    const { name, type, shape, bytes } = tensor;
+    return coded(tensor)
+      ? { name, bytes, entry: name + codesSuffix, dtype: 'U8', shape: [bytes] }
+      : { name, bytes, entry: name, dtype: plainTypes[type] ?? '', shape };
+  });
+  return placeTensors(metadata, entries);
+}
+
+/** A tensor on its way into a safetensors file. */
+export interface SafetensorsEntry {
+  /** What its writer calls it. */
+  readonly name: string;
+  /** What the file calls it. */
+  readonly entry: string;
+  /** Safetensors' own. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+/** Bytes of one number; of those that are not here, two. */
+const widths: Readonly<Record<string, number>> = { I64: 8, I32: 4, F32: 4, U8: 1 };
+
+/** A file of these tensors. Wide numbers come first: all are aligned, without the padding that is not allowed. */
+export function placeTensors(
+  metadata: Readonly<Record<string, string>>,
+  entries: readonly SafetensorsEntry[],
+): FilePlan {
   const header: Record<string, unknown> = { __metadata__: metadata };
   let end = 0;
-  // Four-byte numbers before halves before bytes: every tensor is aligned, without the padding that is not allowed.
-  const width = (tensor: SafetensorsTensor) => (coded(tensor) ? 1 : tensor.type === 'f32' ? 4 : 2);
-  const places = tensors
-    .toSorted((a, b) => width(b) - width(a))
-    .map((tensor) => {
-      const { name, type, shape, bytes } = tensor;
-      const data_offsets = [end, end + bytes];
-      if (coded(tensor)) header[name + codesSuffix] = { dtype: 'U8', shape: [bytes], data_offsets };
-      else header[name] = { dtype: plainTypes[type], shape, data_offsets };
+  const places = entries
+    .toSorted((a, b) => (widths[b.dtype] ?? 2) - (widths[a.dtype] ?? 2))
+    .map(({ name, entry, dtype, shape, bytes }) => {
+      header[entry] = { dtype, shape, data_offsets: [end, end + bytes] };
       end += bytes;
       return { name, position: end - bytes, bytes };
     });
@@ -126,7 +147,7 @@ function planFile(
 }
 
 /** A header as bytes of a file: its length, then JSON, padded with spaces. */
-export function safetensorsHeader(header: Readonly<Record<string, unknown>>): Buffer {
+function safetensorsHeader(header: Readonly<Record<string, unknown>>): Buffer {
   const text = Buffer.from(JSON.stringify(header));
   const length = Math.ceil(text.length / headerAlignment) * headerAlignment;
   const bytes = Buffer.alloc(8 + length, ' ');
