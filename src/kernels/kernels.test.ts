@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { createGemm } from '../runtime/gemm.js';
+import { instantiate } from './instance.js';
 import { createKernels } from './kernels.js';
 
 describe('kernels', () => {
@@ -12,6 +15,33 @@ describe('kernels', () => {
       expect([...y]).toEqual(Array.from({ length: 1000 }, (_, i) => 200 * i + 1));
     });
     kernels.close();
+  });
+
+  test('a helper that is woken without a new ticket does not repeat its last kernel', async () => {
+    const module = await WebAssembly.compile(
+      await readFile(new URL('../../build/kernels.wasm', import.meta.url)),
+    );
+    const { memory, names, scope } = instantiate(module);
+    const mailbox = new SharedArrayBuffer(32 + 8 * 32);
+    const [control, values] = [new Int32Array(mailbox, 0, 8), new Float64Array(mailbox, 32)];
+    const workerData = { module, memory, names, mailbox };
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
+    await new Promise((resolve) => worker.once('message', resolve));
+    await scope((arena) => {
+      const [x, y] = [arena.f32(16).fill(1), arena.f32(16)];
+      values.set([0, 16, 2, x.byteOffset, y.byteOffset]);
+      control.set([names.indexOf('axpy'), 0, 5], 2);
+      Atomics.add(control, 0, 1);
+      Atomics.notify(control, 0);
+      Atomics.wait(control, 1, 0);
+      expect([...y]).toEqual(Array(16).fill(2));
+      // What a thread does that is put to sleep between the new ticket and its notification, and wakes up late.
+      let woken = 0;
+      while (woken === 0) woken = Atomics.notify(control, 0);
+      while (Atomics.notify(control, 0) === 0);
+      expect([...y]).toEqual(Array(16).fill(2));
+    });
+    await worker.terminate();
   });
 
   test('memory grows, old arrays stay valid, and scopes give it back', async () => {

@@ -15,7 +15,10 @@ let ticket = 0;
 parentPort?.postMessage('ready');
 for (;;) {
   Atomics.wait(control, 0, ticket);
-  ticket = Atomics.load(control, 0);
+  const next = Atomics.load(control, 0);
+  // Whoever hands out a ticket may fall asleep before notifying; that late notification finds the work done.
+  if (next === ticket) continue;
+  ticket = next;
   const kernel = control[2] ?? -1;
   if (kernel < 0) break;
   try {
