@@ -8,7 +8,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type CompressResult, compress } from '../src/pipeline/compress.js';
+import { compress } from '../src/pipeline/compress.js';
+import type { CompressResult } from '../src/pipeline/result.js';
 import { type LlamaFileType, quantizeWithLlama } from '../src/runtime/llama-quantize.js';
 import { tales } from '../test/fixtures/data.js';
 

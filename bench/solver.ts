@@ -21,7 +21,7 @@ import { createKernels, type Kernels } from '../src/kernels/kernels.js';
 import { toPanel } from '../src/kernels/panel.js';
 import { createGemm, type Gemm } from '../src/runtime/gemm.js';
 import { decoupleQDefaults } from '../src/solver/decoupleq.js';
-import type { Plan } from '../src/solver/descent/descent.js';
+import type { Plan } from '../src/solver/descent/plan.js';
 import { prepareSweeps } from '../src/solver/descent/sweeps.js';
 import { gptq } from '../src/solver/gptq.js';
 import { findSolver } from '../src/solver/index.js';

@@ -7,9 +7,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { gather, recipeOf } from '../src/pipeline/job.js';
+import { requestedTypes } from '../src/pipeline/assign.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
-import { requestedTypes } from '../src/pipeline/plan.js';
+import { gather, recipeOf } from '../src/pipeline/prepare.js';
 import { average } from '../src/pipeline/search/paired.js';
 import { createRehearsals } from '../src/pipeline/search/rehearsal.js';
 import { defaultStoreFolder, openStore } from '../src/pipeline/store.js';

@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { CompressResult } from '../src/pipeline/compress.js';
 import type { Evaluation } from '../src/pipeline/evaluate.js';
+import type { CompressResult } from '../src/pipeline/result.js';
 import type { Findings } from '../src/report/findings.js';
 import { tersor } from './fixtures/command.js';
 import { tales } from './fixtures/data.js';

@@ -2,10 +2,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CompressResult, compress, plan } from '../src/pipeline/compress.js';
+import { compress, plan } from '../src/pipeline/compress.js';
 import { evaluate } from '../src/pipeline/evaluate.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
-import { readRecipe, recipeFile } from '../src/pipeline/recipe.js';
+import { recipeFile } from '../src/pipeline/plan.js';
+import { readRecipe } from '../src/pipeline/recipe.js';
+import type { CompressResult } from '../src/pipeline/result.js';
 import { front } from '../src/pipeline/search/front.js';
 import { tales } from './fixtures/data.js';
 

@@ -2,8 +2,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type CompressResult, compress } from '../src/pipeline/compress.js';
+import { compress } from '../src/pipeline/compress.js';
 import { evaluate } from '../src/pipeline/evaluate.js';
+import type { CompressResult } from '../src/pipeline/result.js';
 import { tersor } from './fixtures/command.js';
 import { tales } from './fixtures/data.js';
 import { micros, writeMicro } from './fixtures/micro.js';

@@ -1,5 +1,5 @@
 import { elementCode } from '../runtime/onnx.js';
-import type { BertShape } from './bert.js';
+import type { BertShape } from './bert-config.js';
 import { type ExportGraph, exportLayerNorm } from './export.js';
 
 /** What is added to scores of padding: softmax makes it zero, and half-precision floats hold it. */

@@ -1,5 +1,5 @@
 import { cachedAttention, decoderInputs, type ExportGraph, exportLayerNorm } from './export.js';
-import type { Gpt2Shape } from './gpt2.js';
+import type { Gpt2Shape } from './gpt2-config.js';
 
 /**
  * The decoder of a GPT-2 with its cache of keys and values, as transformers.js runs it.

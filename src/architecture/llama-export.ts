@@ -1,5 +1,5 @@
 import { cachedAttention, decoderInputs, type ExportGraph, exportRmsNorm } from './export.js';
-import type { LlamaShape } from './llama.js';
+import type { LlamaShape } from './llama-config.js';
 import { exportAngles, exportRotate } from './rotary.js';
 
 /**

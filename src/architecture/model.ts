@@ -1,12 +1,15 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { TersorError } from '../errors.js';
 import * as g from '../graph/build.js';
+import { elements } from '../graph/ops.js';
 import { compile } from '../graph/program.js';
-import { elements } from '../graph/value.js';
 import { type Architecture, blockTensors, type TensorSpec } from './architecture.js';
-import { bert, bertFromHuggingFace } from './bert.js';
-import { gpt2, gpt2FromGguf, gpt2FromHuggingFace } from './gpt2.js';
-import { llama, llamaFromGguf, llamaFromHuggingFace, llamaTypes } from './llama.js';
+import { bert } from './bert.js';
+import { bertFromHuggingFace } from './bert-config.js';
+import { gpt2 } from './gpt2.js';
+import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
+import { llama } from './llama.js';
+import { llamaFromGguf, llamaFromHuggingFace, llamaTypes } from './llama-config.js';
 import { permuteRows } from './rows.js';
 
 /** Model types that tersor can read. */

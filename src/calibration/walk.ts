@@ -1,9 +1,10 @@
 import type { Architecture, Batch } from '../architecture/architecture.js';
 import { type Hidden, hiddenOf, programCache } from '../architecture/forward.js';
 import * as g from '../graph/build.js';
+import { elements } from '../graph/ops.js';
 import type { Arrays } from '../graph/program.js';
 import { frontier, substitute } from '../graph/rewrite.js';
-import { elements, topological, type Value } from '../graph/value.js';
+import { topological, type Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Moments } from '../types.js';
 import { createMoments } from './moments.js';

@@ -4,7 +4,7 @@ import { gridNames } from '../grid/index.js';
 import { damageMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
 import { examples, type Session } from './command.js';
-import { shellScripts } from './shells.js';
+import { type CompletedCommand, shellScripts, type Values } from './shells.js';
 
 const shells = ['bash', 'zsh', 'fish'] as const;
 
@@ -24,28 +24,6 @@ export function completionCommand(program: Command, session: Session): void {
     ['source <(tersor completion zsh)', 'in ~/.zshrc, after compinit'],
     ['tersor completion fish > ~/.config/fish/completions/tersor.fish', 'once'],
   ]);
-}
-
-/** What can stand behind an option or in the place of an argument. */
-export interface Values {
-  readonly kind: 'files' | 'folders' | 'words' | 'nothing';
-  readonly words: readonly string[];
-}
-
-export interface CompletedOption {
-  /** `--output`, `-o`. */
-  readonly flags: readonly string[];
-  readonly description: string;
-  /** What it takes; absent where it takes nothing. */
-  readonly values?: Values;
-}
-
-export interface CompletedCommand {
-  readonly name: string;
-  readonly description: string;
-  readonly options: readonly CompletedOption[];
-  /** Of its first argument, and of all others. */
-  readonly argument: Values;
 }
 
 /** The commands of the program as shells need them. */

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { TersorError } from '../errors.js';
-import { type CompressResult, compress, type Prefix, plan } from '../pipeline/compress.js';
+import { compress, plan } from '../pipeline/compress.js';
 import { report } from '../pipeline/report/report.js';
+import type { CompressResult, Prefix } from '../pipeline/result.js';
 import type { Verification } from '../pipeline/verify.js';
 import { checkOutput } from '../writer/output.js';
 import { examples, type Session, withTerminal } from './command.js';

@@ -1,4 +1,24 @@
-import type { CompletedCommand, CompletedOption, Values } from './completion.js';
+/** What can stand behind an option or in the place of an argument. */
+export interface Values {
+  readonly kind: 'files' | 'folders' | 'words' | 'nothing';
+  readonly words: readonly string[];
+}
+
+export interface CompletedOption {
+  /** `--output`, `-o`. */
+  readonly flags: readonly string[];
+  readonly description: string;
+  /** What it takes; absent where it takes nothing. */
+  readonly values?: Values;
+}
+
+export interface CompletedCommand {
+  readonly name: string;
+  readonly description: string;
+  readonly options: readonly CompletedOption[];
+  /** Of its first argument, and of all others. */
+  readonly argument: Values;
+}
 
 /** Completion scripts, by shell. */
 export const shellScripts = { bash, zsh, fish } as const;

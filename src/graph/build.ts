@@ -1,6 +1,6 @@
 import type { ElementType } from '../runtime/onnx.js';
-import { type OpName, ops } from './ops.js';
-import { type Attributes, elements, type Value } from './value.js';
+import { type Attributes, elements, type OpName, ops } from './ops.js';
+import type { Value } from './value.js';
 
 function node(op: OpName, inputs: readonly Value[], attributes: Attributes = {}): Value {
   const rule = ops[op];

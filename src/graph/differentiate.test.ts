@@ -2,8 +2,9 @@ import { expect, test } from 'vitest';
 import { normals } from '../../test/reference/random.js';
 import * as g from './build.js';
 import { differentiate } from './differentiate.js';
+import { elements } from './ops.js';
 import { compile } from './program.js';
-import { elements, type Value } from './value.js';
+import type { Value } from './value.js';
 
 /** The gradient of Σ y · upstream beside differences of values a small step away, for every input. */
 async function check(y: Value, inputs: readonly Value[]): Promise<void> {

@@ -1,7 +1,16 @@
 import type { ElementType, OnnxAttribute } from '../runtime/onnx.js';
-import { type Attributes, elements, type Value } from './value.js';
 
 type Shape = readonly number[];
+
+/** Whole numbers, lists of them, or named choices; a number that is not whole is written as a float. */
+export type Attributes = Readonly<Record<string, number | boolean | string | readonly number[]>>;
+
+/** What a rule sees of a value (value.ts). */
+interface Operand {
+  readonly inputs: readonly Operand[];
+  readonly attributes: Attributes;
+  readonly shape: Shape;
+}
 
 /** How an op appears in ONNX: the operator, its attributes, and whole-number inputs behind the value's own. */
 interface Lowering {
@@ -15,7 +24,7 @@ interface Lowering {
 interface Op {
   /** @throws Error when the inputs do not fit, since that is a mistake in an architecture, not in a file */
   shape(inputs: readonly Shape[], attributes: Attributes): Shape;
-  lower(value: Value): Lowering;
+  lower(value: Operand): Lowering;
   /** Element type of the result; that of the first input when absent. */
   readonly type?: ElementType;
 }
@@ -174,3 +183,5 @@ function require(condition: boolean, op: string, ...shapes: Shape[]): void {
   if (!condition)
     throw new Error(`${op} does not apply to shapes ${shapes.map((s) => `[${s}]`).join(' and ')}`);
 }
+
+export const elements = (shape: Shape): number => shape.reduce((product, size) => product * size, 1);

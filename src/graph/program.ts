@@ -1,7 +1,7 @@
 import type { OnnxConstant, OnnxNode, OnnxValue } from '../runtime/onnx.js';
 import { createSession, type Dense, type RuntimeOptions } from '../runtime/session.js';
-import { ops } from './ops.js';
-import { elements, topological, type Value } from './value.js';
+import { elements, ops } from './ops.js';
+import { topological, type Value } from './value.js';
 
 export type Arrays = Readonly<Record<string, Dense['data']>>;
 

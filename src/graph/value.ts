@@ -1,8 +1,5 @@
 import type { ElementType } from '../runtime/onnx.js';
-import type { OpName } from './ops.js';
-
-/** Whole numbers, lists of them, or named choices; a number that is not whole is written as a float. */
-export type Attributes = Readonly<Record<string, number | boolean | string | readonly number[]>>;
+import type { Attributes, OpName } from './ops.js';
 
 /**
  * A node of a tensor program: one array that the program computes, takes in or holds. Programs are plain
@@ -34,6 +31,3 @@ export function topological(outputs: readonly Value[]): Value[] {
   outputs.forEach(visit);
   return order;
 }
-
-export const elements = (shape: readonly number[]): number =>
-  shape.reduce((product, size) => product * size, 1);

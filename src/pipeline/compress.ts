@@ -1,55 +1,20 @@
 import { createShelf } from '../calibration/shelf.js';
 import { TersorError } from '../errors.js';
-import type { EmbeddingSummary } from '../evaluation/embedding-summary.js';
-import type { Summary } from '../evaluation/summary.js';
 import { activationRoom, checkMemory, type Estimate, estimate } from './estimate.js';
 import { findFormat } from './formats/index.js';
 import type { Hooks } from './hooks.js';
-import { type Job, prepare, refuseProblems } from './job.js';
-import type { CompressOptions } from './options.js';
-import type { Plan, SearchResult } from './plan.js';
-import { withRecipe } from './recipe.js';
+import { type Job, refuseProblems } from './job.js';
+import { type CompressOptions, withRecipe } from './options.js';
+import type { Plan } from './plan.js';
+import { prepare } from './prepare.js';
+import type { CompressResult } from './result.js';
 import { predict } from './search/predict.js';
-import { type CompressedTensor, compressBlocks } from './solve/blocks.js';
+import { compressBlocks } from './solve/blocks.js';
 import { openJournal } from './solve/resume.js';
 import { compressStack, isStacked } from './stack/compress.js';
 import { defaultStoreFolder } from './store.js';
-import type { Tuning } from './tune.js';
 import { measure, proveFinite, type Verification, verify } from './verify.js';
-import { type Stage, withWorkshop } from './workshop.js';
-
-export interface CompressResult {
-  readonly output: string;
-  readonly bytes: number;
-  readonly originalBytes: number;
-  readonly bitsPerWeight: number;
-  /** How the types were found, where only a size was asked for. */
-  readonly search?: SearchResult;
-  /** How the recipe was found, where it was to be tuned. */
-  readonly tuning?: Tuning;
-  readonly seconds: number;
-  /** Where they went; what is left over is setting up and putting away. */
-  readonly stages: Readonly<Record<Stage, number>>;
-  readonly peakMemoryBytes: number;
-  readonly tensors: readonly CompressedTensor[];
-  /** How many of them an earlier run had solved that did not reach its end. */
-  readonly resumed: number;
-  /** The file as its own runtime sees it, against what tersor predicts of it; absent where tersor is the runtime. */
-  readonly verified?: Verification;
-  /** The file against the original on text that calibration did not see. */
-  readonly heldOut?: Summary;
-  /** The same for an encoder. */
-  readonly embeddings?: EmbeddingSummary;
-  /** Parts of a stacked file, each measured like the whole. */
-  readonly prefixes?: readonly Prefix[];
-}
-
-/** A part of a file from its beginning. */
-export interface Prefix {
-  readonly share: number;
-  readonly bytes: number;
-  readonly heldOut: Summary;
-}
+import { withWorkshop } from './workshop.js';
 
 /** What will happen, to the byte, without doing it; of the model's loss only with `predict` or a search. */
 export function plan(

@@ -5,8 +5,8 @@ import { compareEmbeddings, type EmbeddingSummary } from '../evaluation/embeddin
 import { embedWithOnnx } from '../evaluation/onnx-embedding.js';
 import { readText, spread } from '../text/corpus.js';
 import { encodeTexts, splitSentences } from '../text/sentences.js';
-import type { EvaluateOptions } from './evaluate.js';
 import type { Hooks } from './hooks.js';
+import type { EvaluateOptions } from './options.js';
 import { onnxFileOf } from './verify.js';
 import type { Workshop } from './workshop.js';
 

@@ -1,5 +1,4 @@
 import type { Model } from '../architecture/model.js';
-import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
 import { compare } from '../evaluation/compare.js';
 import { predict } from '../evaluation/predictor.js';
@@ -7,23 +6,9 @@ import type { Summary } from '../evaluation/summary.js';
 import { chunk, readText } from '../text/corpus.js';
 import { type EncoderEvaluation, encoderEvaluation } from './encoder.js';
 import type { Hooks } from './hooks.js';
+import type { EvaluateOptions } from './options.js';
 import { predictIn } from './verify.js';
-import { type Workshop, type WorkshopOptions, withWorkshop } from './workshop.js';
-
-export interface EvaluateOptions extends WorkshopOptions {
-  readonly model: string;
-  /** The original, to compare with. */
-  readonly against?: string;
-  /** A text file that calibration has not seen. */
-  readonly text: string;
-  readonly context?: number;
-  /** Tokens of text at most; of language models, the second half of each context is scored. */
-  readonly tokens?: number;
-  /** Whose arithmetic runs the model; the reference is always tersor's. */
-  readonly runtime?: 'tersor' | 'llama.cpp' | 'onnxruntime';
-  /** How much of a stacked file to use. */
-  readonly portion?: Portion;
-}
+import { type Workshop, withWorkshop } from './workshop.js';
 
 export interface Evaluation extends Summary {
   readonly bytes: number;

@@ -1,3 +1,4 @@
+import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
 import type { RecipeFile } from './recipe.js';
 import type { WorkshopOptions } from './workshop.js';
@@ -80,6 +81,21 @@ export interface CompressOptions extends WorkshopOptions {
   readonly seed?: number;
 }
 
+export interface EvaluateOptions extends WorkshopOptions {
+  readonly model: string;
+  /** The original, to compare with. */
+  readonly against?: string;
+  /** A text file that calibration has not seen. */
+  readonly text: string;
+  readonly context?: number;
+  /** Tokens of text at most; of language models, the second half of each context is scored. */
+  readonly tokens?: number;
+  /** Whose arithmetic runs the model; the reference is always tersor's. */
+  readonly runtime?: 'tersor' | 'llama.cpp' | 'onnxruntime';
+  /** How much of a stacked file to use. */
+  readonly portion?: Portion;
+}
+
 /** The options that decide on types, of which there can be one. */
 const goals = ['size', 'bits', 'maxDivergence', 'type', 'recipe'] as const;
 const searchGoals: readonly string[] = ['size', 'bits', 'maxDivergence'];
@@ -97,4 +113,24 @@ export function isSearch(options: CompressOptions): boolean {
     });
   }
   return first !== undefined && searchGoals.includes(first);
+}
+
+/** The options with what the recipe says in the place of everything that they leave open. */
+export function withRecipe(options: CompressOptions): CompressOptions {
+  if (!options.recipe) return options;
+  const { recipe, output } = options.recipe;
+  const { solver, options: solverOptions, imatrix, prefix, target, bias, context, tokens, seed } = recipe;
+  const { activations, accuracyLevel } = recipe;
+  const defaults = { format: output, solver, prefix, context, tokens };
+  return {
+    ...defaults,
+    ...(solverOptions ? { solverOptions } : {}),
+    ...(imatrix ? { imatrix } : {}),
+    ...(target ? { target } : {}),
+    ...(bias ? { bias } : {}),
+    ...(activations ? { activations } : {}),
+    ...(accuracyLevel ? { accuracyLevel } : {}),
+    ...(seed === undefined ? {} : { seed }),
+    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+  } as CompressOptions;
 }

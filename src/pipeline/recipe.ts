@@ -1,9 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { TersorError } from '../errors.js';
-import { formatNames } from './formats/format.js';
-import type { CompressOptions } from './options.js';
-import type { Plan } from './plan.js';
+import { formatNames } from './formats/names.js';
 
 /** All that shaped a file, as it is written into it; together with the inputs it repeats the run. */
 const recipeSchema = z.strictObject({
@@ -50,17 +48,6 @@ export type RecipeFile = Readonly<z.infer<typeof fileSchema>>;
 
 export const recipeFormat = 'tersor-recipe-1';
 
-/** The file that repeats a plan. */
-export function recipeFile({ model, tensors, recipe, format }: Plan): RecipeFile {
-  return {
-    format: recipeFormat,
-    model,
-    output: format,
-    recipe,
-    types: Object.fromEntries(tensors.map(({ name, type }) => [name, type])),
-  };
-}
-
 /** @throws TersorError when the file is not there or not a recipe; the first thing that is wrong is named */
 export async function readRecipe(path: string): Promise<RecipeFile> {
   const remedy = 'make one with tersor plan MODEL … --save FILE';
@@ -80,26 +67,6 @@ export async function readRecipe(path: string): Promise<RecipeFile> {
     `the recipe's ${issue?.path.join('.') || 'contents'}: ${issue?.message.toLowerCase() ?? 'not valid'}`,
     { file: path, remedy, cause: result.error },
   );
-}
-
-/** The options with what the recipe says in the place of everything that they leave open. */
-export function withRecipe(options: CompressOptions): CompressOptions {
-  if (!options.recipe) return options;
-  const { recipe, output } = options.recipe;
-  const { solver, options: solverOptions, imatrix, prefix, target, bias, context, tokens, seed } = recipe;
-  const { activations, accuracyLevel } = recipe;
-  const defaults = { format: output, solver, prefix, context, tokens };
-  return {
-    ...defaults,
-    ...(solverOptions ? { solverOptions } : {}),
-    ...(imatrix ? { imatrix } : {}),
-    ...(target ? { target } : {}),
-    ...(bias ? { bias } : {}),
-    ...(activations ? { activations } : {}),
-    ...(accuracyLevel ? { accuracyLevel } : {}),
-    ...(seed === undefined ? {} : { seed }),
-    ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
-  } as CompressOptions;
 }
 
 /** The recipe that is written in a file; nothing where there is none or it is another version's. */

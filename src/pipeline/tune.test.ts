@@ -6,7 +6,8 @@ import { tales } from '../../test/fixtures/data.js';
 import { micros, writeMicro } from '../../test/fixtures/micro.js';
 import { compress, plan } from './compress.js';
 import type { CompressOptions } from './options.js';
-import { readRecipe, recipeFile } from './recipe.js';
+import { recipeFile } from './plan.js';
+import { readRecipe } from './recipe.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-tune-'));
 afterAll(() => rmSync(folder, { recursive: true }));

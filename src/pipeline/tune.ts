@@ -4,30 +4,12 @@ import { findSolver } from '../solver/index.js';
 import type { Hooks } from './hooks.js';
 import type { Job } from './job.js';
 import type { CompressOptions } from './options.js';
+import type { TunedRecipe, Tuning } from './plan.js';
 import type { Recipe } from './recipe.js';
 import { average, difference } from './search/paired.js';
 import { createRehearsals } from './search/rehearsal.js';
 import { defaultStoreFolder, openStore } from './store.js';
 import type { Workshop } from './workshop.js';
-
-/** A recipe that was tried. */
-export interface TunedRecipe {
-  /** Values of the settings that are tuned, by name. */
-  readonly settings: Settings;
-  /** Mean divergence on text that calibration did not see, nats per token. */
-  readonly divergence: number;
-}
-
-/** What came of looking for a better recipe. */
-export interface Tuning {
-  /** In the order in which they were tried; the first is the recipe without tuning. */
-  readonly trials: readonly TunedRecipe[];
-  /** Index of the trial that was chosen. */
-  readonly chosen: number;
-  /** Tokens scored for each. */
-  readonly tokens: number;
-  readonly seconds: number;
-}
 
 /** Settings of solvers worth tuning; one that a solver does not have is left out. */
 const settings: Readonly<Record<string, Dimension>> = {

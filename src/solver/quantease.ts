@@ -1,4 +1,5 @@
-import { type DescentOptions, descend, descentDefaults } from './descent/descent.js';
+import { descend } from './descent/descent.js';
+import { type DescentOptions, descentDefaults } from './descent/plan.js';
 import type { Solver } from './solver.js';
 
 export type QuantEaseOptions = DescentOptions;

@@ -1,8 +1,16 @@
+import type { TensorSpec } from '../architecture/architecture.js';
+import type { Grid } from '../grid/grid.js';
 import { isWordGrid, type WordFormat } from '../grid/words/words.js';
-import type { FolderTensor } from './quantized-folder.js';
 
 /** What a runtime needs to know of how weights are stored; `quantization_config` in config.json. */
 export type QuantizationConfig = Readonly<Record<string, unknown>>;
+
+/** A tensor under Hugging Face's name. */
+export interface NamedTensor {
+  readonly name: string;
+  readonly spec: TensorSpec;
+  readonly grid: Grid;
+}
 
 /** A way of storing weights, and the layers that have it. */
 interface Scheme {
@@ -14,7 +22,7 @@ interface Scheme {
 export const moduleOf = (tensor: string): string => tensor.replace(/\.weight$/, '');
 
 /** Schemes by how many layers have them, the most frequent first, and the layers that have none. */
-function schemes(tensors: readonly FolderTensor[]): { readonly all: Scheme[]; readonly plain: string[] } {
+function schemes(tensors: readonly NamedTensor[]): { readonly all: Scheme[]; readonly plain: string[] } {
   const found = new Map<string, { format: WordFormat; modules: string[] }>();
   const plain: string[] = [];
   for (const { name, spec, grid } of tensors) {
@@ -34,7 +42,7 @@ function schemes(tensors: readonly FolderTensor[]): { readonly all: Scheme[]; re
  * GPTQ's, as AutoGPTQ and GPTQModel write it: the most frequent scheme for all layers, and GPTQModel's `dynamic`, by
  * patterns of names, for layers that have another or none.
  */
-export function gptqConfig(tensors: readonly FolderTensor[], version: string): QuantizationConfig {
+export function gptqConfig(tensors: readonly NamedTensor[], version: string): QuantizationConfig {
   const { all, plain } = schemes(tensors);
   const [main, ...others] = all;
   const exactly = (module: string) => `^${module.replaceAll('.', '\\.')}$`;
@@ -83,7 +91,7 @@ function withFused(modules: readonly string[]): string[] {
  * compressed-tensors': a group of settings for every scheme. A single one is for all linear layers but those of
  * `ignore`; several name their layers.
  */
-export function compressedTensorsConfig(tensors: readonly FolderTensor[]): QuantizationConfig {
+export function compressedTensorsConfig(tensors: readonly NamedTensor[]): QuantizationConfig {
   const { all, plain } = schemes(tensors);
   const groups = all.map(({ format: { bits, groupSize, affine }, modules }, index) => {
     const grouped = Number.isFinite(groupSize);

@@ -1,6 +1,6 @@
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { matrixShape, type TensorSpec } from '../architecture/architecture.js';
+import { matrixShape } from '../architecture/architecture.js';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { plainTypes } from '../checkpoint/compressed.js';
 import {
@@ -11,19 +11,15 @@ import {
   weightsName,
 } from '../checkpoint/safetensors.js';
 import { TersorError } from '../errors.js';
-import type { Grid } from '../grid/grid.js';
 import { isWordGrid, partsOf } from '../grid/words/words.js';
 import { checkFolder, copyCompanions, replaceFolder, requireConfig, writeJson } from './folder.js';
 import { temporaryPath } from './output.js';
-import { moduleOf, type QuantizationConfig } from './quantization-config.js';
+import { moduleOf, type NamedTensor, type QuantizationConfig } from './quantization-config.js';
 import { placeTensors } from './safetensors.js';
 import { createTensorWriter, type FilePlan, type TensorWriter } from './tensor-writer.js';
 
-/** A tensor to be written, under Hugging Face's name. */
-export interface FolderTensor {
-  readonly name: string;
-  readonly spec: TensorSpec;
-  readonly grid: Grid;
+/** A tensor to be written. */
+export interface FolderTensor extends NamedTensor {
   readonly bytes: number;
 }
 

@@ -1,6 +1,6 @@
 import type { Kernels } from '../../kernels/kernels.js';
-import type { GgufFormat, ScaleStorage } from '../gguf/gguf.js';
-import type { Panel, Parameters } from '../grid.js';
+import type { GgufFormat } from '../gguf/gguf.js';
+import type { Panel, Parameters, ScaleStorage } from '../grid.js';
 import { type CodedLevels, describeLevels, isCoded, spreadImportance, threadScratch } from './arguments.js';
 import { fitTwoLevel } from './two-level.js';
 

@@ -1,7 +1,7 @@
 import type { Arena, Kernels } from '../../kernels/kernels.js';
 import { computeEffective } from '../gguf/dequantize.js';
-import type { GgufFormat, ScaleStorage } from '../gguf/gguf.js';
-import type { Panel, Parameters } from '../grid.js';
+import type { GgufFormat } from '../gguf/gguf.js';
+import type { Panel, Parameters, ScaleStorage } from '../grid.js';
 import { type CodedLevels, describeLevels, spreadImportance, threadScratch } from './arguments.js';
 
 /** A format with integer scales per group times a half per block. */

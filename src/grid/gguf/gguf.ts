@@ -1,33 +1,4 @@
-import type { Levels } from '../grid.js';
-
-/** How a format stores what `value = scale · level + offset` needs besides codes. */
-export type ScaleStorage =
-  | {
-      /** The values themselves are float numbers. */
-      readonly kind: 'none';
-    }
-  | {
-      /**
-       * One scale (and offset) of its own per group. `f16`: any finite half of either sign. `e8m0`: a power of
-       * two 2^(e − 128) with e in [0, 254]; levels are twice the E2M1 values, hence 128 and not 127.
-       */
-      readonly kind: 'direct';
-      readonly type: 'f16' | 'e8m0';
-      readonly offset: boolean;
-      /** Offsets are −scale · z for a whole z from 0, or the lowest, to this. */
-      readonly zeroPoint?: number;
-      readonly lowestZeroPoint?: number;
-    }
-  | {
-      /**
-       * Per block a half `superScale` (and `superOffset`, both of either sign), per group a small integer:
-       * `scale = f32(superScale · scaleCode)`, `offset = −f32(superOffset · offsetCode)`.
-       */
-      readonly kind: 'two-level';
-      readonly scaleMin: number;
-      readonly scaleMax: number;
-      readonly offset: { readonly min: number; readonly max: number } | undefined;
-    };
+import type { Levels, ScaleStorage } from '../grid.js';
 
 /** What one of GGUF's tensor types can store. */
 export interface GgufFormat {

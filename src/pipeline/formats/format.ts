@@ -7,9 +7,7 @@ import type { CalibrationText } from '../calibration-text.js';
 import type { CompressOptions } from '../options.js';
 import type { Assignment } from '../plan.js';
 import type { Recipe } from '../recipe.js';
-
-/** The words for `--format`. */
-export const formatNames = ['gguf', 'onnx', 'gptq', 'compressed-tensors', 'safetensors'] as const;
+import type { FormatName } from './names.js';
 
 /** Everything that goes into an output besides the weights' bytes. */
 export interface Contents {
@@ -30,7 +28,7 @@ export interface Layout {
 
 /** What differs between the kinds of output. */
 export interface OutputFormat {
-  readonly name: (typeof formatNames)[number];
+  readonly name: FormatName;
   /** Whose types it can hold. */
   readonly runtime: 'llama.cpp' | 'onnxruntime' | 'vllm' | 'tersor';
   /** Its types, for messages. */

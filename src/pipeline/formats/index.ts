@@ -1,7 +1,8 @@
 import { TersorError } from '../../errors.js';
 import type { CompressOptions } from '../options.js';
-import { formatNames, type OutputFormat } from './format.js';
+import type { OutputFormat } from './format.js';
 import { gguf } from './gguf.js';
+import { formatNames } from './names.js';
 import { onnx } from './onnx.js';
 import { safetensors } from './safetensors.js';
 import { compressedTensors, gptq } from './vllm.js';

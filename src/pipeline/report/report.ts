@@ -15,34 +15,16 @@ import {
   type TensorFinding,
 } from '../../report/findings.js';
 import { checkOutput, fileError, temporaryPath } from '../../writer/output.js';
-import type { CompressResult } from '../compress.js';
 import type { Hooks } from '../hooks.js';
-import type { CompressOptions } from '../options.js';
 import { writtenProvenance } from '../provenance.js';
 import { writtenRecipe } from '../recipe.js';
+import type { CompressResult } from '../result.js';
 import { findFront } from '../search/record.js';
-import { type Workshop, type WorkshopOptions, withWorkshop } from '../workshop.js';
+import { type Workshop, withWorkshop } from '../workshop.js';
 import { commandsFor } from './commands.js';
 import { layerErrors } from './layer-errors.js';
+import type { ReportOptions } from './options.js';
 import { findText, type ReportText, writeTexts } from './text.js';
-
-export interface ReportOptions extends WorkshopOptions {
-  readonly model: string;
-  /** The HTML file to write; without one nothing is written. */
-  readonly output?: string;
-  /** The original, to compare with. */
-  readonly against?: string;
-  /** A text file that calibration has not seen; without one a small built-in text, or what the run kept for it. */
-  readonly text?: string;
-  /** Tokens of text at most. */
-  readonly tokens?: number;
-  /** Beginning of the texts side by side; by default words of the text. */
-  readonly prompt?: string;
-  /** Folder in which searches left what sizes cost. */
-  readonly store?: string;
-  /** The run that just made the model. */
-  readonly run?: { readonly options: CompressOptions; readonly result: CompressResult };
-}
 
 /** Divergences below the first edge are noise of the arithmetic. */
 const histogram = { from: 1e-6, to: 100, perDecade: 4 };

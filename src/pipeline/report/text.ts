@@ -8,9 +8,9 @@ import { encodeTexts, splitSentences } from '../../text/sentences.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import { calibrationText } from '../calibration-text.js';
 import type { Hooks } from '../hooks.js';
-import { withRecipe } from '../recipe.js';
+import { withRecipe } from '../options.js';
 import type { Workshop } from '../workshop.js';
-import type { ReportOptions } from './report.js';
+import type { ReportOptions } from './options.js';
 
 const defaultTokens = 8192;
 const longestContext = 512;

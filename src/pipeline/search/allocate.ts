@@ -3,24 +3,20 @@ import { searchOptions } from '../../allocation/index.js';
 import { type Allocation, smallest } from '../../allocation/table.js';
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { TersorError } from '../../errors.js';
+import { flagOf } from '../assign.js';
 import type { OutputFormat } from '../formats/index.js';
 import type { Hooks } from '../hooks.js';
 import type { Job, Materials } from '../job.js';
 import type { CompressOptions } from '../options.js';
-import { flagOf, type SearchResult } from '../plan.js';
+import type { SearchResult } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
 import { choicesOf, createJudge, pick } from './judge.js';
 import { keepFront } from './record.js';
 import { createRehearsals } from './rehearsal.js';
-import {
-  defaultSearch,
-  type Found,
-  findSearch,
-  type RehearseAllocation,
-  type SearchTask,
-} from './searches.js';
+import { defaultSearch, findSearch } from './searches.js';
 import { defaultDamage, type LevelTable, levelTable } from './table.js';
+import type { Found, RehearseAllocation, SearchTask } from './task.js';
 
 /**
  * Finds types for what was asked for and drafts the job with them.

@@ -3,7 +3,8 @@ import { matrixShape, type TensorSpec } from '../../architecture/architecture.js
 import type { Grid } from '../../grid/grid.js';
 import { isRowMixGrid } from '../../grid/own/row-mix.js';
 import type { Moments } from '../../types.js';
-import { compressTensor, type TensorRecipe, unpackTensor } from '../solve/tensor.js';
+import { unpackTensor } from '../solve/compressed.js';
+import { compressTensor, type TensorRecipe } from '../solve/tensor.js';
 import { keyOf, numberBytes, readNumber, type Store } from '../store.js';
 import type { Workshop } from '../workshop.js';
 

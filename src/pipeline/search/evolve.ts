@@ -7,7 +7,7 @@ import { codeVersion } from '../../version.js';
 import { checkAborted } from '../hooks.js';
 import { keyOf } from '../store.js';
 import { average, difference } from './paired.js';
-import type { Found, SearchTask } from './searches.js';
+import type { Found, SearchTask } from './task.js';
 
 /**
  * A generation predicts 16 mutants and a newcomer, and compresses two of them as level tables are: all of them together

@@ -1,7 +1,7 @@
 import type { Pair } from '../../allocation/interactions.js';
 import { knapsack } from '../../allocation/knapsack.js';
 import { total } from '../../allocation/table.js';
-import type { SearchTask } from './searches.js';
+import type { SearchTask } from './task.js';
 
 /** Tensors whose pairs are measured: those that cost most in the allocation without interactions. */
 const measuredTensors = 6;

@@ -11,10 +11,11 @@ import { checkAborted, type Hooks } from '../hooks.js';
 import type { Job } from '../job.js';
 import type { Assignment } from '../plan.js';
 import type { Workshop } from '../workshop.js';
+import { unpackTensor } from './compressed.js';
 import { type Journal, noJournal, type Packed } from './resume.js';
 import { rowImportance } from './rows.js';
 import { tableMoments, tableRecipe } from './tables.js';
-import { compressTensor, unpackTensor } from './tensor.js';
+import { compressTensor } from './tensor.js';
 
 export interface CompressedTensor {
   readonly name: string;

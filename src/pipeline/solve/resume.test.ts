@@ -12,8 +12,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { tales } from '../../../test/fixtures/data.js';
 import { micros, writeMicro } from '../../../test/fixtures/micro.js';
-import { type CompressResult, compress } from '../compress.js';
+import { compress } from '../compress.js';
 import type { CompressOptions } from '../options.js';
+import type { CompressResult } from '../result.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-resume-'));
 const model = join(folder, 'model');

@@ -10,7 +10,8 @@ import { findRowMixGrid } from '../../grid/own/row-mix.js';
 import { compress, plan } from '../compress.js';
 import type { CompressOptions } from '../options.js';
 import { withWorkshop } from '../workshop.js';
-import { compressTensor, unpackTensor } from './tensor.js';
+import { unpackTensor } from './compressed.js';
+import { compressTensor } from './tensor.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-rows-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -7,8 +7,8 @@ import type { Grid } from '../../grid/grid.js';
 import { isRowMixGrid, joinRows, type RowMixGrid } from '../../grid/own/row-mix.js';
 import type { Moments } from '../../types.js';
 import type { Workshop } from '../workshop.js';
+import { type Compressed, unpackTensor } from './compressed.js';
 import { slabRows } from './slab.js';
-import { type Compressed, unpackTensor } from './tensor.js';
 
 /** What an error of each row of a tensor costs, of those that have rows of two precisions. */
 export type RowImportance = ReadonlyMap<TensorSpec, Float32Array>;

@@ -1,13 +1,10 @@
 import { matrixShape } from '../../architecture/architecture.js';
 import type { Rows } from '../../architecture/forward.js';
-import { decodeRows } from '../../checkpoint/decode.js';
-import { memoryFile } from '../../checkpoint/file.js';
 import type { Grid } from '../../grid/grid.js';
 import { nestedBitsOf } from '../../grid/own/nested.js';
 import { isOutlierGrid } from '../../grid/own/outliers.js';
 import { isRowMixGrid } from '../../grid/own/row-mix.js';
 import { isVectorGrid } from '../../grid/vector/vector.js';
-import type { Kernels } from '../../kernels/kernels.js';
 import { toPanel } from '../../kernels/panel.js';
 import { findSolver } from '../../solver/index.js';
 import { rtnWeighted } from '../../solver/rtn.js';
@@ -15,18 +12,12 @@ import type { Moments } from '../../types.js';
 import type { Assignment } from '../plan.js';
 import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
+import type { Compressed } from './compressed.js';
 import { compressRows } from './rows.js';
 import { slabRows } from './slab.js';
 
 /** How tensors are solved. */
 export type TensorRecipe = Pick<Recipe, 'solver' | 'options'>;
-
-/** A tensor on its grid. */
-export interface Compressed {
-  /** Packed rows. */
-  readonly bytes: Uint8Array;
-  readonly relativeError: number;
-}
 
 /** All of a tensor's values, or what reads some of its rows. */
 export type Weight = Float32Array | Rows;
@@ -80,28 +71,6 @@ export async function compressTensor(
     });
   }
   return { bytes, relativeError: error };
-}
-
-/** Values of rows [from, to) as the runtime will decode them, in the programs' shape and order. */
-export function unpackTensor(
-  kernels: Kernels,
-  { spec, grid }: Pick<Assignment, 'spec' | 'grid'>,
-  bytes: Uint8Array,
-  from = 0,
-  to = matrixShape(spec)[0],
-): Promise<Float32Array> {
-  const shape = matrixShape(spec);
-  const file = memoryFile(spec.names.gguf, bytes);
-  const stored = {
-    name: spec.names.gguf,
-    type: grid.name,
-    grid,
-    shape,
-    bytes: bytes.length,
-    file,
-    offset: 0,
-  };
-  return decodeRows(kernels, stored, from, to);
 }
 
 /** Vector codebooks, nested bits and outliers have solvers of their own, which work under full second moments. */

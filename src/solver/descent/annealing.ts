@@ -1,7 +1,7 @@
 import type { Encoded } from '../../grid/grid.js';
 import type { Arena } from '../../kernels/kernels.js';
 import type { Workbench } from '../solver.js';
-import type { Plan } from './descent.js';
+import type { Plan } from './plan.js';
 import type { Progress, Sweeps } from './sweeps.js';
 
 /** The last annealed sweep is so many times cooler than the first. */

@@ -7,7 +7,7 @@ import { createKernels } from '../../kernels/kernels.js';
 import { fromPanel, toPanel } from '../../kernels/panel.js';
 import { findSolver } from '../index.js';
 import { rtn } from '../rtn.js';
-import { descentDefaults } from './descent.js';
+import { descentDefaults } from './plan.js';
 import { prepareSweeps } from './sweeps.js';
 
 function solve(solver: string, { weight, gram }: Layer, grid: Grid, options = {}, own = kernels) {

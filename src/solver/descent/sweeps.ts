@@ -6,7 +6,7 @@ import type { Matrix } from '../../types.js';
 import { meanDiagonal } from '../cholesky.js';
 import { doubles, total } from '../layer-error.js';
 import type { Workbench } from '../solver.js';
-import type { Plan } from './descent.js';
+import type { Plan } from './plan.js';
 import { refitRows } from './refit.js';
 import { storageRecord } from './storage.js';
 import { createWindows } from './windows.js';

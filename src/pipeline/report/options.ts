@@ -1,0 +1,21 @@
+import type { CompressOptions } from '../options.js';
+import type { CompressResult } from '../result.js';
+import type { WorkshopOptions } from '../workshop.js';
+
+export interface ReportOptions extends WorkshopOptions {
+  readonly model: string;
+  /** The HTML file to write; without one nothing is written. */
+  readonly output?: string;
+  /** The original, to compare with. */
+  readonly against?: string;
+  /** A text file that calibration has not seen; without one a small built-in text, or what the run kept for it. */
+  readonly text?: string;
+  /** Tokens of text at most. */
+  readonly tokens?: number;
+  /** Beginning of the texts side by side; by default words of the text. */
+  readonly prompt?: string;
+  /** Folder in which searches left what sizes cost. */
+  readonly store?: string;
+  /** The run that just made the model. */
+  readonly run?: { readonly options: CompressOptions; readonly result: CompressResult };
+}
