@@ -9,24 +9,19 @@
  *
  * A solver may have options behind its name: decoupleq:anneals=16:windows=16.
  */
-import type { Grid } from '../src/grid/grid.js';
 import { findGrid } from '../src/grid/index.js';
 import { findOutlierGrid } from '../src/grid/own/outliers.js';
-import { toPanel } from '../src/kernels/panel.js';
 import type { Workshop } from '../src/pipeline/workshop.js';
-import { findSolver } from '../src/solver/index.js';
 import type { Matrix, Moments } from '../src/types.js';
-import { forLinearLayers, median } from './linear-layers.js';
+import { errorOf, forLinearLayers, median, type Procedure } from './linear-layers.js';
 
 const [, , , name = 'tales', list, solvers = 'quantease,decoupleq,outliers', count, threads = '1'] =
   process.argv;
 const sharings = ['', '-g64', '-channel'];
 const types =
   list?.split(',') ?? [2, 3, 4].flatMap((bits) => sharings.map((sharing) => `int${bits}${sharing}`));
-interface Run {
+interface Run extends Procedure {
   readonly title: string;
-  readonly solver: string;
-  readonly options: Readonly<Record<string, unknown>>;
 }
 
 const range = { scales: 'range' };
@@ -62,20 +57,6 @@ const comparisons = (run: Run): readonly Run[] =>
 type Errors = Map<string, number>;
 /** By type and layer. */
 const table = new Map<string, Map<string, Errors>>();
-
-async function errorOf(
-  shop: Workshop,
-  weight: Matrix,
-  moments: Moments,
-  grid: Grid,
-  { solver, options }: Run,
-) {
-  return shop.kernels.scope(async (arena) => {
-    const panel = await toPanel(shop.kernels, arena, weight);
-    const { solve } = findSolver(solver);
-    return (await solve({ ...shop, arena }, panel, moments, grid, options)).relativeError;
-  });
-}
 
 async function measure(shop: Workshop, layer: string, weight: Matrix, moments: Moments): Promise<void> {
   for (const type of types) {

@@ -1,8 +1,11 @@
 import { blockTensors, matrixShape } from '../src/architecture/architecture.js';
 import { createForward } from '../src/architecture/forward.js';
 import { createCalibrator } from '../src/calibration/walk.js';
+import type { Grid } from '../src/grid/grid.js';
+import { toPanel } from '../src/kernels/panel.js';
 import { calibrationText } from '../src/pipeline/calibration-text.js';
 import { type Workshop, withWorkshop } from '../src/pipeline/workshop.js';
+import { findSolver } from '../src/solver/index.js';
 import type { Matrix, Moments } from '../src/types.js';
 import { shared, tales } from '../test/fixtures/data.js';
 
@@ -46,6 +49,27 @@ export async function forLinearLayers(
     }
     await forward.release();
     await calibrator.release();
+  });
+}
+
+/** A solver with options. */
+export interface Procedure {
+  readonly solver: string;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** The relative error of a layer on a grid. */
+export async function errorOf(
+  shop: Workshop,
+  weight: Matrix,
+  moments: Moments,
+  grid: Grid,
+  { solver, options }: Procedure,
+): Promise<number> {
+  return shop.kernels.scope(async (arena) => {
+    const panel = await toPanel(shop.kernels, arena, weight);
+    const { solve } = findSolver(solver);
+    return (await solve({ ...shop, arena }, panel, moments, grid, options)).relativeError;
   });
 }
 
