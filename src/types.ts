@@ -22,3 +22,48 @@ export interface Moments {
 
 /** Told to whoever watches a long job: `done` of `total` units of the named stage. */
 export type Progress = (stage: string, done: number, total: number) => void;
+
+/** What a model's predictions on a text are worth, alone or against a reference. */
+export interface Summary {
+  /** Scored positions. */
+  readonly tokens: number;
+  readonly perplexity: number;
+  readonly reference?: { readonly perplexity: number };
+  /** KL divergence from the reference, nats per token. */
+  readonly divergence?: Divergence;
+  /** Share of positions where both models' most likely token is the same. */
+  readonly sameTop?: number;
+}
+
+/** KL divergence over positions, nats per token; for encoders, one less the cosine over texts. */
+export interface Divergence {
+  readonly mean: number;
+  /** Standard error of the mean, positions taken as independent. */
+  readonly standardError: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** How near an encoder's embeddings of some texts are to those of a reference. */
+export interface EmbeddingSummary {
+  /** Texts compared. */
+  readonly texts: number;
+  /** Cosine of a text's embedding with the reference's. */
+  readonly cosine: { readonly mean: number; readonly p10: number; readonly p1: number; readonly min: number };
+  readonly retrieval: Retrieval;
+}
+
+/** How well a search among texts finds what it finds with the original's embeddings; each text asks for the others. */
+export interface Retrieval {
+  /** Share of texts whose nearest other text is the same. */
+  readonly top1: number;
+  /** Mean share of the original's ten nearest texts among the ten nearest. */
+  readonly top10: number;
+  /**
+   * Normalised discounted cumulative gain of the first ten (Järvelin and Kekäläinen, 2002), where the original's first
+   * is worth ten, its second nine, and so on.
+   */
+  readonly ndcg10: number;
+}

@@ -1,4 +1,4 @@
-import type { EmbeddingSummary } from '../evaluation/embedding-summary.js';
+import type { EmbeddingSummary } from '../types.js';
 import { formatPercent } from './format.js';
 
 /** Cosines of interest are near one, where three significant digits all say 1.00. */

@@ -1,8 +1,8 @@
 import type { RuntimeOptions } from '../runtime/session.js';
-import type { Progress } from '../types.js';
+import type { Progress, Summary } from '../types.js';
 import type { Predictor } from './predictor.js';
 import { score } from './score.js';
-import { type Summary, summarise } from './summary.js';
+import { summarise } from './summary.js';
 
 /** Scores a model on sequences, against a reference if there is one, and lets go of both. */
 export async function compare(

@@ -1,16 +1,7 @@
 import type { RuntimeOptions } from '../runtime/session.js';
-import type { Matrix } from '../types.js';
+import type { EmbeddingSummary, Matrix } from '../types.js';
 import { rowDistances } from './embedding.js';
-import { type Retrieval, retrieval } from './retrieval.js';
-
-/** How near an encoder's embeddings of some texts are to those of a reference. */
-export interface EmbeddingSummary {
-  /** Texts compared. */
-  readonly texts: number;
-  /** Cosine of a text's embedding with the reference's. */
-  readonly cosine: { readonly mean: number; readonly p10: number; readonly p1: number; readonly min: number };
-  readonly retrieval: Retrieval;
-}
+import { retrieval } from './retrieval.js';
 
 /** @param embeddings and reference: a row of length one for each text */
 export async function compareEmbeddings(

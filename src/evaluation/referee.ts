@@ -3,8 +3,9 @@ import { createForward, type Hidden } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
 import type { Arrays } from '../graph/program.js';
 import type { RuntimeOptions } from '../runtime/session.js';
+import type { Divergence } from '../types.js';
 import { byLength } from './embedding.js';
-import { type Divergence, distribution } from './summary.js';
+import { distribution } from './summary.js';
 import { createYardstick } from './yardstick.js';
 
 /** A weight to put in the place of the original's. */

@@ -1,20 +1,7 @@
 import * as g from '../graph/build.js';
 import { compile } from '../graph/program.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import type { Matrix } from '../types.js';
-
-/** How well a search among texts finds what it finds with the original's embeddings; each text asks for the others. */
-export interface Retrieval {
-  /** Share of texts whose nearest other text is the same. */
-  readonly top1: number;
-  /** Mean share of the original's ten nearest texts among the ten nearest. */
-  readonly top10: number;
-  /**
-   * Normalised discounted cumulative gain of the first ten (Järvelin and Kekäläinen, 2002), where the original's first
-   * is worth ten, its second nine, and so on.
-   */
-  readonly ndcg10: number;
-}
+import type { Matrix, Retrieval } from '../types.js';
 
 const depth = 10;
 

@@ -1,27 +1,5 @@
+import type { Divergence, Summary } from '../types.js';
 import type { Scores } from './score.js';
-
-/** What a model's predictions on a text are worth, alone or against a reference. */
-export interface Summary {
-  /** Scored positions. */
-  readonly tokens: number;
-  readonly perplexity: number;
-  readonly reference?: { readonly perplexity: number };
-  /** KL divergence from the reference, nats per token. */
-  readonly divergence?: Divergence;
-  /** Share of positions where both models' most likely token is the same. */
-  readonly sameTop?: number;
-}
-
-/** KL divergence over positions, nats per token; for encoders, one less the cosine over texts. */
-export interface Divergence {
-  readonly mean: number;
-  /** Standard error of the mean, positions taken as independent. */
-  readonly standardError: number;
-  readonly p50: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly max: number;
-}
 
 export function summarise({ loss, reference }: Scores): Summary {
   const tokens = loss.length;

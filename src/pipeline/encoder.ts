@@ -1,10 +1,11 @@
 import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import { embed } from '../evaluation/embedding.js';
-import { compareEmbeddings, type EmbeddingSummary } from '../evaluation/embedding-summary.js';
+import { compareEmbeddings } from '../evaluation/embedding-summary.js';
 import { embedWithOnnx } from '../evaluation/onnx-embedding.js';
 import { readText, spread } from '../text/corpus.js';
 import { encodeTexts, splitSentences } from '../text/sentences.js';
+import type { EmbeddingSummary } from '../types.js';
 import type { Hooks } from './hooks.js';
 import type { EvaluateOptions } from './options.js';
 import { onnxFileOf } from './verify.js';

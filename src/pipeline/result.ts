@@ -1,5 +1,4 @@
-import type { EmbeddingSummary } from '../evaluation/embedding-summary.js';
-import type { Summary } from '../evaluation/summary.js';
+import type { EmbeddingSummary, Summary } from '../types.js';
 import type { SearchResult, Tuning } from './plan.js';
 import type { CompressedTensor } from './solve/blocks.js';
 import type { Verification } from './verify.js';

@@ -1,3 +1,5 @@
+import type { EmbeddingSummary, Summary } from '../types.js';
+
 /** Everything that a report says, as plain data: `tersor report --json` prints it, the page draws it. */
 export interface Findings {
   /** The model's file or folder. */
@@ -39,35 +41,17 @@ export interface TensorFinding {
 }
 
 /** Measured on the report's text. */
-export interface Quality {
+export interface Quality extends Summary {
   /** The text's name. */
   readonly text: string;
-  /** Scored positions. */
-  readonly tokens: number;
-  readonly perplexity: number;
-  readonly reference?: { readonly perplexity: number };
-  /** KL divergence from the original, nats per token. */
-  readonly divergence?: {
-    readonly mean: number;
-    readonly standardError: number;
-    readonly p50: number;
-    readonly p90: number;
-    readonly p99: number;
-    readonly max: number;
-  };
-  readonly sameTop?: number;
   /** How many positions have a divergence from `from` to below `to`. */
   readonly histogram?: readonly Bin[];
 }
 
-/** How near an encoder's embeddings are to the original's. */
-export interface Embeddings {
+/** The same of an encoder. */
+export interface Embeddings extends EmbeddingSummary {
   /** The text's name. */
   readonly text: string;
-  /** Sentences compared. */
-  readonly texts: number;
-  readonly cosine: { readonly mean: number; readonly p10: number; readonly p1: number; readonly min: number };
-  readonly retrieval: { readonly top1: number; readonly top10: number; readonly ndcg10: number };
 }
 
 export interface Bin {
