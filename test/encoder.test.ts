@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { env, pipeline } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { poolingName, readPooling } from '../src/checkpoint/pooling.js';
 import { embed } from '../src/evaluation/embedding.js';
 import { compress, plan } from '../src/pipeline/compress.js';
 import { evaluate, evaluateEncoder } from '../src/pipeline/evaluate.js';
@@ -136,6 +137,36 @@ describe('an encoder', () => {
     expect(runtime.cosine.mean).toBeCloseTo(own.cosine.mean, 6);
     // A compressed model it is, not a copy of the original.
     expect(own.cosine.mean).toBeLessThan(0.99995);
+  });
+
+  test('gives the first token’s output where the model says so, here and in transformers.js', async () => {
+    const first = join(folder, 'first');
+    await cp(model, first, { recursive: true });
+    await mkdir(join(first, '1_Pooling'));
+    await writeFile(join(first, poolingName), '{"pooling_mode_cls_token": true}');
+    const output = join(folder, 'first-onnx');
+    const options = { ...shared, model: first, output, format: 'onnx', type: 'int4', solver: 'rtn' };
+    await compress(options);
+    await compress(options); // replaces the folder, with the one inside it
+    expect(await readPooling(output)).toBe('cls');
+    env.allowRemoteModels = false;
+    env.localModelPath = folder;
+    const texts = ['The frog.', 'A firefly in a jar, which was really a lantern!'];
+    const extract = await pipeline('feature-extraction', 'first-onnx', { dtype: 'q4' });
+    const { data } = await extract(texts, { pooling: 'cls', normalize: true });
+    await extract.dispose();
+    await withWorkshop({ threads: 1 }, {}, async (shop) => {
+      const reopened = await shop.open(output);
+      const tokenizer = await shop.tokenizer(reopened);
+      const ids = encodeTexts(tokenizer, texts, reopened.architecture.context);
+      const expected = await embed(reopened, ids, shop);
+      const worst = Math.max(...expected.data.map((value, at) => Math.abs(value - Number(data[at]))));
+      expect(worst).toBeLessThan(1e-5);
+    });
+    const measured = { model: output, against: first, text, tokens: 2000, threads: 1 };
+    const runtime = await evaluateEncoder({ ...measured, runtime: 'onnxruntime' });
+    const own = await evaluateEncoder(measured);
+    expect(runtime.cosine.mean).toBeCloseTo(own.cosine.mean, 6);
   });
 
   test.each([

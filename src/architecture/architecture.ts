@@ -1,3 +1,4 @@
+import type { Pooling } from '../checkpoint/pooling.js';
 import type { Value } from '../graph/value.js';
 import type { ExportGraph } from './export.js';
 
@@ -47,6 +48,8 @@ export interface Architecture {
   /** llama.cpp's name of the architecture. */
   readonly gguf: string;
   readonly objective: Objective;
+  /** How an encoder's outputs become one vector. */
+  readonly pooling?: Pooling;
   readonly layers: number;
   readonly hidden: number;
   readonly vocabulary: number;

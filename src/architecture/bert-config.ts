@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Pooling } from '../checkpoint/pooling.js';
 import { dimension, parseConfig } from './config.js';
 
 /** What the graph of a BERT (Devlin et al., 2018) needs to know. */
@@ -13,6 +14,7 @@ export interface BertShape {
   readonly segments: number;
   readonly epsilon: number;
   readonly activation: 'gelu' | 'geluTanh';
+  readonly pooling: Pooling;
 }
 
 const activations = { gelu: 'gelu', gelu_new: 'geluTanh', gelu_pytorch_tanh: 'geluTanh' } as const;
@@ -32,7 +34,7 @@ const huggingfaceConfig = z.object({
 });
 
 /** Reads a BERT config.json. */
-export function bertFromHuggingFace(config: unknown, file: string): BertShape {
+export function bertFromHuggingFace(config: unknown, file: string, pooling: Pooling): BertShape {
   const parsed = parseConfig(huggingfaceConfig, config, file);
   return {
     layers: parsed.num_hidden_layers,
@@ -44,5 +46,6 @@ export function bertFromHuggingFace(config: unknown, file: string): BertShape {
     segments: parsed.type_vocab_size,
     epsilon: parsed.layer_norm_eps,
     activation: activations[parsed.hidden_act],
+    pooling,
   };
 }

@@ -13,6 +13,7 @@ const shape = {
   segments: 2,
   epsilon: 1e-3,
   activation: 'gelu',
+  pooling: 'mean',
 } as const;
 const architecture = bert(shape);
 const weights = new Map(

@@ -43,6 +43,7 @@ export function bert(shape: BertShape): Architecture {
     modelType: 'bert',
     gguf: 'bert',
     objective: 'embedding',
+    pooling: shape.pooling,
     layers: shape.layers,
     hidden,
     vocabulary,

@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { readPooling } from '../checkpoint/pooling.js';
 import { TersorError } from '../errors.js';
 import * as g from '../graph/build.js';
 import { elements } from '../graph/ops.js';
@@ -126,7 +127,7 @@ async function recognise(checkpoint: Checkpoint, has: (spec: TensorSpec) => bool
     return llama(llamaFromGguf(metadata, vocabulary, factors?.data, path), has);
   }
   if (type === 'gpt2') return gpt2(gpt2FromHuggingFace(metadata, path), has);
-  if (type === 'bert') return bert(bertFromHuggingFace(metadata, path));
+  if (type === 'bert') return bert(bertFromHuggingFace(metadata, path, await readPooling(checkpoint.folder)));
   return llama(llamaFromHuggingFace(metadata, path), has);
 }
 

@@ -2,6 +2,7 @@ import type { Hash } from 'node:crypto';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { TersorError } from '../errors.js';
 import { getIntact } from './damage.js';
+import { poolingName } from './pooling.js';
 
 export { getIntact };
 
@@ -9,7 +10,7 @@ const companions =
   /^((generation_)?config|special_tokens_map|added_tokens|vocab)\.json$|^tokenizer[\w.-]*$|^merges\.txt$|^chat_template\.jinja$/;
 
 /** Is this the name of a file that a Hugging Face folder has besides weights: configuration or tokenizer? */
-export const isCompanion = (name: string): boolean => companions.test(name);
+export const isCompanion = (name: string): boolean => companions.test(name) || name === poolingName;
 
 /** A file read piece by piece. */
 export interface RangedFile {

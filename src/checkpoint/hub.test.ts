@@ -7,6 +7,7 @@ import { normals } from '../../test/reference/random.js';
 import { TersorError } from '../errors.js';
 import { downloadModel, parseHubId } from './hub.js';
 import { openCheckpoint } from './open.js';
+import { readPooling } from './pooling.js';
 
 const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 const weights = safetensors({ a: f32([100, 300], normals(30_000, 1)) });
@@ -83,6 +84,23 @@ describe('a download', () => {
       expect(await downloadModel({ name: 'owner/name', revision: commit }, options)).toBe(
         snapshot(cacheFolder),
       );
+    }));
+
+  test('fetches how an encoder makes its embeddings, into a folder of its own', () =>
+    cached(async (cacheFolder) => {
+      const pooling = { pooling_mode_cls_token: true };
+      hub.behaviour.files = {
+        ...files,
+        '1_Pooling/config.json': text(pooling),
+        'onnx/config.json': text('not needed'),
+      };
+      const folder = await downloadModel(id, { cacheFolder, hubUrl: hub.url });
+      expect((await readdir(folder)).sort().slice(0, 2)).toEqual(['1_Pooling', 'config.json']);
+      expect(await readdir(folder)).not.toContain('onnx');
+      expect(JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'))).toEqual({
+        model_type: 'llama',
+      });
+      expect(await readPooling(folder)).toBe('cls');
     }));
 
   test('fetches the shards that the index names', () =>

@@ -1,11 +1,12 @@
 import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { HubApiError, type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import { TersorError } from '../errors.js';
 import type { Progress } from '../types.js';
 import { type HubFile, reasonOf, resumeDownload } from './download.js';
 import { isCompanion } from './file.js';
+import { poolingName } from './pooling.js';
 import { configName, indexName, readIndex, weightsName } from './safetensors.js';
 
 export interface HubId {
@@ -61,7 +62,9 @@ export async function downloadModel(id: HubId, options: DownloadOptions = {}): P
   const folder = join(cache, commit);
   if (await exists(folder)) return folder;
 
-  const entries = await ask(filesOf(listFiles({ ...access, repo: id.name, revision: commit })));
+  const entries = await ask(
+    filesOf(listFiles({ ...access, repo: id.name, revision: commit, recursive: true })),
+  );
   const source = { ...access, repo: id.name, revision: commit };
   const find = (name: string): HubFile => ({ ...source, ...findFile(entries, name, `${hubUrl}/${id.name}`) });
   const sharded = !entries.has(weightsName) && entries.has(indexName);
@@ -113,7 +116,9 @@ async function downloadAll(files: readonly HubFile[], folder: string, progress?:
   const total = files.reduce((sum, file) => sum + file.size, 0);
   let before = 0;
   for (const file of files) {
-    await resumeDownload(file, folder, (bytes) => progress?.('download', before + bytes, total));
+    const place = file.path === poolingName ? join(folder, dirname(poolingName)) : folder;
+    await mkdir(place, { recursive: true });
+    await resumeDownload(file, place, (bytes) => progress?.('download', before + bytes, total));
     before += file.size;
   }
 }

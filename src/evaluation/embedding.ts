@@ -10,8 +10,8 @@ export const byLength = (texts: readonly Int32Array[]): Int32Array[] =>
   texts.toSorted((a, b) => a.length - b.length);
 
 /**
- * Embeddings of texts as an encoder without further settings makes them (Reimers and Gurevych, 2019): the mean of the
- * last block's outputs over all tokens, scaled to length one.
+ * Embeddings of texts (Reimers and Gurevych, 2019): the mean of the last block's outputs over all tokens or the first
+ * token's, as the model is meant to be used, scaled to length one.
  * @returns a row for every text, in the order of `texts`
  */
 export async function embed(
@@ -37,10 +37,10 @@ export async function embed(
   );
 }
 
-/** Means over the tokens of each sequence, of length one: sequences × hidden. */
+/** One vector of length one for each sequence, by the encoder's pooling: sequences × hidden. */
 export async function pool(
   cache: ProgramCache,
-  { hidden: cols }: Pick<Architecture, 'hidden'>,
+  { hidden: cols, pooling }: Pick<Architecture, 'hidden' | 'pooling'>,
   states: readonly Hidden[],
 ): Promise<Matrix> {
   const rows = states.reduce((sum, { batch }) => sum + batch.sequences, 0);
@@ -49,11 +49,9 @@ export async function pool(
   for (const { batch, data: hidden } of states) {
     const { sequences, length } = batch;
     const program = await cache.get(`pool ${sequences} ${length}`, () => {
-      const sum = g.sum(
-        g.reshape(g.input('hidden', [sequences * length, cols]), [sequences, length, cols]),
-        1,
-      );
-      return { y: g.div(sum, g.sqrt(g.sum(g.mul(sum, sum), -1))) };
+      const tokens = g.reshape(g.input('hidden', [sequences * length, cols]), [sequences, length, cols]);
+      const pooled = pooling === 'cls' ? g.slice(tokens, 1, 0, 1) : g.sum(tokens, 1);
+      return { y: g.div(pooled, g.sqrt(g.sum(g.mul(pooled, pooled), -1))) };
     });
     const { y } = await program.run({ hidden });
     data.set(y ?? [], at);

@@ -9,12 +9,12 @@ import { pool } from './embedding.js';
 const batchTexts = 16;
 
 /**
- * Embeddings by onnxruntime of an encoder's ONNX file: the mean over each text's tokens, of length one.
+ * Embeddings by onnxruntime of an encoder's ONNX file: by the encoder's pooling, of length one.
  * @returns a row for every text
  */
 export async function embedWithOnnx(
   path: string,
-  architecture: Pick<Architecture, 'hidden'>,
+  architecture: Pick<Architecture, 'hidden' | 'pooling'>,
   texts: readonly Int32Array[],
   options: RuntimeOptions = {},
 ): Promise<Matrix> {

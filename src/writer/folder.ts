@@ -1,7 +1,8 @@
-import { copyFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { isCompanion } from '../checkpoint/file.js';
+import { poolingName } from '../checkpoint/pooling.js';
 import { configName } from '../checkpoint/safetensors.js';
 import { TersorError } from '../errors.js';
 import { checkParent } from './output.js';
@@ -23,7 +24,7 @@ export async function checkFolder(
   if (!about.isDirectory()) throw new TersorError('the output is an existing file', { file: path, remedy });
   const names = await readdir(path);
   if (names.length === 0) return;
-  if (!(await isOurs(names.filter((name) => !isCompanion(name)))))
+  if (!(await isOurs(names.filter((name) => !isCompanion(name) && name !== dirname(poolingName)))))
     throw new TersorError('the output folder holds something that tersor did not write', {
       file: path,
       remedy: `empty it or ${remedy}`,
@@ -48,9 +49,19 @@ export async function copyCompanions(source: string, target: string): Promise<st
   const names = entries
     .filter((entry) => !entry.isDirectory() && isCompanion(entry.name) && entry.name !== configName)
     .map(({ name }) => name);
-  for (const name of names) await copyFile(join(source, name), join(target, name));
+  if (await isFile(join(source, poolingName))) names.push(poolingName);
+  for (const name of names) {
+    await mkdir(dirname(join(target, name)), { recursive: true });
+    await copyFile(join(source, name), join(target, name));
+  }
   return names;
 }
+
+const isFile = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (about) => about.isFile(),
+    () => false,
+  );
 
 export const writeJson = (path: string, value: unknown): Promise<void> =>
   writeFile(path, `${JSON.stringify(value, undefined, 2)}\n`);

@@ -85,7 +85,8 @@ function list(
   json: (status: number, body: unknown, headers?: Record<string, string>) => void,
 ) {
   const from = Number(url.searchParams.get('cursor') ?? 0);
-  const names = Object.keys(behaviour.files);
+  const deep = url.searchParams.get('recursive') === 'true';
+  const names = Object.keys(behaviour.files).filter((name) => deep || !name.includes('/'));
   const page = names.slice(from, from + 2).map((path) => {
     const file = behaviour.files[path] ?? new Uint8Array();
     const oid = createHash('sha1').update(`blob ${file.length}\0`).update(file).digest('hex');
