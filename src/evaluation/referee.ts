@@ -16,7 +16,7 @@ export interface Probe {
 
 /** Measures by how much changed models depart from the original's predictions, or embeddings, of texts. */
 export interface Referee {
-  /** Hash of the original's outputs: another model or another text has another one. */
+  /** Hash of what the original's outputs are and how they are judged: another model or text has another one. */
   readonly fingerprint: string;
   /** Divergence of a model of the same architecture, on about so many tokens from the beginning of the text. */
   model(changed: Pick<Model, 'readBlock'>, tokens?: number): Promise<Divergence>;
@@ -84,7 +84,7 @@ export async function createReferee(
     return { hidden, table };
   };
 
-  const hash = createHash('sha256');
+  const hash = createHash('sha256').update(architecture.pooling ?? '');
   for (const { data } of last) hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
 
   return {
