@@ -19,6 +19,7 @@ export { packBlocks, unpackBlocks } from './pack';
 export * from './panel';
 export { powerLevels } from './power';
 export * from './probe';
+export { fillSigns } from './random-signs';
 export { decodeRefinement, encodeRefinement, refinementScratch, scaleColumns } from './refinement';
 export * from './round';
 export * from './scales';

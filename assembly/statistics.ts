@@ -35,6 +35,66 @@ export function rowDistances(start: i32, end: i32, cols: i32, x: usize, y: usize
   }
 }
 
+/** sums[row] = Σ d (x − y)². */
+export function rowWeightedDistances(
+  start: i32,
+  end: i32,
+  cols: i32,
+  x: usize,
+  y: usize,
+  d: usize,
+  sums: usize,
+): void {
+  for (let row = start; row < end; row++) {
+    const at = (<usize>row * <usize>cols) << 2;
+    let sum: f64 = 0;
+    for (let col: usize = 0; col < <usize>cols; col++) {
+      const here = at + (col << 2);
+      const difference = <f64>load<f32>(x + here) - <f64>load<f32>(y + here);
+      sum += <f64>load<f32>(d + here) * difference * difference;
+    }
+    store<f64>(sums + ((<usize>row) << 3), sum);
+  }
+}
+
+/** sums[row] = Σ d (x − y). */
+export function rowDifferences(
+  start: i32,
+  end: i32,
+  cols: i32,
+  x: usize,
+  y: usize,
+  d: usize,
+  sums: usize,
+): void {
+  for (let row = start; row < end; row++) {
+    const at = (<usize>row * <usize>cols) << 2;
+    let sum: f64 = 0;
+    for (let col: usize = 0; col < <usize>cols; col++) {
+      const here = at + (col << 2);
+      sum += <f64>load<f32>(d + here) * (<f64>load<f32>(x + here) - <f64>load<f32>(y + here));
+    }
+    store<f64>(sums + ((<usize>row) << 3), sum);
+  }
+}
+
+/** sums[row] = (Σ x y, Σ x²). */
+export function rowProducts(start: i32, end: i32, cols: i32, x: usize, y: usize, sums: usize): void {
+  for (let row = start; row < end; row++) {
+    const at = (<usize>row * <usize>cols) << 2;
+    let product: f64 = 0;
+    let squares: f64 = 0;
+    for (let col: usize = 0; col < <usize>cols; col++) {
+      const own = <f64>load<f32>(x + at + (col << 2));
+      product += own * <f64>load<f32>(y + at + (col << 2));
+      squares += own * own;
+    }
+    const into = sums + ((<usize>row) << 4);
+    store<f64>(into, product);
+    store<f64>(into, squares, 8);
+  }
+}
+
 /** counts[row] = how many values exceed a threshold. */
 export function rowExceeding(
   start: i32,

@@ -4,16 +4,15 @@ import {
   blockTensors,
   type TensorSpec,
 } from '../architecture/architecture.js';
-import { createForward, type Hidden, programCache } from '../architecture/forward.js';
+import { createForward, programCache } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
 import * as g from '../graph/build.js';
 import { differentiate } from '../graph/differentiate.js';
-import type { Arrays } from '../graph/program.js';
-import { topological, type Value } from '../graph/value.js';
+import type { Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
+import { linearLayers } from './backward.js';
+import { createLosses, nextTokens } from './loss.js';
 
-/** Positions whose logits are in memory together. */
-const slab = 256;
 /** An occurrence that is counted for every token, so that those that the text lacks still matter a little. */
 const prior = 0.5;
 
@@ -37,6 +36,8 @@ export async function outputFisher(
 ): Promise<ReadonlyMap<TensorSpec, Float32Array>> {
   const forward = createForward(architecture, options);
   const cache = programCache(options);
+  const losses = createLosses(architecture, options);
+  const tokens = sequences.reduce((sum, { length }) => sum + length, 0);
   try {
     const outside = await readBlock(undefined);
     const entrances = [await forward.embedAll(sequences, outside)];
@@ -49,12 +50,13 @@ export async function outputFisher(
     let done = 0;
     for (const { batch, data } of top) {
       const texts = sequences.slice(done, done + batch.sequences);
-      gradients.push(await lossGradient(architecture, cache, { batch, data }, texts, outside, head));
+      gradients.push((await losses.labels(data, nextTokens(texts), outside)).hidden);
+      await losses.addSpread(data, outside, head);
       done += batch.sequences;
     }
+    for (const [token, spread] of head.entries()) head[token] = spread / tokens;
 
     const result = new Map<TensorSpec, Float32Array>();
-    const tokens = sequences.reduce((sum, { length }) => sum + length, 0);
     for (let block = architecture.layers - 1; block >= 0; block--) {
       const weights = await readBlock(block);
       const specs = new Map(blockTensors(architecture, block).map((spec) => [spec.role, spec]));
@@ -81,7 +83,7 @@ export async function outputFisher(
     }
     return result;
   } finally {
-    await Promise.all([forward.release(), cache.release()]);
+    await Promise.all([forward.release(), cache.release(), losses.release()]);
   }
 }
 
@@ -92,10 +94,7 @@ const entrance = 'gradient of hidden';
 function backward(architecture: Architecture, batch: Batch): Record<string, Value> {
   const hidden = g.input('hidden', [batch.sequences * batch.length, architecture.hidden]);
   const output = architecture.block(hidden, batch);
-  const layers = topological([output]).flatMap((value) => {
-    const role = value.op === 'linear' ? value.inputs[1]?.name : undefined;
-    return role === undefined ? [] : [{ role, value }];
-  });
+  const layers = linearLayers(output);
   const sources = [hidden, ...layers.map(({ value }) => value)];
   const [passed, ...own] = differentiate(output, g.input('upstream', hidden.shape), sources);
   const squares = own.map((gradient, index) => [
@@ -103,51 +102,6 @@ function backward(architecture: Architecture, batch: Batch): Record<string, Valu
     g.sum(g.mul(gradient, gradient), 0),
   ]);
   return { ...Object.fromEntries(squares), [entrance]: passed ?? hidden };
-}
-
-/** The gradient of Σ −log p(next token) at the last block's outputs; adds means of p (1 − p) to `fisher`. */
-async function lossGradient(
-  architecture: Architecture,
-  cache: ReturnType<typeof programCache>,
-  { batch, data }: Hidden,
-  texts: readonly Int32Array[],
-  outside: Arrays,
-  fisher: Float32Array,
-): Promise<Float32Array> {
-  const { hidden: width, vocabulary } = architecture;
-  const rows = batch.sequences * batch.length;
-  // The last token of a sequence has no next one.
-  const labels = texts.flatMap((text) => [...text.subarray(1), -1]);
-  const result = new Float32Array(data.length);
-  const ids = BigInt64Array.from({ length: vocabulary }, (_, id) => BigInt(id));
-  for (let from = 0; from < rows; from += slab) {
-    const to = Math.min(rows, from + slab);
-    const program = await cache.get(`head ${to - from}`, () => headBackward(architecture, to - from));
-    const own = labels.slice(from, to);
-    const { gradient, spread } = await program.run({
-      ...outside,
-      hidden: data.subarray(from * width, to * width),
-      labels: BigInt64Array.from(own, BigInt),
-      scored: Float32Array.from(own, (label) => (label < 0 ? 0 : 1)),
-      ids,
-    });
-    result.set(gradient ?? [], from * width);
-    for (const [token, value] of (spread ?? []).entries())
-      fisher[token] = (fisher[token] ?? 0) + value / rows;
-  }
-  return result;
-}
-
-function headBackward(architecture: Architecture, rows: number): Record<string, Value> {
-  const hidden = g.input('hidden', [rows, architecture.hidden]);
-  const logits = architecture.head(hidden);
-  const p = g.softmax(logits);
-  const hit = g.toFloat(
-    g.equal(g.input('labels', [rows, 1], 'i64'), g.input('ids', [1, architecture.vocabulary], 'i64')),
-  );
-  const upstream = g.mul(g.sub(p, hit), g.input('scored', [rows, 1]));
-  const [gradient = hidden] = differentiate(logits, upstream, [hidden]);
-  return { gradient, spread: g.sum(g.mul(p, g.sub(g.scalar(1), p)), 0) };
 }
 
 function countTokens(vocabulary: number, sequences: readonly Int32Array[]): Float32Array {

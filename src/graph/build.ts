@@ -38,6 +38,7 @@ export const tanh = (a: Value) => node('tanh', [a]);
 export const sigmoid = (a: Value) => node('sigmoid', [a]);
 export const gelu = (a: Value) => node('gelu', [a]);
 export const geluTanh = (a: Value) => node('geluTanh', [a]);
+export const erf = (a: Value) => node('erf', [a]);
 export const toFloat = (a: Value) => node('toFloat', [a]);
 export const matmul = (a: Value, b: Value) => node('matmul', [a, b]);
 export const linear = (x: Value, weight: Value, bias?: Value) =>

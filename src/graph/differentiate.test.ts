@@ -53,6 +53,7 @@ test.each([
   ['exp, log, sqrt', g.sqrt(g.log(g.add(g.exp(x), g.scalar(2)))), [x]],
   ['tanh and neg', g.neg(g.tanh(x)), [x]],
   ['silu', g.silu(x), [x]],
+  ['gelu', g.gelu(x), [x]],
   ['geluTanh', g.geluTanh(x), [x]],
   ['softmax', g.softmax(x), [x]],
   ['logSoftmax', g.logSoftmax(x), [x]],

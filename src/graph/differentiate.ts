@@ -64,6 +64,7 @@ const rules: Readonly<Partial<Record<OpName, Rule>>> = {
   sqrt: (value, gradient) => [g.div(gradient, g.mul(g.scalar(2), value))],
   tanh: pointwise((_, y) => g.sub(g.scalar(1), g.mul(y, y))),
   sigmoid: pointwise((_, y) => g.mul(y, g.sub(g.scalar(1), y))),
+  gelu: pointwise(geluSlope),
   geluTanh: pointwise(geluTanhSlope),
 
   matmul: (value, gradient) => {
@@ -178,6 +179,14 @@ const mean = (x: Value): Value => g.mul(g.sum(x, -1), g.scalar(1 / (x.shape.at(-
 
 const deviation = (x: Value, { epsilon }: Value['attributes']): Value =>
   g.sqrt(g.add(mean(g.mul(x, x)), g.scalar(Number(epsilon))));
+
+/** Of x Φ(x): Φ(x) + x φ(x), for the normal distribution and its density. */
+function geluSlope(x: Value): Value {
+  const half = g.scalar(0.5);
+  const below = g.mul(half, g.add(g.scalar(1), g.erf(g.mul(x, g.scalar(Math.SQRT1_2)))));
+  const density = g.mul(g.scalar(1 / Math.sqrt(2 * Math.PI)), g.exp(g.neg(g.mul(half, g.mul(x, x)))));
+  return g.add(below, g.mul(x, density));
+}
 
 /** Of gelu by the tanh approximation, 0.5 x (1 + tanh u) with u = √(2/π) (x + 0.044715 x³). */
 function geluTanhSlope(x: Value): Value {

@@ -71,6 +71,7 @@ const table = {
     lower: () => ({ op: 'Gelu', attributes: { approximate: 'tanh' } }),
   },
   gelu: elementwise('Gelu'),
+  erf: elementwise('Erf'),
   toFloat: { shape: ([a]) => a ?? [], lower: () => ({ op: 'Cast', attributes: { to: 1 } }), type: 'f32' },
 
   /** Batched matrix product over the last two dimensions. */
