@@ -1,0 +1,133 @@
+import { type Architecture, blockTensors, type TensorSpec } from '../architecture/architecture.js';
+import { createForward, embeddingOf, type Hidden, headOf } from '../architecture/forward.js';
+import type { Model } from '../architecture/model.js';
+import { TersorError } from '../errors.js';
+import { createRandom } from '../random.js';
+import { createGemm, type Gemm } from '../runtime/gemm.js';
+import type { RuntimeOptions } from '../runtime/session.js';
+import { createBackward, type LayerGradient } from './backward.js';
+import { createLosses, nextTokens } from './loss.js';
+
+/** Gradients of one weight, sequence by sequence: computed when they are asked for, since all of them would be many. */
+export interface SequenceGradients {
+  readonly sequences: number;
+  /** Predictions that the losses are sums over. */
+  readonly tokens: number;
+  /** Of Σ −log p(label) over the positions of one sequence; of the weight's shape. */
+  of(sequence: number): Promise<Float32Array>;
+}
+
+/** What is predicted: the tokens that follow in the text, or others, drawn from the model's own predictions. */
+export type Labels = 'text' | 'drawn';
+
+/**
+ * Gradients of the loss for every linear layer and every table, sequence by sequence, from the last block to the first.
+ *
+ * With the text's own tokens these are those of training: the empirical Fisher information is the mean of their squares.
+ * With drawn ones the mean over draws is 0 and that of their squares the Fisher information itself, which is the Hessian
+ * of the divergence from the model (Martens, 2014, arXiv:1412.1193, section 9); those of one sequence's positions are
+ * uncorrelated, so that the square of their sum has the mean of the sum of squares.
+ *
+ * Needs the inputs of all blocks in memory: layers × tokens × hidden floats.
+ * @throws TersorError for an encoder, which predicts no tokens
+ */
+export async function weightGradients(
+  { architecture, readBlock }: Pick<Model, 'architecture' | 'readBlock'>,
+  sequences: readonly Int32Array[],
+  labels: Labels,
+  visit: (spec: TensorSpec, gradients: SequenceGradients) => Promise<void>,
+  { seed = 0, ...options }: RuntimeOptions & { readonly seed?: number } = {},
+): Promise<void> {
+  if (architecture.objective !== 'prediction') {
+    throw new TersorError('an encoder predicts no tokens that its loss could be the gradient of', {
+      remedy: 'choose another measure with --damage, such as trace or divergence',
+    });
+  }
+  const forward = createForward(architecture, options);
+  const backward = createBackward(architecture, options);
+  const losses = createLosses(architecture, options);
+  const gemm = createGemm(options);
+  const random = createRandom(seed);
+  try {
+    const outside = await readBlock(undefined);
+    // One by one, so that no batch mixes sequences.
+    const first: Hidden[] = [];
+    for (const sequence of sequences) first.push(await forward.embed([sequence], outside));
+    const entrances = [first];
+    for (let block = 0; block < architecture.layers; block++) {
+      entrances.push(await forward.blockAll(entrances[block] ?? [], await readBlock(block)));
+    }
+    const top = entrances[architecture.layers] ?? [];
+    const drawn: Int32Array[] = [];
+    let upstream: Float32Array[] = [];
+    for (const [index, { data }] of top.entries()) {
+      const own =
+        labels === 'drawn'
+          ? await losses.draw(data, outside, random)
+          : nextTokens(sequences.slice(index, index + 1));
+      drawn.push(own);
+      upstream.push((await losses.labels(data, own, outside)).hidden);
+    }
+    const tokens = drawn.reduce((sum, own) => sum + own.filter((label) => label >= 0).length, 0);
+    const count = { sequences: sequences.length, tokens };
+
+    for (let block = architecture.layers - 1; block >= 0; block--) {
+      const weights = await readBlock(block);
+      const layers: ReadonlyMap<string, LayerGradient>[] = [];
+      const next: Float32Array[] = [];
+      for (const [index, hidden] of (entrances[block] ?? []).entries()) {
+        const found = await backward.block(hidden, upstream[index] ?? new Float32Array(), weights);
+        layers.push(found.layers);
+        next.push(found.entrance);
+      }
+      upstream = next;
+      for (const spec of blockTensors(architecture, block).filter(({ kind }) => kind === 'linear')) {
+        await visit(spec, {
+          ...count,
+          of: async (sequence) => layerGradient(gemm, spec, layers[sequence]?.get(spec.role)),
+        });
+      }
+    }
+    for (const spec of tables(architecture)) {
+      const [isEmbedding, isHead] = usesOf(architecture, spec);
+      const of = async (sequence: number) => {
+        const [text, hidden] = [sequences[sequence], top[sequence]];
+        if (!text || !hidden) throw new Error(`there is no sequence ${sequence}`);
+        const own = drawn[sequence] ?? new Int32Array();
+        const { table } = isHead ? await losses.labels(hidden.data, own, outside, { table: true }) : {};
+        const gradient = table ?? new Float32Array(outside[spec.role]?.length ?? 0);
+        const entered = upstream[sequence] ?? new Float32Array();
+        if (isEmbedding) await backward.addEmbedding([text], hidden.batch, entered, outside, gradient);
+        return gradient;
+      };
+      await visit(spec, { ...count, of });
+    }
+  } finally {
+    await Promise.all([forward.release(), backward.release(), losses.release(), gemm.release()]);
+  }
+}
+
+/** Embedding and head, which may be one table. */
+export const tables = (architecture: Architecture): TensorSpec[] =>
+  blockTensors(architecture, undefined).filter(({ kind }) => kind === 'embedding' || kind === 'head');
+
+/** Whether a table is looked up at the beginning, and whether it is multiplied with at the end. */
+export const usesOf = (architecture: Architecture, spec: TensorSpec): [embedding: boolean, head: boolean] => [
+  spec === embeddingOf(architecture),
+  spec === headOf(architecture) && architecture.objective === 'prediction',
+];
+
+/** gradientᵀ · inputs, out × in. */
+async function layerGradient(
+  gemm: Gemm,
+  { shape: [out = 0, inputs = 0] }: TensorSpec,
+  layer: LayerGradient | undefined,
+): Promise<Float32Array> {
+  if (!layer) throw new Error('the block has no such layer');
+  const tokens = layer.gradient.length / out;
+  return gemm(
+    { data: layer.gradient, shape: [tokens, out] },
+    { data: layer.inputs, shape: [tokens, inputs] },
+    { transposeA: true },
+  );
+}
