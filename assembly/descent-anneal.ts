@@ -20,6 +20,7 @@ import {
 } from './descent-strip';
 import { reciprocal } from './fit-sums';
 import { levelOf, nearestCode, setLane } from './levels';
+import { advance, centred, fourStates } from './noise';
 
 // Columns whose changes are pulled one by one; all others get them at once.
 const stepColumns: i32 = 32;
@@ -49,28 +50,6 @@ export function setAnneal(row: i32, seed: i32, temperatures: usize, record: usiz
   firstLane = (<usize>row) << 2;
   heat = temperatures;
   gains = gained;
-}
-
-function fourStates(row: i32, seed: i32): v128 {
-  const rows = i32x4.add(i32x4.splat(row), i32x4(0, 1, 2, 3));
-  // Multiplications and shifts of MurmurHash3's finalizer, so that neighbours have nothing in common.
-  let x = i32x4.add(i32x4.mul(rows, i32x4.splat(0x9e3779b9)), i32x4.splat(seed * 0x7feb352d + 0x2545f491));
-  x = i32x4.mul(v128.xor(x, i32x4.shr_u(x, 16)), i32x4.splat(0x85ebca6b));
-  x = i32x4.mul(v128.xor(x, i32x4.shr_u(x, 13)), i32x4.splat(0xc2b2ae35));
-  x = v128.xor(x, i32x4.shr_u(x, 16));
-  // Zero is the one state that never changes.
-  return v128.or(x, i32x4.splat(1 << 30));
-}
-
-function advance(x: v128): v128 {
-  x = v128.xor(x, i32x4.shl(x, 13));
-  x = v128.xor(x, i32x4.shr_u(x, 17));
-  return v128.xor(x, i32x4.shl(x, 5));
-}
-
-/** Uniform between −1/2 and 1/2. */
-function centred(state: v128): v128 {
-  return f32x4.mul(f32x4.convert_i32x4_s(state), f32x4.splat(1 / 4294967296));
 }
 
 /** One noisy pass over the block; the noise of a column has variance T / (2 H_jj), as at temperature T. */

@@ -14,6 +14,7 @@ export { offsetsToZeroPoints, zeroPointsToOffsets } from './fit-zero';
 export * from './integer';
 export { codebookScratch, fitCodebooks } from './kmeans';
 export * from './nested';
+export { startNoise } from './noise';
 export * from './outliers';
 export { packBlocks, unpackBlocks } from './pack';
 export * from './panel';

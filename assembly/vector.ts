@@ -2,6 +2,7 @@
 // a time, and decoding. Lanes are rows; a strip is eight rows. A codebook is k × d, row-major; codes are u16, one row
 // of `stride` per vector.
 
+import { advance, centred } from './noise';
 import { search, stripBytes } from './vector-search';
 
 const stripRows: i32 = 8;
@@ -18,6 +19,8 @@ const stripRows: i32 = 8;
  * @param coupling d rows of `pitch` floats
  * @param scale one per row, not zero
  * @param codes of this vector: stride
+ * @param noise states of the rows' generators (assembly/noise.ts), or 0: every coordinate of t·F gets noise of variance
+ *   T / 2, as at temperature T; `heat` is 6 × T of every row
  * @param scratch 2 · d · stride floats (stride rounded up to 8)
  */
 export function sweepVector(
@@ -41,6 +44,8 @@ export function sweepVector(
   tiles: usize,
   size: i32,
   codes: usize,
+  noise: usize,
+  heat: usize,
   scratch: usize,
 ): void {
   const column = (<usize>stride) << 2;
@@ -76,6 +81,8 @@ export function sweepVector(
           v128.store(into, f32x4.add(v128.load(into), f32x4.mul(t, f)));
         }
       }
+      if (noise)
+        shake(targets + (v << 4), d, noise + lane, f32x4.mul(f32x4.sqrt(v128.load(heat + lane)), inverse));
     }
     search(targets, d, tiles, size);
     for (let v: usize = 0; v < <usize>vectors; v++) {
@@ -94,6 +101,17 @@ export function sweepVector(
       addCoupled(bases + (v << 4), d, coupling, pitch, sums + lane, column, to);
     }
   }
+}
+
+/** Adds uniform noise that is `reach` wide to the d coordinates of four rows. */
+function shake(targets: usize, d: i32, states: usize, reach: v128): void {
+  let state = v128.load(states);
+  for (let i: usize = 0; i < <usize>d; i++) {
+    state = advance(state);
+    const own = targets + i * stripBytes;
+    v128.store(own, f32x4.add(v128.load(own), f32x4.mul(centred(state), reach)));
+  }
+  v128.store(states, state);
 }
 
 /** sums[j] += Σ difference[i] · coupling[i, j] for j in [0, to), four rows. */

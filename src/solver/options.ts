@@ -128,6 +128,17 @@ export const vptqOptions = z.strictObject({
     .describe('passes of error feedback, codebooks fitted in between'),
   sweeps: integer(0, 1000).default(vptqDefaults.sweeps).describe('rounds of joint refinement, at most'),
   tolerance: tolerance(vptqDefaults.tolerance),
+  temperature: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(vptqDefaults.temperature)
+    .describe(
+      'of annealed rounds: how far vectors move against the loss, in units of loss per column; 0: none',
+    ),
+  anneals: integer(0, 1000)
+    .default(vptqDefaults.anneals)
+    .describe('annealed rounds, behind the first of refinement; they get ten times cooler'),
   seed: integer(0, 65535)
     .default(vptqDefaults.seed)
     .describe('chooses the vectors that codebooks start from'),

@@ -2,16 +2,32 @@ import { doubles } from '../layer-error.js';
 import { fitCodebooks } from './codebook.js';
 import { roundToHalves, type VectorLayer } from './layer.js';
 import { measure, multiply, products, type Residual, residualSpace, rowProducts } from './residual.js';
-import { type SweepSpace, sweepSpace, takeBest } from './sweep.js';
+import { type Noise, type SweepSpace, sweepSpace, takeBest } from './sweep.js';
+
+export interface RefineOptions {
+  /** Rounds at most. */
+  readonly sweeps: number;
+  /** Refinement ends when a round takes less than this share off the loss. */
+  readonly tolerance: number;
+  /** How far vectors move against the loss in annealed rounds, in units of the row's loss per column; 0: none. */
+  readonly temperature: number;
+  /** Annealed rounds, behind the first of the others; they get ten times cooler. */
+  readonly anneals: number;
+}
+
+/** The last annealed round is so many times cooler than the first. */
+const cooling = 10;
 
 /**
  * Refines codebooks, row scales and codes in turn under the full H until a round takes less than `tolerance` off
- * the loss. None of the three raises tr(Δ H Δᵀ) with the damped H, apart from rounding in f32.
- * @returns the loss before the first round and after every part of every round
+ * the loss. None of the three raises tr(Δ H Δᵀ) with the damped H, apart from rounding in f32. Rounds whose codes are
+ * chosen under noise, at falling temperatures (as src/solver/descent/annealing.ts does with single weights), follow the
+ * first, and may; if all the rest does not make up for them, the layer is put back to where it was.
+ * @returns the loss before the first round and after every part of every round without noise
  */
 export async function refine(
   layer: VectorLayer,
-  { sweeps, tolerance }: { readonly sweeps: number; readonly tolerance: number },
+  { sweeps, tolerance, temperature, anneals }: RefineOptions,
 ): Promise<number[]> {
   const { bench } = layer;
   return bench.kernels.scope(async (arena) => {
@@ -19,16 +35,60 @@ export async function refine(
     const space = sweepSpace(arena, layer, layer.moment.blockSize);
     let residual = await measure(layer, residualSpace(arena, layer));
     const losses = [residual.loss];
-    for (let round = 0; round < sweeps; round++) {
+    const round = async () => {
       const before = residual.loss;
       for (const part of [fitCodebooks, fitScales, descend]) {
         residual = await part(inner, residual, space);
         losses.push(residual.loss);
       }
-      if (residual.loss > before * (1 - tolerance)) break;
+      return residual.loss <= before * (1 - tolerance);
+    };
+    const settle = async (rounds: number) => {
+      for (let left = rounds; left > 0 && (await round()); left--);
+    };
+    if (temperature === 0 || anneals === 0) {
+      await settle(sweeps);
+      return losses;
     }
+    if (sweeps > 0) await round();
+    const [loss, putBack] = [residual.loss, remember(layer)];
+    residual = await anneal(inner, residual, space, temperature, anneals);
+    await settle(sweeps - 1);
+    if (residual.loss > loss) putBack();
     return losses;
   });
+}
+
+/** Rounds at falling temperatures, measured in a row's loss per column. */
+async function anneal(
+  layer: VectorLayer,
+  start: Residual,
+  space: SweepSpace,
+  temperature: number,
+  anneals: number,
+): Promise<Residual> {
+  const { bench, weight } = layer;
+  const { cols, stride } = weight;
+  const losses = start.losses.slice();
+  const noise = { states: bench.arena.i32(stride), heat: bench.arena.f32(stride) };
+  let residual = start;
+  for (let i = 0; i < anneals; i++) {
+    const cooled = temperature * cooling ** (-i / Math.max(1, anneals - 1));
+    noise.heat.set(losses.map((loss) => (6 * cooled * Math.max(0, loss)) / cols));
+    bench.kernels.parallel('startNoise', stride, i + 1, noise.states);
+    residual = await descend(layer, residual, space, noise);
+    residual = await fitScales(layer, await fitCodebooks(layer, residual));
+  }
+  return residual;
+}
+
+/** Remembers codes, codebooks and scales; the function puts them back. */
+function remember({ cells, codebooks, scale }: VectorLayer): () => void {
+  const arrays = [scale, codebooks, ...cells.flatMap(({ stages }) => stages.map(({ codes }) => codes))];
+  const copies = arrays.map((array) => array.slice());
+  return () => {
+    for (const [i, array] of arrays.entries()) array.set(copies[i] ?? []);
+  };
 }
 
 /** Fits codebooks and row scales to the codes as they are. */
@@ -71,9 +131,15 @@ async function fitScales(layer: VectorLayer, residual: Residual): Promise<Residu
 /**
  * One sweep of coordinate descent over the codes: with the gradient G = Δ·H exact where it is read, every cell takes
  * the codeword that is best while all others stay. Later blocks see the changes of earlier ones through one matrix
- * product per block, later cells of the block through the kernel.
+ * product per block, later cells of the block through the kernel. With noise, the codeword that is best for a target
+ * that the noise has moved.
  */
-async function descend(layer: VectorLayer, residual: Residual, space: SweepSpace): Promise<Residual> {
+async function descend(
+  layer: VectorLayer,
+  residual: Residual,
+  space: SweepSpace,
+  noise?: Noise,
+): Promise<Residual> {
   const { cells, moment, weight } = layer;
   const { stride } = weight;
   const deltas = residual.deltas.slice();
@@ -94,6 +160,7 @@ async function descend(layer: VectorLayer, residual: Residual, space: SweepSpace
           local: cell.at - first,
           width,
           reach: width,
+          ...(noise ? { noise } : {}),
         });
     own.set(space.deltas.subarray(0, own.length));
   }

@@ -33,6 +33,14 @@ export function sweepSpace(
   };
 }
 
+/** Noise of an annealed sweep, in the kernels' memory. */
+export interface Noise {
+  /** Of every row's generator (kernel startNoise). */
+  readonly states: Int32Array;
+  /** 6 × temperature of every row, in the unit of losses. */
+  readonly heat: Float32Array;
+}
+
 /** One step: a cell, one of its stages, and which columns of `sums` learn of the change. */
 export interface Step {
   readonly cell: PlacedCell;
@@ -45,11 +53,12 @@ export interface Step {
   /** Width of the block. */
   readonly width: number;
   readonly reach: number;
+  readonly noise?: Noise;
 }
 
 /** Takes the best codeword for every row of a cell (kernel sweepVector). */
 export function takeBest({ bench, weight, scale }: VectorLayer, space: SweepSpace, step: Step): void {
-  const { cell, base, metric, local, width } = step;
+  const { cell, base, metric, local, width, noise } = step;
   const stage = cell.stages[step.stage];
   if (!stage) throw new Error(`a cell without stage ${step.stage}`);
   const { kernels } = bench;
@@ -79,6 +88,8 @@ export function takeBest({ bench, weight, scale }: VectorLayer, space: SweepSpac
     space.tiles,
     stage.size,
     stage.codes,
+    noise?.states ?? 0,
+    noise?.heat ?? 0,
     space.scratch,
   );
 }

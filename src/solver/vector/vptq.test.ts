@@ -141,7 +141,7 @@ describe('assignment', () => {
       const coupling = make(d * d);
       kernels.call('tileCodebook', codebook, size, d, factor, tiles);
       const step = [columns, base, 0, sums, deltas, 0, d, shift, factor, coupling, d];
-      const book = [scale, codebook, tiles, size, codes, scratch];
+      const book = [scale, codebook, tiles, size, codes, 0, 0, scratch];
       kernels.parallel('sweepVector', stride, stride, d, ...step, ...book);
       for (let row = 0; row < rows; row++) {
         const r = element(scale, row);
@@ -174,6 +174,42 @@ describe('assignment', () => {
           expect(element(sums, j * stride + row)).toBeCloseTo(sum, 2);
         }
       }
+    });
+  });
+
+  test('under noise chooses as often as at its temperature', async () => {
+    const [rows, size, temperature, factor, scale] = [4096, 1024, 2, 2, 0.5];
+    await kernels.scope((arena) => {
+      const array = (length: number, value = 0) => arena.f32(length).fill(value);
+      const codebook = array(size);
+      for (const code of codebook.keys()) codebook[code] = (code - size / 2) / 64;
+      const tiles = array(2 * size);
+      kernels.call('tileCodebook', codebook, size, 1, array(1, factor), tiles);
+      const codes = arena.u16(rows);
+      const states = arena.i32(rows);
+      kernels.parallel('startNoise', rows, 1, states);
+      const step = [
+        arena.i32(1),
+        0,
+        0,
+        array(rows),
+        array(rows),
+        0,
+        0,
+        array(1),
+        array(1, factor),
+        array(1),
+        1,
+      ];
+      const book = [array(rows, scale), codebook, tiles, size, codes, states, array(rows, 6 * temperature)];
+      kernels.parallel('sweepVector', rows, rows, 1, ...step, ...book, array(2 * (rows + 16)));
+      const values = Array.from(codes, (code) => scale * element(codebook, code));
+      const mean = values.reduce((sum, value) => sum + value, 0) / rows;
+      const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / rows;
+      const expected = temperature / (2 * factor ** 2);
+      expect(Math.abs(mean)).toBeLessThan(4 * Math.sqrt(expected / rows));
+      expect(variance / expected).toBeCloseTo(1, 1);
+      expect(Math.max(...values.map(Math.abs))).toBeLessThan(Math.sqrt(3 * expected) + 1 / 64);
     });
   });
 
@@ -268,7 +304,7 @@ describe('joint refinement', () => {
     await withLayer(example, type, async ({ layer, assign, values }) => {
       await startCodebooks(layer, 3, 0);
       await assign();
-      const losses = await refine(layer, { sweeps: 6, tolerance: 0 });
+      const losses = await refine(layer, { sweeps: 6, tolerance: 0, temperature: 0, anneals: 0 });
       expect(losses.length).toBe(1 + 3 * 6);
       for (const [i, loss] of losses.slice(1).entries())
         expect(loss, `seed ${seed}, part ${i}`).toBeLessThanOrEqual(element(losses, i) * (1 + 1e-5));
@@ -293,6 +329,18 @@ describe('the solver vptq', () => {
     const energy = energyReference(Float64Array.from(example.weight.data), 33, h);
     expect(relativeError / (energyReference(delta, 33, h) / energy)).toBeCloseTo(1, 4);
     expect(packed.length).toBe(bytes);
+  });
+
+  test('annealing lowers the loss, and what does not pay is put back', async () => {
+    for (const seed of [55, 56, 57]) {
+      const example = await randomLayer(64, 96, seed);
+      const lossOf = async (options: Record<string, unknown>) =>
+        (await solve('vptq', example, 'vq-d2-k16', options)).relativeError;
+      const plain = await lossOf({ temperature: 0 });
+      expect(await lossOf({}), `seed ${seed}`).toBeLessThan(0.98 * plain);
+      const once = await lossOf({ temperature: 0, sweeps: 1 });
+      expect(await lossOf({ temperature: 10, anneals: 1, sweeps: 1 }), `seed ${seed}`).toBe(once);
+    }
   });
 
   test('threads do not change a byte', async () => {

@@ -8,20 +8,16 @@ import type { Solver } from '../solver.js';
 import { startCodebooks } from './codebook.js';
 import { roundToHalves, type VectorLayer } from './layer.js';
 import { prepareLayer } from './prepare.js';
-import { fitEntries, refine } from './refine.js';
+import { fitEntries, type RefineOptions, refine } from './refine.js';
 import { sweepSpace, takeBest } from './sweep.js';
 
-export interface VptqOptions {
+export interface VptqOptions extends RefineOptions {
   /** Added to the diagonal of H in units of its mean; grows by itself where that is not enough. */
   readonly damping: number;
   /** Rounds of k-means that the codebooks are started with. */
   readonly iterations: number;
   /** Passes of error feedback; after every one but the last, codebooks and row scales are fitted to its codes. */
   readonly passes: number;
-  /** Rounds of joint refinement at most. */
-  readonly sweeps: number;
-  /** Refinement ends when a round takes less than this share off the loss. */
-  readonly tolerance: number;
   /** Chooses the vectors that the codebooks are started from. */
   readonly seed: number;
   /** Columns between matrix products; changes speed, not the result. A multiple of eight. */
@@ -34,6 +30,8 @@ export const vptqDefaults: VptqOptions = {
   passes: 3,
   sweeps: 8,
   tolerance: 0.002,
+  temperature: 0.3,
+  anneals: 24,
   seed: 0,
   blockSize: 96,
 };
@@ -51,7 +49,8 @@ export const vptq: Solver<VptqOptions> = async (bench, weight, moments, grid, op
       remedy: 'choose a type such as vq-2.25, or the solver gptq',
     });
   const { rows, cols, stride } = weight;
-  const { damping, blockSize, iterations, sweeps, tolerance, passes, seed } = { ...vptqDefaults, ...options };
+  const chosen = { ...vptqDefaults, ...options };
+  const { damping, blockSize, iterations, passes, seed } = chosen;
   const encoded = {
     grid,
     rows,
@@ -70,7 +69,7 @@ export const vptq: Solver<VptqOptions> = async (bench, weight, moments, grid, op
       await fitEntries(layer);
     }
     await assignWithFeedback(layer, factor);
-    await refine(layer, { sweeps, tolerance });
+    await refine(layer, chosen);
     layer.scale.fill(0, rows);
     decodeCells(
       bench.kernels,
