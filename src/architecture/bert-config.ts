@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Pooling } from '../checkpoint/pooling.js';
-import { dimension, parseConfig } from './config.js';
+import { blockCount, dimension, parseConfig, shared } from './config.js';
 
 /** What the graph of a BERT (Devlin et al., 2018) needs to know. */
 export interface BertShape {
@@ -20,7 +20,7 @@ export interface BertShape {
 const activations = { gelu: 'gelu', gelu_new: 'geluTanh', gelu_pytorch_tanh: 'geluTanh' } as const;
 
 const huggingfaceConfig = z.object({
-  num_hidden_layers: dimension,
+  num_hidden_layers: blockCount,
   hidden_size: dimension,
   intermediate_size: dimension,
   num_attention_heads: dimension,
@@ -36,6 +36,7 @@ const huggingfaceConfig = z.object({
 /** Reads a BERT config.json. */
 export function bertFromHuggingFace(config: unknown, file: string, pooling: Pooling): BertShape {
   const parsed = parseConfig(huggingfaceConfig, config, file);
+  shared(parsed.hidden_size, 'columns', parsed.num_attention_heads, 'attention heads', file);
   return {
     layers: parsed.num_hidden_layers,
     hidden: parsed.hidden_size,

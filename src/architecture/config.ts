@@ -9,13 +9,23 @@ export function parseConfig<T>(schema: z.ZodType<T>, config: unknown, file: stri
   const result = schema.safeParse(config);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  throw new TersorError(
-    `the configuration's ${issue?.path.join('.') || 'contents'}: ${issue?.message.toLowerCase()}`,
-    {
-      file,
-      remedy: 'check that the file belongs to the model and is complete',
-    },
-  );
+  throw wrongConfig(`${issue?.path.join('.') || 'contents'}: ${issue?.message.toLowerCase()}`, file);
+}
+
+/** @param problem what is wrong, after “the configuration's” */
+export const wrongConfig = (problem: string, file: string): TersorError =>
+  new TersorError(`the configuration's ${problem}`, {
+    file,
+    remedy: 'check that the file belongs to the model and is complete',
+  });
+
+/**
+ * How many of something each of so many shares has.
+ * @throws TersorError when they cannot be shared evenly
+ */
+export function shared(count: number, of: string, shares: number, among: string, file: string): number {
+  if (count % shares === 0) return count / shares;
+  throw wrongConfig(`${count} ${of} cannot be shared by ${shares} ${among}`, file);
 }
 
 /** A whole number above zero and small enough to be a dimension of a real model. */

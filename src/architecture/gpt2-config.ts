@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { blockCount, dimension, parseConfig } from './config.js';
+import { blockCount, dimension, parseConfig, shared } from './config.js';
 
 /** What the graph of a GPT-2 (Radford et al., 2019) needs to know, from whichever format. */
 export interface Gpt2Shape {
@@ -26,19 +26,22 @@ const huggingfaceConfig = z.object({
 /** Reads a GPT-2 config.json. */
 export function gpt2FromHuggingFace(config: unknown, file: string): Gpt2Shape {
   const parsed = parseConfig(huggingfaceConfig, config, file);
-  return {
-    layers: parsed.n_layer,
-    hidden: parsed.n_embd,
-    intermediate: parsed.n_inner ?? 4 * parsed.n_embd,
-    heads: parsed.n_head,
-    vocabulary: parsed.vocab_size,
-    context: parsed.n_positions,
-    epsilon: parsed.layer_norm_epsilon,
-  };
+  return checked(
+    {
+      layers: parsed.n_layer,
+      hidden: parsed.n_embd,
+      intermediate: parsed.n_inner ?? 4 * parsed.n_embd,
+      heads: parsed.n_head,
+      vocabulary: parsed.vocab_size,
+      context: parsed.n_positions,
+      epsilon: parsed.layer_norm_epsilon,
+    },
+    file,
+  );
 }
 
 const ggufConfig = z.object({
-  'gpt2.block_count': dimension,
+  'gpt2.block_count': blockCount,
   'gpt2.embedding_length': dimension,
   'gpt2.feed_forward_length': dimension,
   'gpt2.attention.head_count': dimension,
@@ -49,13 +52,21 @@ const ggufConfig = z.object({
 /** Reads a GPT-2's GGUF metadata. */
 export function gpt2FromGguf(metadata: unknown, vocabulary: number, file: string): Gpt2Shape {
   const parsed = parseConfig(ggufConfig, metadata, file);
-  return {
-    layers: parsed['gpt2.block_count'],
-    hidden: parsed['gpt2.embedding_length'],
-    intermediate: parsed['gpt2.feed_forward_length'],
-    heads: parsed['gpt2.attention.head_count'],
-    vocabulary,
-    context: parsed['gpt2.context_length'],
-    epsilon: parsed['gpt2.attention.layer_norm_epsilon'],
-  };
+  return checked(
+    {
+      layers: parsed['gpt2.block_count'],
+      hidden: parsed['gpt2.embedding_length'],
+      intermediate: parsed['gpt2.feed_forward_length'],
+      heads: parsed['gpt2.attention.head_count'],
+      vocabulary,
+      context: parsed['gpt2.context_length'],
+      epsilon: parsed['gpt2.attention.layer_norm_epsilon'],
+    },
+    file,
+  );
+}
+
+function checked(shape: Gpt2Shape, file: string): Gpt2Shape {
+  shared(shape.hidden, 'columns', shape.heads, 'attention heads', file);
+  return shape;
 }

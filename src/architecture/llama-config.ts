@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { TersorError } from '../errors.js';
-import { blockCount, dimension, parseConfig } from './config.js';
+import { blockCount, dimension, parseConfig, shared, wrongConfig } from './config.js';
 import { llama3Factors, type Rotary } from './rotary.js';
 
 /** Llama and those that differ from it in biases, query-key norms and defaults only. */
@@ -23,6 +23,10 @@ export interface LlamaShape {
   readonly window?: number;
 }
 
+/** Base of rotary frequencies: 10,000 to some millions in real models; below 1 they would grow instead of fall. */
+const theta = z.number().min(1).max(1e15);
+const rope = z.looseObject({ rope_theta: theta.nullish() });
+
 const huggingfaceConfig = z.object({
   model_type: z.enum(llamaTypes),
   num_hidden_layers: blockCount,
@@ -34,10 +38,10 @@ const huggingfaceConfig = z.object({
   vocab_size: dimension,
   max_position_embeddings: dimension.default(2048),
   rms_norm_eps: z.number().positive().default(1e-6),
-  rope_theta: z.number().positive().nullish(),
-  rope_scaling: z.record(z.string(), z.unknown()).nullish(),
+  rope_theta: theta.nullish(),
+  rope_scaling: rope.nullish(),
   // transformers 5 writes theta and scaling as one object
-  rope_parameters: z.record(z.string(), z.unknown()).nullish(),
+  rope_parameters: rope.nullish(),
   sliding_window: dimension.nullish(),
   use_sliding_window: z.boolean().nullish(),
   hidden_act: z.literal('silu').default('silu'),
@@ -47,26 +51,39 @@ const huggingfaceConfig = z.object({
 export function llamaFromHuggingFace(config: unknown, file: string): LlamaShape {
   const parsed = parseConfig(huggingfaceConfig, config, file);
   const heads = parsed.num_attention_heads;
-  const scaling = parsed.rope_scaling ?? parsed.rope_parameters ?? {};
+  const scaling = parsed.rope_scaling ?? parsed.rope_parameters;
   const rotary: Rotary = {
-    headDim: parsed.head_dim ?? parsed.hidden_size / heads,
-    theta: parsed.rope_theta ?? (typeof scaling.rope_theta === 'number' ? scaling.rope_theta : 10000),
+    headDim: parsed.head_dim ?? shared(parsed.hidden_size, 'columns', heads, 'attention heads', file),
+    theta: parsed.rope_theta ?? scaling?.rope_theta ?? 10000,
   };
-  const factors = rotaryFactors(rotary, scaling, file);
+  const factors = rotaryFactors(rotary, scaling ?? {}, file);
   const windowed = parsed.use_sliding_window ?? parsed.model_type === 'mistral';
-  return {
-    modelType: parsed.model_type,
-    layers: parsed.num_hidden_layers,
-    hidden: parsed.hidden_size,
-    intermediate: parsed.intermediate_size,
-    heads,
-    kvHeads: parsed.num_key_value_heads ?? heads,
-    vocabulary: parsed.vocab_size,
-    context: parsed.max_position_embeddings,
-    epsilon: parsed.rms_norm_eps,
-    rotary: factors ? { ...rotary, factors } : rotary,
-    ...(windowed && parsed.sliding_window ? { window: parsed.sliding_window } : {}),
-  };
+  return checked(
+    {
+      modelType: parsed.model_type,
+      layers: parsed.num_hidden_layers,
+      hidden: parsed.hidden_size,
+      intermediate: parsed.intermediate_size,
+      heads,
+      kvHeads: parsed.num_key_value_heads ?? heads,
+      vocabulary: parsed.vocab_size,
+      context: parsed.max_position_embeddings,
+      epsilon: parsed.rms_norm_eps,
+      rotary: factors ? { ...rotary, factors } : rotary,
+      ...(windowed && parsed.sliding_window ? { window: parsed.sliding_window } : {}),
+    },
+    file,
+  );
+}
+
+/** Grouped queries come in whole groups, and rotary positions turn the two halves of a head against each other. */
+function checked(shape: LlamaShape, file: string): LlamaShape {
+  const { heads, kvHeads, rotary } = shape;
+  shared(heads, 'attention heads', kvHeads, 'heads of keys and values', file);
+  const pairs = shared(rotary.headDim, 'columns of a head', 2, 'halves', file);
+  if (rotary.factors && rotary.factors.length !== pairs)
+    throw wrongConfig(`${rotary.factors.length} rotary factors do not fit ${pairs} frequencies`, file);
+  return shape;
 }
 
 function rotaryFactors(
@@ -78,7 +95,8 @@ function rotaryFactors(
   if (type === 'default') return undefined;
   const number = (key: string) => {
     const value = scaling[key];
-    if (typeof value === 'number' && value > 0) return value;
+    if (typeof value === 'number' && Math.fround(value) > 0 && Number.isFinite(Math.fround(value)))
+      return value;
     throw new TersorError(`rope_scaling.${key} must be a number above zero`, {
       file,
       remedy: 'correct config.json',
@@ -115,21 +133,26 @@ export function llamaFromGguf(
   );
   const parsed = parseConfig(ggufConfig, own, file);
   const heads = parsed['attention.head_count'];
-  const headDim = parsed['attention.key_length'] ?? parsed.embedding_length / heads;
+  const headDim =
+    parsed['attention.key_length'] ??
+    shared(parsed.embedding_length, 'columns', heads, 'attention heads', file);
   const linearFactor = parsed['rope.scaling.type'] === 'linear' ? parsed['rope.scaling.factor'] : undefined;
   const divisors = factors ?? (linearFactor && new Float32Array(headDim / 2).fill(linearFactor));
-  return {
-    modelType: name as LlamaType,
-    layers: parsed.block_count,
-    hidden: parsed.embedding_length,
-    intermediate: parsed.feed_forward_length,
-    heads,
-    kvHeads: parsed['attention.head_count_kv'] ?? heads,
-    vocabulary,
-    context: parsed.context_length,
-    epsilon: parsed['attention.layer_norm_rms_epsilon'],
-    rotary: { headDim, theta: parsed['rope.freq_base'], ...(divisors ? { factors: divisors } : {}) },
-  };
+  return checked(
+    {
+      modelType: name as LlamaType,
+      layers: parsed.block_count,
+      hidden: parsed.embedding_length,
+      intermediate: parsed.feed_forward_length,
+      heads,
+      kvHeads: parsed['attention.head_count_kv'] ?? heads,
+      vocabulary,
+      context: parsed.context_length,
+      epsilon: parsed['attention.layer_norm_rms_epsilon'],
+      rotary: { headDim, theta: parsed['rope.freq_base'], ...(divisors ? { factors: divisors } : {}) },
+    },
+    file,
+  );
 }
 
 const ggufConfig = z.object({
@@ -141,7 +164,7 @@ const ggufConfig = z.object({
   'attention.head_count_kv': dimension.optional(),
   'attention.key_length': dimension.optional(),
   'attention.layer_norm_rms_epsilon': z.number().positive(),
-  'rope.freq_base': z.number().positive().default(10000),
+  'rope.freq_base': theta.default(10000),
   'rope.scaling.type': z.string().optional(),
   'rope.scaling.factor': z.number().positive().optional(),
 });

@@ -128,7 +128,8 @@ const table = {
 
   reshape: {
     shape: ([a = []], { shape }) => {
-      require(elements(a) === elements(shape as Shape), 'reshape', a, shape as Shape);
+      const whole = (shape as Shape).every(Number.isInteger);
+      require(whole && elements(a) === elements(shape as Shape), 'reshape', a, shape as Shape);
       return shape as Shape;
     },
     lower: ({ shape }) => ({ op: 'Reshape', extra: [shape] }),

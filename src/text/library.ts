@@ -47,11 +47,13 @@ const { Tokenizer } = tokenizers as unknown as {
 
 /** The library's tokenizer for a whole tokenizer.json, of whatever kind. */
 export function createTokenizerAsDefined(json: Readonly<Record<string, unknown>>): LibraryTokenizer {
+  checkPatterns([json.normalizer, json.pre_tokenizer, json.decoder]);
   return new Tokenizer(json as unknown as Definition, { clean_up_tokenization_spaces: false });
 }
 
 /** The library's tokenizer for a definition. */
 export function createLibraryTokenizer(definition: Definition): LibraryTokenizer {
+  checkPatterns([definition.normalizer, definition.pre_tokenizer, definition.decoder]);
   const cuts = allDigits(definition.pre_tokenizer);
   return new Tokenizer({ ...definition, pre_tokenizer: cuts }, { clean_up_tokenization_spaces: false });
 }
@@ -77,4 +79,15 @@ function allDigits(definition: unknown): unknown {
   if (type !== 'Digits') return definition;
   const pattern = { Regex: individual_digits === true ? '\\p{N}' : '\\p{N}+' };
   return { type: 'Split', pattern, behavior: 'Isolated', invert: false };
+}
+
+/** The library overlooks what it does not take for a pattern, but for a line on the console. */
+function checkPatterns(part: unknown): void {
+  if (typeof part !== 'object' || part === null) return;
+  const { pattern } = part as { readonly pattern?: unknown };
+  if (pattern !== undefined) {
+    const { Regex, String: text } = (pattern ?? {}) as Readonly<Record<string, unknown>>;
+    if (typeof (Regex ?? text) !== 'string') throw new Error('a pattern is neither String nor Regex');
+  }
+  Object.values(part).forEach(checkPatterns);
 }

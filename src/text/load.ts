@@ -30,7 +30,7 @@ export async function loadTokenizer(
     : await fromFiles(options.folder ?? checkpoint.folder, checkpoint, options.folder === undefined);
   const tokenizer =
     'encode' in source ? source : createTokenizer(source.vocabulary, source.warnings, source.own);
-  limited(options.folder ?? checkpoint.path, () => tokenizer.encode(stress));
+  limited(options.folder ?? checkpoint.path, () => tokenizer.decode(tokenizer.encode(stress)));
   return tokenizer;
 }
 

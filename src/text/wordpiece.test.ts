@@ -1,4 +1,7 @@
-import { dirname } from 'node:path';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { miniLm } from '../../test/fixtures/data.js';
 import { emptyCheckpoint } from '../../test/tiny-model.js';
@@ -33,6 +36,24 @@ test('a tokenizer with more tokens than the model is refused', async () => {
   const small = loadTokenizer(emptyCheckpoint(folder, { vocab_size: 30000 }));
   await expect(small).rejects.toThrow(TersorError);
   await expect(small).rejects.toThrow('it has 30522 tokens, but the model only 30000');
+});
+
+test.each([
+  ['a part that nobody knows', { pre_tokenizer: { type: 'ErtPreTokenizer' } }],
+  ['a missing part', { post_processor: undefined }],
+  ['a pattern that is none', { normalizer: { type: 'Replace', pattern: { Recex: ' ' }, content: '' } }],
+  ['a decoder that nobody knows', { decoder: { type: 'Pieces' } }],
+])('a tokenizer with %s is refused', async (_, change) => {
+  const intact = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8'));
+  const damaged = mkdtempSync(join(tmpdir(), 'tersor-wordpiece-'));
+  try {
+    writeFileSync(join(damaged, 'tokenizer.json'), JSON.stringify({ ...intact, ...change }));
+    const loaded = loadTokenizer(emptyCheckpoint(damaged, { vocab_size: 30522 }));
+    await expect(loaded).rejects.toThrow(TersorError);
+    await expect(loaded).rejects.toThrow('its tokenizer is damaged or of a kind that is not supported');
+  } finally {
+    rmSync(damaged, { recursive: true });
+  }
 });
 
 describe('texts of encoders', () => {

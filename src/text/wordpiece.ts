@@ -17,7 +17,7 @@ export const isWordPiece = (tokenizer: HuggingFaceFiles['tokenizer']): boolean =
  *   model
  */
 export function createWordPiece(files: HuggingFaceFiles): Tokenizer {
-  const { file, tokenizer = {}, settings } = files;
+  const { file, tokenizer = {}, settings, attempt } = files;
   const vocab: string[] = [];
   for (const [token, id] of Object.entries(object(object(tokenizer.model).vocab)))
     vocab[tokenId(id, file)] = token;
@@ -36,7 +36,7 @@ export function createWordPiece(files: HuggingFaceFiles): Tokenizer {
       remedy: 'use the tokenizer that belongs to the model',
     });
   const [unk, pad] = [find('unk_token', '[UNK]'), find('pad_token', '[PAD]')];
-  const library = createTokenizerAsDefined(tokenizer);
+  const library = attempt(() => createTokenizerAsDefined(tokenizer));
   const control = new Set([...added].flatMap(([id, token]) => (token.special ? [id] : [])));
   return {
     warnings: [],

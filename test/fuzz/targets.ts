@@ -1,16 +1,21 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import protobuf from 'protobufjs';
 import { blockTensors } from '../../src/architecture/architecture.js';
 import { openModel } from '../../src/architecture/model.js';
 import type { Checkpoint } from '../../src/checkpoint/checkpoint.js';
 import { readImatrix } from '../../src/checkpoint/imatrix.js';
 import { openCheckpoint } from '../../src/checkpoint/open.js';
+import * as g from '../../src/graph/build.js';
 import type { Kernels } from '../../src/kernels/kernels.js';
 import { readRecipe, recipeFormat } from '../../src/pipeline/recipe.js';
 import { keyOf, openStore } from '../../src/pipeline/store.js';
 import { loadTokenizer } from '../../src/text/load.js';
 import { bytesOf, f32, type RawTensor, safetensors } from '../checkpoint/files.js';
+import { micros, writeMicro } from '../fixtures/micro.js';
+import { writeMicroBert } from '../fixtures/micro-bert.js';
 import { tinyLlama } from '../fixtures/tiny-llama.js';
 import { uniform } from '../reference/random.js';
 import { type Mutation, mutateBytes, mutateJson } from './mutations.js';
@@ -157,9 +162,69 @@ function tokenizers(): readonly Uint8Array[] {
   return [json(byteLevel), json(sentencePiece)];
 }
 
-/** Every tensor once, as compressing would read them. */
+/** SentencePiece's own file: a message of pieces (text, score, type), its trainer's and its normaliser's settings. */
+function sentencePieceModel(): Uint8Array {
+  const { root } = protobuf.parse(
+    `syntax = "proto2";
+    message Piece { optional string piece = 1; optional float score = 2; optional int32 type = 3; }
+    message Trainer { optional int32 model_type = 3; optional int32 bos_id = 41; optional int32 eos_id = 42; }
+    message Normalizer { optional bool add_dummy_prefix = 3; }
+    message Model { repeated Piece pieces = 1; optional Trainer trainer_spec = 2; optional Normalizer normalizer_spec = 3; }`,
+    { keepCase: true },
+  );
+  const pieces = [...specialPieces, ...byteTokens, '▁', 'a', 'b', 'ab', '▁ab', '▁a'];
+  return root
+    .lookupType('Model')
+    .encode({
+      pieces: pieces.map((piece, id) => ({
+        piece,
+        score: -id,
+        type: id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1,
+      })),
+      trainer_spec: { model_type: 2, bos_id: 1, eos_id: 2 },
+      normalizer_spec: { add_dummy_prefix: true },
+    })
+    .finish();
+}
+
+/** llama2.c's tokenizer.bin: the longest length, then score, length and bytes of every token. */
+function llama2cTokenizer(): Uint8Array {
+  const tokens = ['<unk>', '\n<s>\n', '\n</s>\n', ...byteTokens, ' ', 'a', 'b', 'ab', ' ab', ' a'];
+  const parts = tokens.map((token, id) => {
+    const text = Buffer.from(token);
+    const head = Buffer.alloc(8);
+    head.writeFloatLE(-id, 0);
+    head.writeInt32LE(text.length, 4);
+    return Buffer.concat([head, text]);
+  });
+  return new Uint8Array(Buffer.concat([Buffer.from([8, 0, 0, 0]), ...parts]));
+}
+
+const specialPieces = ['<unk>', '<s>', '</s>'];
+const byteTokens = Array.from(
+  { length: 256 },
+  (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`,
+);
+
+/** Folders of other families: the configuration, the weights and a tokenizer. */
+async function family(name: 'gpt2' | 'bert'): Promise<Readonly<Record<string, Uint8Array>>> {
+  const folder = mkdtempSync(join(tmpdir(), 'tersor-fuzz-'));
+  try {
+    if (name === 'bert') await writeMicroBert(folder, 1);
+    else await writeMicro(folder, micros.gpt2, 1);
+    const files = ['config.json', 'model.safetensors', 'tokenizer.json'];
+    return Object.fromEntries(files.map((file) => [file, new Uint8Array(readFileSync(join(folder, file)))]));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Every tensor once and the graph of every part, as compressing would read and build them. */
 async function readAll(checkpoint: Checkpoint): Promise<void> {
   const { architecture, readBlock } = await openModel(checkpoint);
+  const batch = { sequences: 1, length: Math.min(4, architecture.context) };
+  const embedded = architecture.embed(g.input('tokens', [batch.length], 'i64'), batch);
+  architecture.head(architecture.block(embedded, batch));
   for (let block = 0; block < architecture.layers; block++) {
     if (blockTensors(architecture, block).length > 0) await readBlock(block);
   }
@@ -203,6 +268,11 @@ const recipe = {
   types: { 'blk.0.attn_q.weight': 'q4_0', 'token_embd.weight': 'q8_0' },
 };
 const stored = keyOf('fuzz');
+const families = { gpt2: await family('gpt2'), bert: await family('bert') };
+const inFamily = (name: keyof typeof families, file: string): Pick<Target, 'file' | 'intact' | 'beside'> => {
+  const { [file]: intact = new Uint8Array(), ...beside } = families[name];
+  return { file, intact: [intact], beside };
+};
 
 export const targets: readonly Target[] = [
   {
@@ -306,6 +376,36 @@ export const targets: readonly Target[] = [
     mutate: mutateJson,
     read: readModel,
   },
+  ...(['gpt2', 'bert'] as const).map(
+    (name): Target => ({
+      name: `config, ${name}`,
+      ...inFamily(name, 'config.json'),
+      mutate: mutateJson,
+      read: readModel,
+    }),
+  ),
+  {
+    name: 'tokenizer, bert',
+    ...inFamily('bert', 'tokenizer.json'),
+    mutate: mutateJson,
+    read: readTokenizer,
+  },
+  {
+    name: 'tokenizer.model',
+    file: 'tokenizer.model',
+    intact: [sentencePieceModel()],
+    beside: companions,
+    mutate: mutateBytes,
+    read: readTokenizer,
+  },
+  {
+    name: 'tokenizer.bin',
+    file: 'tokenizer.bin',
+    intact: [llama2cTokenizer()],
+    beside: companions,
+    mutate: mutateBytes,
+    read: readTokenizer,
+  },
   {
     name: 'tokenizer',
     file: 'tokenizer.json',
@@ -330,6 +430,19 @@ export const targets: readonly Target[] = [
     mutate: mutateJson,
     read: readTokenizer,
   },
+  ...['special_tokens_map.json', 'generation_config.json'].map(
+    (file): Target => ({
+      name: file,
+      file,
+      intact: [
+        json({ bos_token: '<s>', eos_token: { content: '</s>' }, eos_token_id: [2, 258], bos_token_id: 1 }),
+      ],
+      beside: { ...companions, 'tokenizer.json': tokenizers()[0] ?? new Uint8Array() },
+      mutate: mutateJson,
+      forgiving: true,
+      read: readTokenizer,
+    }),
+  ),
   {
     name: 'recipe',
     file: 'recipe.json',
