@@ -184,6 +184,11 @@ const cases: Readonly<Record<string, Case>> = {
     harm: () => mkdirSync(output),
     names: [output, 'folder', 'give'],
   },
+  'output of another name than its kind has': {
+    output: join(room, 'model.bin'),
+    words: ['--format', 'gguf'],
+    names: [join(room, 'model.bin'), 'end in .gguf', 'add .gguf'],
+  },
   'unknown type': {
     words: ['--type', 'q9_z'],
     names: ['q9_z', 'choose one of'],

@@ -41,9 +41,9 @@ describe.each(['llama', 'gpt2'] as const)('a stacked %s', (name) => {
     expect(result.prefixes?.map(({ share }) => share)).toEqual([0.25, 0.5, 0.75, 1]);
   });
 
-  test('is the same with another number of threads', async () => {
+  test.each([1, 3])('is the same with %i threads', async (threads) => {
     const again = join(folder, 'again.stack');
-    await compress({ ...quick, model, output: again, threads: 1 });
+    await compress({ ...quick, model, output: again, threads });
     expect(readFileSync(again).equals(readFileSync(output))).toBe(true);
   });
 });

@@ -44,7 +44,7 @@ const readers = {
   'llama, gguf': (change: object) => llamaFromGguf({ ...llamaGguf, ...change }, 300, undefined, 'a.gguf'),
   gpt2: (change: object) => gpt2FromHuggingFace({ ...gpt2, ...change }, 'config.json'),
   'gpt2, gguf': (change: object) => gpt2FromGguf({ ...gpt2Gguf, ...change }, 300, 'a.gguf'),
-  bert: (change: object) => bertFromHuggingFace({ ...bert, ...change }, 'config.json'),
+  bert: (change: object) => bertFromHuggingFace({ ...bert, ...change }, 'config.json', 'mean'),
 };
 type Reader = keyof typeof readers;
 

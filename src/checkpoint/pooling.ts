@@ -23,7 +23,10 @@ const modes: Readonly<Record<string, Pooling>> = {
  */
 export async function readPooling(folder: string): Promise<Pooling> {
   const file = join(folder, poolingName);
-  const text = await readFile(file, 'utf8').catch(() => undefined);
+  const text = await readFile(file, 'utf8').catch((cause) => {
+    if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') return undefined;
+    throw new TersorError(`cannot be read (${cause.code})`, { file, remedy: 'check its permissions', cause });
+  });
   if (text === undefined) return 'mean';
   const remedy = 'correct it, or remove it to have embeddings measured by their means';
   let config: Readonly<Record<string, unknown>>;

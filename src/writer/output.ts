@@ -5,9 +5,16 @@ import { TersorError } from '../errors.js';
 
 /**
  * Makes sure, before any work, that a file can be written at `path`.
- * @throws TersorError when its folder is missing, is no folder or is not writable, or `path` is a folder
+ * @param extension by which readers know the file, if they do
+ * @throws TersorError when its folder is missing, is no folder or is not writable, `path` is a folder, or its name has
+ *   another extension
  */
-export async function checkOutput(path: string): Promise<void> {
+export async function checkOutput(path: string, extension = ''): Promise<void> {
+  if (!path.endsWith(extension))
+    throw new TersorError(`the name of the output does not end in ${extension}`, {
+      file: path,
+      remedy: `add ${extension}, by which the file is known when it is opened`,
+    });
   await checkParent(path);
   const target = await stat(path).catch(() => undefined);
   if (target?.isDirectory())

@@ -385,6 +385,16 @@ export const targets: readonly Target[] = [
     }),
   ),
   {
+    name: 'pooling',
+    file: '1_Pooling/config.json',
+    intact: [
+      json({ word_embedding_dimension: 64, pooling_mode_cls_token: true, pooling_mode_mean_tokens: false }),
+    ],
+    beside: families.bert,
+    mutate: mutateJson,
+    read: readModel,
+  },
+  {
     name: 'tokenizer, bert',
     ...inFamily('bert', 'tokenizer.json'),
     mutate: mutateJson,

@@ -31,7 +31,7 @@ export const gguf: OutputFormat = {
   ],
   async check(output) {
     requireLlama();
-    await checkOutput(output);
+    await checkOutput(output, '.gguf');
   },
   nameOf: (_model, spec) => spec.names.gguf,
   arrange: (rows, spec) => (spec.interleavedHead ? permuteRows(rows, spec, 'to-pairs') : rows),

@@ -61,7 +61,7 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
   return withWorkshop(options, hooks, async (shop) => {
     refuseForeign(options);
     const { time } = shop.stopwatch;
-    await checkOutput(options.output);
+    await checkOutput(options.output, '.stack');
     const recipe = {
       solver: options.solver ?? solving.solver,
       options: options.solverOptions ?? solving.options,
