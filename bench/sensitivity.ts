@@ -45,7 +45,7 @@ const everything: DamageMeasure = {
   id: '',
   title: '',
   paper: '',
-  needs: ['divergence', 'statistics'],
+  needs: ['divergence', 'statistics', 'gradients', 'drawn gradients', 'traces', 'eigenvalues'],
   damage: ({ levels }) => levels.map(() => 0),
 };
 

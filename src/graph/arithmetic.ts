@@ -19,33 +19,35 @@ export interface Arithmetic {
 export function createArithmetic(options: RuntimeOptions = {}): Arithmetic {
   const programs = new Map<string, Promise<Program>>();
   const run = async (
-    name: string,
+    name: keyof typeof results,
     length: number,
-    result: (array: (name: string) => Value) => Value,
     inputs: Readonly<Record<string, Float32Array>>,
   ): Promise<Float32Array> => {
     const key = `${name} ${length}`;
-    const program =
-      programs.get(key) ?? compile({ result: result((array) => g.input(array, [length])) }, options);
+    const program = programs.get(key) ?? compile({ result: results[name](length) }, options);
     programs.set(key, program);
     return (await (await program).run(inputs)).result ?? new Float32Array();
   };
-  const by = g.input('by', [1]);
   return {
-    plus: (y, factor, x) =>
-      run('plus', y.length, (array) => g.add(array('y'), g.mul(by, array('x'))), {
-        y,
-        x,
-        by: Float32Array.of(factor),
-      }),
-    scale: (factor, x) =>
-      run('scale', x.length, (array) => g.mul(by, array('x')), { x, by: Float32Array.of(factor) }),
-    product: (x, y) => run('product', x.length, (array) => g.mul(array('x'), array('y')), { x, y }),
-    plusSquare: (sum, x) =>
-      run('square', x.length, (array) => g.add(array('sum'), g.mul(array('x'), array('x'))), { sum, x }),
+    plus: (y, by, x) => run('plus', y.length, { y, x, by: Float32Array.of(by) }),
+    scale: (by, x) => run('scale', x.length, { x, by: Float32Array.of(by) }),
+    product: (x, y) => run('product', x.length, { x, y }),
+    plusSquare: (sum, x) => run('plusSquare', x.length, { sum, x }),
     async release() {
       for (const program of programs.values()) await (await program).release();
       programs.clear();
     },
   };
 }
+
+const results = {
+  plus: (length: number) => g.add(g.input('y', [length]), scaled(length)),
+  scale: (length: number) => scaled(length),
+  product: (length: number) => g.mul(g.input('x', [length]), g.input('y', [length])),
+  plusSquare(length: number) {
+    const x = g.input('x', [length]);
+    return g.add(g.input('sum', [length]), g.mul(x, x));
+  },
+};
+
+const scaled = (length: number): Value => g.mul(g.input('by', [1]), g.input('x', [length]));

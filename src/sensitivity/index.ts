@@ -1,10 +1,18 @@
 import { findMethod } from '../method.js';
 import { divergenceDamage } from './divergence.js';
+import { eigenvalueMeasure } from './eigenvalue.js';
+import { eigenvalueSpreadMeasure } from './eigenvalue-spread.js';
 import { energyMeasure } from './energy.js';
 import { entropyMeasure } from './entropy.js';
 import { evolvedMeasure } from './evolved.js';
+import { fisherMeasure } from './fisher.js';
+import { gaussNewtonMeasure } from './gauss-newton.js';
+import { gradientMeasure } from './gradient.js';
+import { hutchinsonMeasure } from './hutchinson.js';
 import { limMeasure } from './lim.js';
+import { mFacMeasure, secondOrderMeasure } from './m-fac.js';
 import type { DamageMeasure } from './measure.js';
+import { traceMeasure } from './trace.js';
 import { weightErrorMeasure } from './weight-error.js';
 import { zdMeasure } from './zd.js';
 
@@ -32,6 +40,15 @@ export const damageMeasures: readonly DamageMeasure[] = [
   zdMeasure,
   entropyMeasure,
   evolvedMeasure,
+  gradientMeasure,
+  fisherMeasure,
+  gaussNewtonMeasure,
+  mFacMeasure,
+  secondOrderMeasure,
+  hutchinsonMeasure,
+  traceMeasure,
+  eigenvalueMeasure,
+  eigenvalueSpreadMeasure,
 ];
 
 /** The measure of this name. Throws a TersorError that lists the names if there is none. */

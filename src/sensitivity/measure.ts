@@ -8,6 +8,33 @@ export interface LevelFacts {
   readonly divergence?: number;
   /** ‖Δ‖² / ‖W‖², where it was measured. */
   readonly weightError?: number;
+  /** By what gradients and second derivatives tell of Δ, where a measure needs it. */
+  readonly curvature?: LevelCurvature;
+}
+
+/** Parts of a Taylor expansion of the loss in the error Δ of a level, nats per token. */
+export interface LevelCurvature {
+  /** g · Δ, with the mean gradient of the loss on text. */
+  readonly slope?: number;
+  /** ½ Σ F Δ², with the diagonal of the empirical Fisher information. */
+  readonly fisher?: number;
+  /** ½ Δᵀ F Δ, with the whole of it: the mean over sequences of (g · Δ)². */
+  readonly fisherForm?: number;
+  /** ½ Σ F Δ², with the diagonal of the Fisher information, by labels drawn from the model's predictions. */
+  readonly drawnFisher?: number;
+  /** ½ Δᵀ F Δ with the whole of that one. */
+  readonly drawnFisherForm?: number;
+  /** ½ Σ D Δ², with Hutchinson's estimate of the diagonal of the divergence's Hessian; noise may make it negative. */
+  readonly diagonal?: number;
+}
+
+/** What the Hessian of the divergence is like in the weights of one tensor. */
+export interface TensorCurvature {
+  /** Its trace, by Hutchinson's probes. */
+  readonly trace?: number;
+  /** Its largest eigenvalue, on all of the text and on each of several parts of it. */
+  readonly eigenvalue?: number;
+  readonly eigenvalues?: readonly number[];
 }
 
 /** What is known of a tensor. */
@@ -32,10 +59,17 @@ export interface TensorStatistics {
   readonly cosine?: number;
   /** Which of the blocks, from above 0 to 1 for the last; 0 outside. */
   readonly depth: number;
+  /** ‖W‖². */
+  readonly norm: number;
+  /** Where a measure needs it. */
+  readonly curvature?: TensorCurvature;
 }
 
 /** What a measure needs besides relative errors, and what may take long to find out. */
-export type Need = 'divergence' | 'statistics';
+export type Need = 'divergence' | 'statistics' | CurvatureNeed;
+
+/** Gradients of the loss on text, or by labels drawn from predictions; traces and diagonals; largest eigenvalues. */
+export type CurvatureNeed = 'gradients' | 'drawn gradients' | 'traces' | 'eigenvalues';
 
 /** A way to judge what storing a tensor at some level does to the model. */
 export interface DamageMeasure extends Method {
@@ -55,3 +89,18 @@ export const weighted =
     const factor = statistics ? importance(statistics) : 1;
     return levels.map(({ relativeError }) => factor * relativeError);
   };
+
+/** Damage c · ‖Δ‖² for a mean curvature c of the tensor's weights; of tensors that nobody looked at the bare error. */
+export const perWeight =
+  (curvature: (found: TensorCurvature) => number | undefined): DamageMeasure['damage'] =>
+  ({ levels, statistics }) => {
+    const found = statistics?.curvature && curvature(statistics.curvature);
+    const factor = found === undefined ? 1 : (found / (statistics?.elements ?? 1)) * (statistics?.norm ?? 1);
+    return levels.map(({ weightError, relativeError }) => factor * (weightError ?? relativeError));
+  };
+
+/** Damage as a part of a level's Taylor expansion says; of levels that nobody looked at the bare error. */
+export const expanded =
+  (part: (found: LevelCurvature) => number | undefined): DamageMeasure['damage'] =>
+  ({ levels }) =>
+    levels.map(({ curvature, relativeError }) => (curvature && part(curvature)) ?? relativeError);

@@ -37,6 +37,56 @@ export async function squaredDistance(kernels: Kernels, x: Matrix, y: Matrix): P
   return distance;
 }
 
+/** Σ D (X − Y)², for weights D of the squares. */
+export async function weightedDistance(kernels: Kernels, x: Matrix, y: Matrix, d: Matrix): Promise<number> {
+  let distance = 0;
+  await overRows(kernels, [x, y, d], 'rowWeightedDistances', 1, [], (own) => {
+    distance += own;
+  });
+  return distance;
+}
+
+/** Σ D (X − Y). */
+export async function weightedDifference(kernels: Kernels, x: Matrix, y: Matrix, d: Matrix): Promise<number> {
+  let difference = 0;
+  await overRows(kernels, [x, y, d], 'rowDifferences', 1, [], (own) => {
+    difference += own;
+  });
+  return difference;
+}
+
+/** Σ x y, and Σ x². */
+export async function innerProduct(
+  kernels: Kernels,
+  x: Matrix,
+  y: Matrix,
+): Promise<{ readonly product: number; readonly squares: number }> {
+  let [product, squares] = [0, 0];
+  await overRows(kernels, [x, y], 'rowProducts', 2, [], (own, square) => {
+    product += own;
+    squares += square;
+  });
+  return { product, squares };
+}
+
+/** A matrix of −1 and 1, each as likely as the other, that follows from the seed. */
+export async function randomSigns(
+  kernels: Kernels,
+  rows: number,
+  cols: number,
+  seed: number,
+): Promise<Matrix> {
+  const data = new Float32Array(rows * cols);
+  await kernels.scope((arena) => {
+    const slab = arena.f32(Math.min(rows, slabHeight(cols * 4)) * cols);
+    for (const { from, to } of slabs(rows, cols * 4)) {
+      kernels.parallel('fillSigns', to - from, cols, seed, from, slab);
+      data.set(slab.subarray(0, (to - from) * cols), from * cols);
+    }
+  });
+  return { rows, cols, data };
+}
+
 /** How many values lie in each of so many equal bins between the least and the largest. */
 export async function histogram(kernels: Kernels, matrix: Matrix, bins: number): Promise<Float64Array> {
   let [low, high] = [Infinity, -Infinity];

@@ -2,6 +2,7 @@ import type { Level } from '../../allocation/table.js';
 import { matrixShape, type TensorSpec } from '../../architecture/architecture.js';
 import type { Grid } from '../../grid/grid.js';
 import { isRowMixGrid } from '../../grid/own/row-mix.js';
+import type { LevelCurvature } from '../../sensitivity/measure.js';
 import type { Moments } from '../../types.js';
 import { unpackTensor } from '../solve/compressed.js';
 import { compressTensor, type TensorRecipe } from '../solve/tensor.js';
@@ -17,6 +18,8 @@ export interface SolvedLevel extends Level {
   readonly divergence?: number;
   /** ‖W − Ŵ‖² / ‖W‖², where it was asked for. */
   readonly weightError?: number;
+  /** What gradients and second derivatives tell of the error, where it was asked for. */
+  readonly curvature?: LevelCurvature;
   /** Where the store has its packed rows. */
   readonly key: string;
 }

@@ -57,6 +57,7 @@ export function createStatistician(architecture: Architecture, shop: Workshop): 
         outliers,
         entropy: block?.entropies.get(spec.role) ?? (await valueEntropy(kernels, matrix)),
         ...(block ? { cosine: block.cosine } : {}),
+        norm: energy,
         depth: spec.block === undefined ? 0 : (spec.block + 1) / architecture.layers,
       };
     },

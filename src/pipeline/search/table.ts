@@ -11,6 +11,7 @@ import type { Job, Materials } from '../job.js';
 import type { CompressOptions } from '../options.js';
 import { defaultStoreFolder, openStore, type Store } from '../store.js';
 import type { Workshop } from '../workshop.js';
+import { addCurvature } from './curvature.js';
 import { type LevelRequest, solveLevels, type TensorLevels } from './levels.js';
 
 /** What levels are solved with, whatever solves the tensors in the end: it orders them as well as slower ones do. */
@@ -80,6 +81,7 @@ async function tableOf(
   measure: Pick<DamageMeasure, 'needs' | 'damage'>,
 ): Promise<LevelTable> {
   const { model, calibration } = materials;
+  const needs = measure.needs.filter((need) => need !== 'divergence' && need !== 'statistics');
   const store = await openStore(options.store ?? defaultStoreFolder);
   const referee = await createReferee(model, heldOutText(materials), { ...shop, probeTokens });
   const request = {
@@ -95,10 +97,14 @@ async function tableOf(
     await referee.release();
     throw error;
   });
+  const described = await addCurvature(shop, store, request, tensors, needs, hooks).catch(async (error) => {
+    await referee.release();
+    throw error;
+  });
   return {
     store,
     referee,
-    tensors: tensors.map((tensor) => {
+    tensors: described.map((tensor) => {
       const damage = measure.damage(tensor);
       return { ...tensor, levels: tensor.levels.map((level, i) => ({ ...level, damage: damage[i] ?? 0 })) };
     }),
