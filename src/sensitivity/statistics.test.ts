@@ -2,7 +2,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { normals, uniform } from '../../test/reference/random.js';
 import { createKernels, type Kernels } from '../kernels/kernels.js';
 import { valueEntropy } from './entropy.js';
-import { histogram, squaredDistance, valueStatistics } from './statistics.js';
+import {
+  histogram,
+  innerProduct,
+  randomSigns,
+  squaredDistance,
+  valueStatistics,
+  weightedDifference,
+  weightedDistance,
+} from './statistics.js';
 
 let teams: Kernels[];
 beforeAll(async () => {
@@ -30,6 +38,12 @@ test.each(shapes)('sums over %i × %i values agree with plain ones', async (rows
   const deviation = Math.sqrt(Math.max(0, energy / data.length - mean * mean));
   const beyond = data.filter((x) => x > mean + deviation).length / data.length;
   const distance = data.reduce((sum, x, i) => sum + (x - (other[i] ?? 0)) ** 2, 0);
+  const third = normals(rows * cols, 3);
+  const weights = { ...matrix, data: third };
+  const difference = (power: number) =>
+    data.reduce((sum, x, i) => sum + (third[i] ?? 0) * (x - (other[i] ?? 0)) ** power, 0);
+  const product = data.reduce((sum, x, i) => sum + x * (other[i] ?? 0), 0);
+  const scale = Math.max(1, distance, energy) * 1e-10;
   for (const kernels of teams) {
     const statistics = await valueStatistics(kernels, matrix);
     expect(statistics.mean).toBeCloseTo(mean, 9);
@@ -38,9 +52,36 @@ test.each(shapes)('sums over %i × %i values agree with plain ones', async (rows
     expect(statistics.outliers).toBeCloseTo(beyond, 12);
     const own = await squaredDistance(kernels, matrix, { ...matrix, data: other });
     expect(own / distance).toBeCloseTo(1, 12);
+    const second = { ...matrix, data: other };
+    const [first, squared] = [
+      await weightedDifference(kernels, matrix, second, weights),
+      await weightedDistance(kernels, matrix, second, weights),
+    ];
+    expect(Math.abs(first - difference(1))).toBeLessThan(scale);
+    expect(Math.abs(squared - difference(2))).toBeLessThan(scale);
+    const inner = await innerProduct(kernels, matrix, second);
+    expect(Math.abs(inner.product - product)).toBeLessThan(scale);
+    expect(inner.squares / energy).toBeCloseTo(1, 12);
   }
   const [one, two] = teams as [Kernels, Kernels];
   expect(await valueStatistics(one, matrix)).toEqual(await valueStatistics(two, matrix));
+});
+
+test('random signs are the same on any number of threads, as often one as the other, and like no others', async () => {
+  const [one, two] = teams as [Kernels, Kernels];
+  const [rows, cols] = [300, 1001];
+  const { data } = await randomSigns(one, rows, cols, 5);
+  expect((await randomSigns(two, rows, cols, 5)).data).toEqual(data);
+  expect(data.every((value) => value === 1 || value === -1)).toBe(true);
+  // Four standard deviations.
+  const bound = 4 * Math.sqrt(rows * cols);
+  const sum = (of: (value: number, i: number) => number) =>
+    Math.abs(data.reduce((total, x, i) => total + of(x, i), 0));
+  expect(sum((x) => x)).toBeLessThan(bound);
+  expect(sum((x, i) => x * (data[i + 1] ?? 0))).toBeLessThan(bound);
+  expect(sum((x, i) => x * (data[i + cols] ?? 0))).toBeLessThan(bound);
+  const other = (await randomSigns(one, rows, cols, 6)).data;
+  expect(sum((x, i) => x * (other[i] ?? 0))).toBeLessThan(bound);
 });
 
 test('shares above one deviation of known values', async () => {
