@@ -21,6 +21,7 @@ test.each([
   ['gpt2', ['blk.0.attn_qkv', 'blk.1.ffn_down', 'token_embd']],
   ['llama', ['blk.0.attn_k', 'blk.1.ffn_gate', 'token_embd', 'blk.0.attn_q.']],
   ['bert', ['blk.0.attn_v.weight', 'blk.1.attn_output.weight', 'token_embd.weight']],
+  ['bert by its first token', ['blk.0.attn_v.weight', 'token_embd.weight']],
 ] as const)('products with the Hessian of %s are those with the dense matrix', async (name, parts) => {
   const model = randomModel(tiny[name], 0.4);
   const products = await createHessianProducts(model, texts);

@@ -1,5 +1,6 @@
-import type { Architecture } from '../architecture/architecture.js';
+import type { Architecture, Batch } from '../architecture/architecture.js';
 import { type Hidden, headOf, programCache } from '../architecture/forward.js';
+import { pooled } from '../architecture/pooling.js';
 import * as g from '../graph/build.js';
 import { differentiate } from '../graph/differentiate.js';
 import type { Arrays } from '../graph/program.js';
@@ -93,7 +94,7 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
   const embedding: Losses['departure'] = async ({ batch, data }, _outside, original) => {
     const { sequences, length } = batch;
     const program = await cache.get(`cosine ${sequences} ${length}`, () =>
-      cosineBackward(architecture, sequences, length),
+      cosineBackward(architecture, batch),
     );
     const found = await program.run({ hidden: data, original: original.hidden.data });
     return { hidden: found.gradient ?? new Float32Array() };
@@ -197,15 +198,11 @@ function headGradients(
 }
 
 /** Of Σ ½ ‖y − y₀‖² for embeddings of length one, which is 1 − cos. */
-function cosineBackward({ hidden: width }: Architecture, sequences: number, length: number) {
-  const embed = (hidden: Value) => {
-    const sum = g.sum(g.reshape(hidden, [sequences, length, width]), 1);
-    return g.div(sum, g.sqrt(g.sum(g.mul(sum, sum), -1)));
-  };
-  const shape = [sequences * length, width];
+function cosineBackward(architecture: Architecture, batch: Batch): Record<string, Value> {
+  const shape = [batch.sequences * batch.length, architecture.hidden];
   const hidden = g.input('hidden', shape);
-  const y = embed(hidden);
-  const upstream = g.sub(y, embed(g.input('original', shape)));
+  const y = pooled(architecture, hidden, batch);
+  const upstream = g.sub(y, pooled(architecture, g.input('original', shape), batch));
   const [gradient = hidden] = differentiate(y, upstream, [hidden]);
   return { gradient };
 }

@@ -25,7 +25,7 @@ export type Labels = 'text' | 'drawn';
  *
  * With the text's own tokens these are those of training: the empirical Fisher information is the mean of their squares.
  * With drawn ones the mean over draws is 0 and that of their squares the Fisher information itself, which is the Hessian
- * of the divergence from the model (Martens, 2014, arXiv:1412.1193, section 9); those of one sequence's positions are
+ * of the divergence from the model (Martens, 2014, arXiv:1412.1193); those of one sequence's positions are
  * uncorrelated, so that the square of their sum has the mean of the sum of squares.
  *
  * Needs the inputs of all blocks in memory: layers × tokens × hidden floats.

@@ -1,6 +1,7 @@
 import type { Architecture } from '../architecture/architecture.js';
 import { createForward, type Hidden, type ProgramCache, programCache } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
+import { pooled } from '../architecture/pooling.js';
 import * as g from '../graph/build.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Progress } from '../types.js';
@@ -40,19 +41,18 @@ export async function embed(
 /** One vector of length one for each sequence, by the encoder's pooling: sequences × hidden. */
 export async function pool(
   cache: ProgramCache,
-  { hidden: cols, pooling }: Pick<Architecture, 'hidden' | 'pooling'>,
+  architecture: Pick<Architecture, 'hidden' | 'pooling'>,
   states: readonly Hidden[],
 ): Promise<Matrix> {
+  const { hidden: cols } = architecture;
   const rows = states.reduce((sum, { batch }) => sum + batch.sequences, 0);
   const data = new Float32Array(rows * cols);
   let at = 0;
   for (const { batch, data: hidden } of states) {
     const { sequences, length } = batch;
-    const program = await cache.get(`pool ${sequences} ${length}`, () => {
-      const tokens = g.reshape(g.input('hidden', [sequences * length, cols]), [sequences, length, cols]);
-      const pooled = pooling === 'cls' ? g.slice(tokens, 1, 0, 1) : g.sum(tokens, 1);
-      return { y: g.div(pooled, g.sqrt(g.sum(g.mul(pooled, pooled), -1))) };
-    });
+    const program = await cache.get(`pool ${sequences} ${length}`, () => ({
+      y: pooled(architecture, g.input('hidden', [sequences * length, cols]), batch),
+    }));
     const { y } = await program.run({ hidden });
     data.set(y ?? [], at);
     at += sequences * cols;

@@ -7,7 +7,7 @@ import { type DamageMeasure, perWeight } from './measure.js';
 export const eigenvalueSpreadMeasure: DamageMeasure = {
   name: 'eigenvalue-spread',
   id: 'S3',
-  title: 'The same with mean and deviation of the eigenvalue over parts of the text',
+  title: 'Mean and deviation of the largest eigenvalue over parts of the text, in its place',
   paper: 'Shen et al., Q-BERT, 2020, arXiv:1909.05840, equation 2',
   needs: ['statistics', 'eigenvalues'],
   damage: perWeight(({ eigenvalues }) => eigenvalues && Math.abs(mean(eigenvalues)) + deviation(eigenvalues)),

@@ -8,7 +8,7 @@ export const eigenvalueMeasure: DamageMeasure = {
   name: 'eigenvalue',
   id: 'S1',
   title: 'Largest eigenvalue of the Hessian over the number of weights, times their squared error',
-  paper: 'Dong et al., HAWQ, 2019, arXiv:1905.03696, section 3.2',
+  paper: 'Dong et al., HAWQ, 2019, arXiv:1905.03696',
   needs: ['statistics', 'eigenvalues'],
   damage: perWeight(({ eigenvalue }) => eigenvalue),
 };

@@ -7,8 +7,8 @@ import { type DamageMeasure, expanded } from './measure.js';
 export const fisherMeasure: DamageMeasure = {
   name: 'fisher',
   id: 'S7',
-  title: 'Squared errors times squared gradients on text (diagonal empirical Fisher information)',
-  paper: 'Kim et al., SqueezeLLM, 2023, arXiv:2306.07629, equation 3',
+  title: 'Squared errors times squared gradients on text (diagonal Fisher information)',
+  paper: 'Kim et al., SqueezeLLM, 2023, arXiv:2306.07629',
   needs: ['gradients'],
   damage: expanded(({ fisher }) => fisher),
 };

@@ -7,7 +7,7 @@ import { type DamageMeasure, expanded } from './measure.js';
 export const gaussNewtonMeasure: DamageMeasure = {
   name: 'gauss-newton',
   id: 'S8',
-  title: 'The same with labels drawn from the model’s predictions (Gauss–Newton–Bartlett)',
+  title: 'Squared errors times squared gradients for drawn labels (Gauss–Newton–Bartlett)',
   paper: 'Liu et al., Sophia, 2023, arXiv:2305.14342, algorithm 2',
   needs: ['drawn gradients'],
   damage: expanded(({ drawnFisher }) => drawnFisher),

@@ -8,7 +8,7 @@ export const hutchinsonMeasure: DamageMeasure = {
   name: 'hutchinson',
   id: 'S8',
   title: 'Squared errors times the diagonal of the Hessian, by Hutchinson’s probes',
-  paper: 'Yao et al., AdaHessian, 2021, arXiv:2006.00719, equation 7',
+  paper: 'Yao et al., AdaHessian, 2021, arXiv:2006.00719',
   needs: ['traces'],
   damage: expanded(({ diagonal }) => diagonal && Math.abs(diagonal)),
 };

@@ -9,8 +9,8 @@ import { type DamageMeasure, expanded } from './measure.js';
 export const mFacMeasure: DamageMeasure = {
   name: 'm-fac',
   id: 'S6',
-  title: 'Square of gradient times error, by sequence (whole empirical Fisher information)',
-  paper: 'Frantar et al., M-FAC, 2021, arXiv:2107.03356, equation 2',
+  title: 'Square of gradient times error, by sequence (whole Fisher information)',
+  paper: 'Frantar et al., M-FAC, 2021, arXiv:2107.03356',
   needs: ['gradients'],
   damage: expanded(({ fisherForm }) => fisherForm),
 };
@@ -19,8 +19,8 @@ export const mFacMeasure: DamageMeasure = {
 export const secondOrderMeasure: DamageMeasure = {
   name: 'second-order',
   id: 'S6',
-  title: 'The same with labels drawn from the model’s predictions',
-  paper: 'Martens, 2014, arXiv:1412.1193, section 9',
+  title: 'Square of gradient times error, by sequence, for labels drawn from predictions',
+  paper: 'Martens, 2014, arXiv:1412.1193',
   needs: ['drawn gradients'],
   damage: expanded(({ drawnFisherForm }) => drawnFisherForm),
 };

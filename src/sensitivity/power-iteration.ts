@@ -15,7 +15,7 @@ export const powerIterationDefaults: PowerIterationOptions = { iterations: 10, t
 
 /**
  * The eigenvalue of largest magnitude of a symmetric matrix that is known by its products, by power iteration with
- * Rayleigh's quotient (HAWQ: Dong et al., 2019, arXiv:1905.03696, section 3.2.1).
+ * Rayleigh's quotient (HAWQ: Dong et al., 2019, arXiv:1905.03696).
  *
  * @param multiply the product with a vector of length one, of rows × cols elements; it is told the estimate so far, 0 at
  *   first

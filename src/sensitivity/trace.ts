@@ -8,7 +8,7 @@ export const traceMeasure: DamageMeasure = {
   name: 'trace',
   id: 'S2',
   title: 'Mean eigenvalue of the Hessian, by its trace, times the squared error of the weights',
-  paper: 'Dong et al., HAWQ-V2, 2020, arXiv:1911.03852, equation 11',
+  paper: 'Dong et al., HAWQ-V2, 2020, arXiv:1911.03852',
   needs: ['statistics', 'traces'],
   // Noise of the probes must not make a tensor free, or worth damaging.
   damage: perWeight(({ trace }) => trace && Math.abs(trace) / 2),

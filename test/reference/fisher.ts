@@ -65,7 +65,8 @@ async function outputs(
     const width = architecture.objective === 'embedding' ? architecture.hidden : architecture.vocabulary;
     const values = architecture.objective === 'embedding' ? data : await forward.logits(data, outside);
     const found = Array.from(text, (_, t) => Float64Array.from(values.subarray(t * width, (t + 1) * width)));
-    if (architecture.objective === 'embedding') rows.push(unit(found));
+    if (architecture.objective === 'embedding')
+      rows.push(unit(architecture.pooling === 'cls' ? found.slice(0, 1) : found));
     else rows.push(...found);
   }
   return rows;

@@ -35,7 +35,7 @@ const architectures = {
     { ...shape, modelType: 'llama', kvHeads: 2, rotary: { headDim: 8, theta: 10000 } },
     () => false,
   ),
-  bert: bert({ ...shape, segments: 2, activation: 'gelu' }),
+  bert: bert({ ...shape, segments: 2, activation: 'gelu', pooling: 'mean' }),
 };
 const next = uniform(7);
 const text = Array.from({ length: 12 }, () => Int32Array.from({ length: 16 }, () => Math.floor(64 * next())));

@@ -1,4 +1,5 @@
 import type { TensorSpec } from '../../architecture/architecture.js';
+import { TersorError } from '../../errors.js';
 import { createReferee, type Referee } from '../../evaluation/referee.js';
 import { type Grid, isCoded } from '../../grid/grid.js';
 import { findDamageMeasure } from '../../sensitivity/index.js';
@@ -82,6 +83,12 @@ async function tableOf(
 ): Promise<LevelTable> {
   const { model, calibration } = materials;
   const needs = measure.needs.filter((need) => need !== 'divergence' && need !== 'statistics');
+  if (model.architecture.objective === 'embedding' && needs.some((need) => /gradients$/.test(need))) {
+    throw new TersorError(`--damage ${options.damage} needs next tokens, which an encoder does not predict`, {
+      file: model.checkpoint.path,
+      remedy: 'leave --damage out, or choose trace, hutchinson or eigenvalue',
+    });
+  }
   const store = await openStore(options.store ?? defaultStoreFolder);
   const referee = await createReferee(model, heldOutText(materials), { ...shop, probeTokens });
   const request = {
