@@ -8,13 +8,20 @@ export interface PowerIterationOptions {
   readonly iterations: number;
   /** Ends when the estimate changes by less than this share. */
   readonly tolerance: number;
-  readonly seed: number;
+  /** Where to start, of any length but 0; random signs where it is absent. */
+  readonly start?: Float32Array;
 }
 
-export const powerIterationDefaults: PowerIterationOptions = { iterations: 10, tolerance: 0.01, seed: 0 };
+export interface Eigenpair {
+  readonly value: number;
+  /** Of length one. */
+  readonly vector: Float32Array;
+}
+
+export const powerIterationDefaults: PowerIterationOptions = { iterations: 10, tolerance: 0.01 };
 
 /**
- * The eigenvalue of largest magnitude of a symmetric matrix that is known by its products, by power iteration with
+ * The eigenvalue of largest magnitude, and its vector, of a symmetric matrix that is known by its products, by power iteration with
  * Rayleigh's quotient (HAWQ: Dong et al., 2019, arXiv:1905.03696).
  *
  * @param multiply the product with a vector of length one, of rows × cols elements; it is told the estimate so far, 0 at
@@ -25,22 +32,20 @@ export async function topEigenvalue(
   { rows, cols }: Pick<Matrix, 'rows' | 'cols'>,
   multiply: (vector: Float32Array, estimate: number) => Promise<Float32Array>,
   options: Partial<PowerIterationOptions> = {},
-): Promise<number> {
-  const { iterations, tolerance, seed } = { ...powerIterationDefaults, ...options };
-  const start = await randomSigns(kernels, rows, cols, seed);
-  let vector = await arithmetic.scale((rows * cols) ** -0.5, start.data);
-  let estimate = 0;
+): Promise<Eigenpair> {
+  const { iterations, tolerance, start } = { ...powerIterationDefaults, ...options };
+  const matrixOf = (data: Float32Array): Matrix => ({ rows, cols, data });
+  let next = start ?? (await randomSigns(kernels, rows, cols, 0)).data;
+  let squares = (await innerProduct(kernels, matrixOf(next), matrixOf(next))).squares;
+  let vector = next;
+  let value = 0;
   for (let step = 0; step < iterations; step++) {
-    const before = estimate;
-    const product = await multiply(vector, estimate);
-    const { product: quotient, squares } = await innerProduct(
-      kernels,
-      { rows, cols, data: product },
-      { rows, cols, data: vector },
-    );
-    estimate = quotient;
-    if (squares === 0 || Math.abs(estimate - before) <= tolerance * Math.abs(estimate)) break;
-    vector = await arithmetic.scale(squares ** -0.5, product);
+    const before = value;
+    vector = await arithmetic.scale(squares ** -0.5, next);
+    next = await multiply(vector, before);
+    const found = await innerProduct(kernels, matrixOf(next), matrixOf(vector));
+    ({ product: value, squares } = found);
+    if (squares === 0 || Math.abs(value - before) <= tolerance * Math.abs(value)) break;
   }
-  return estimate;
+  return { value, vector };
 }

@@ -4,7 +4,7 @@ import { createHessianProducts, type HessianProducts } from '../../calibration/h
 import { type Labels, weightGradients } from '../../calibration/weight-gradients.js';
 import { type Arithmetic, createArithmetic } from '../../graph/arithmetic.js';
 import type { CurvatureNeed, LevelCurvature, TensorCurvature } from '../../sensitivity/measure.js';
-import { topEigenvalue } from '../../sensitivity/power-iteration.js';
+import { type PowerIterationOptions, topEigenvalue } from '../../sensitivity/power-iteration.js';
 import {
   innerProduct,
   randomSigns,
@@ -29,6 +29,9 @@ const productTokens = 1024;
 const probes = 8;
 /** Parts of the text whose eigenvalues are compared. */
 const parts = 4;
+/** Products that an eigenvalue takes at most, on all of the text and on each of its parts. */
+const iterations = 8;
+const furtherIterations = 3;
 /** How far probes move weights, in units of their root mean square: little beside what eight bits do. */
 const probeStep = 3e-3;
 /** An eigenvector is followed until it changes predictions by so many nats. */
@@ -127,20 +130,11 @@ const findings: Readonly<
       drawnFisherForm: form,
     })),
   traces: async (task, texts) =>
-    withProducts(task, texts(productTokens), (products) => hutchinson(task, products)),
-  async eigenvalues(task, texts) {
+    withProducts(task, [texts(productTokens)], (products) => hutchinson(task, products)),
+  eigenvalues: async (task, texts) => {
     const text = texts(productTokens);
-    const groups = [text, ...divide(text, parts)];
-    const values: Map<TensorSpec, number>[] = [];
-    for (const group of groups) {
-      values.push(await withProducts(task, group, (products) => eigenvalues(task, products)));
-      task.hooks.progress?.('eigenvalues', values.length, groups.length);
-    }
-    return new Map(
-      [...task.tensors.keys()].map((spec) => {
-        const [eigenvalue = 0, ...rest] = values.map((each) => each.get(spec) ?? 0);
-        return [spec, { tensor: { eigenvalue, eigenvalues: rest } }];
-      }),
+    return withProducts(task, [text, ...divide(text, parts)], (whole, ...others) =>
+      eigenvalues(task, whole, others),
     );
   },
 };
@@ -199,16 +193,20 @@ async function gradientForms(
   return found;
 }
 
+/** With Hessians on some texts, of which there is one at least. */
 async function withProducts<T>(
   { shop, model }: Task,
-  texts: readonly Int32Array[],
-  body: (products: HessianProducts) => Promise<T>,
+  texts: readonly (readonly Int32Array[])[],
+  body: (first: HessianProducts, ...others: HessianProducts[]) => Promise<T>,
 ): Promise<T> {
-  const products = await createHessianProducts(model, texts, shop);
+  const opened: HessianProducts[] = [];
   try {
-    return await body(products);
+    for (const each of texts) opened.push(await createHessianProducts(model, each, shop));
+    const [first, ...others] = opened;
+    if (!first) throw new Error('there is no text');
+    return await body(first, ...others);
   } finally {
-    await products.release();
+    for (const products of opened) await products.release();
   }
 }
 
@@ -258,21 +256,36 @@ async function hutchinson(task: Task, products: HessianProducts): Promise<Map<Te
   );
 }
 
-/** The largest eigenvalue of the Hessian in each tensor's weights. */
-async function eigenvalues(task: Task, products: HessianProducts): Promise<Map<TensorSpec, number>> {
+/**
+ * The largest eigenvalue of the Hessian in each tensor's weights, on the whole text and on its parts, where the search goes
+ * on from the whole text's eigenvector.
+ */
+async function eigenvalues(
+  task: Task,
+  whole: HessianProducts,
+  others: readonly HessianProducts[],
+): Promise<Map<TensorSpec, Found>> {
   const { shop, model, tensors, arithmetic, hooks } = task;
-  const found = new Map<TensorSpec, number>();
+  const found = new Map<TensorSpec, Found>();
   for (const spec of tensors.keys()) {
-    checkAborted(hooks);
     const weight = matrixOf(spec, await model.read(spec));
     const { energy } = await valueStatistics(shop.kernels, weight);
     const longest = probeStep * Math.sqrt(energy) || probeStep;
-    const multiply = (vector: Float32Array, estimate: number) => {
-      // ½ λ s² is what a step of s costs along the eigenvector.
-      const step = estimate > 0 ? Math.sqrt((2 * eigenvectorDivergence) / estimate) : longest;
-      return products.own(spec, { vector, step: Math.min(longest, step) });
+    const top = (products: HessianProducts, options: Partial<PowerIterationOptions>) => {
+      checkAborted(hooks);
+      const multiply = (vector: Float32Array, estimate: number) => {
+        // ½ λ s² is what a step of s costs along the eigenvector.
+        const step = estimate > 0 ? Math.sqrt((2 * eigenvectorDivergence) / estimate) : longest;
+        return products.own(spec, { vector, step: Math.min(longest, step) });
+      };
+      return topEigenvalue({ ...shop, arithmetic }, weight, multiply, options);
     };
-    found.set(spec, await topEigenvalue({ ...shop, arithmetic }, weight, multiply));
+    const { value: eigenvalue, vector: start } = await top(whole, { iterations });
+    const parts: number[] = [];
+    for (const products of others)
+      parts.push((await top(products, { iterations: furtherIterations, start })).value);
+    found.set(spec, { tensor: { eigenvalue, eigenvalues: parts } });
+    hooks.progress?.('eigenvalues', found.size, tensors.size);
   }
   return found;
 }

@@ -1,0 +1,56 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { plan } from '../src/pipeline/compress.js';
+import { damageMeasures } from '../src/sensitivity/index.js';
+import { tales } from './fixtures/data.js';
+import { micros, writeMicro } from './fixtures/micro.js';
+import { writeMicroBert } from './fixtures/micro-bert.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'tersor-damage-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const [llama, bert] = [join(folder, 'llama'), join(folder, 'bert')];
+beforeAll(async () => {
+  await writeMicro(llama, micros.llama, 1);
+  await writeMicroBert(bert, 1);
+});
+const options = {
+  calibration: tales.calibration,
+  tokens: 256,
+  context: 64,
+  bits: 5.6,
+  threads: 1,
+  store: join(folder, 'store'),
+};
+const ofLlama = {
+  ...options,
+  model: llama,
+  output: 'model.gguf',
+  embeddingType: 'q5_0',
+  types: ['q4_0', 'q5_0', 'q8_0'],
+};
+const ofBert = { ...options, model: bert, output: 'model', format: 'onnx', types: ['int2', 'int4', 'int8'] };
+
+// What several measures need is in the store behind the first of them.
+test.each(damageMeasures.map(({ name }) => name))('a size by %s', async (damage) => {
+  const planned = await plan({ ...ofLlama, damage });
+  expect(planned.search?.damage).toBe(damage);
+  expect(planned.bitsPerWeight).toBeLessThanOrEqual(5.6);
+  expect(planned.bitsPerWeight).toBeGreaterThan(5.5);
+  expect(planned.search?.divergence).toBeGreaterThan(0);
+});
+
+test('an encoder is planned by traces, and refuses gradients of predictions before work starts', async () => {
+  const planned = await plan({ ...ofBert, damage: 'trace' });
+  expect(planned.bitsPerWeight).toBeLessThanOrEqual(5.6);
+  expect(planned.search?.objective).toBe('embedding');
+  const stages: string[] = [];
+  const progress = (stage: string) => {
+    stages.push(stage);
+  };
+  await expect(plan({ ...ofBert, damage: 'fisher' }, { progress })).rejects.toThrow(
+    '--damage fisher needs next tokens, which an encoder does not predict',
+  );
+  expect(stages).not.toContain('levels');
+});
