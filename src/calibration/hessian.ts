@@ -72,13 +72,17 @@ export async function createHessianProducts(
   };
   const original = await forwardFrom(await forward.embedAll(sequences, outside), 0, readBlock);
   const originalTop = original.at(-1) ?? [];
+  const predictedBytes = 4 * count * architecture.vocabulary;
+  const targets: Float32Array[] = [];
+  if (architecture.objective === 'prediction' && predictedBytes <= rememberedBytes)
+    for (const { data } of originalTop) targets.push(await losses.predict(data, outside));
 
   /** Gradients of the divergence behind the last block, and of the head's table where it is wanted. */
   const departures = async (top: readonly Hidden[], table: Arrays, withTable: boolean) => {
     const upstream: Float32Array[] = [];
     let sum: Float32Array | undefined;
     for (const [index, hidden] of top.entries()) {
-      const before = { hidden: originalTop[index] ?? hidden, outside };
+      const before = { hidden: originalTop[index] ?? hidden, outside, target: targets[index] };
       const found = await losses.departure(hidden, table, before, { table: withTable });
       upstream.push(found.hidden);
       if (found.table) sum = sum ? await arithmetic.plus(sum, 1, found.table) : found.table;
@@ -238,6 +242,9 @@ export async function createHessianProducts(
 }
 
 const signs = [1, -1] as const;
+
+/** The original's predictions are kept up to this size; what is beyond is computed anew each time. */
+const rememberedBytes = 2 ** 28;
 
 interface TableSide {
   /** At the first block's inputs, batch by batch. */

@@ -23,6 +23,8 @@ export interface LossGradient {
 export interface Original {
   readonly hidden: Hidden;
   readonly outside: Arrays;
+  /** What it predicts, tokens × vocabulary, where that is kept; else it is computed each time. */
+  readonly target?: Float32Array | undefined;
 }
 
 /** Gradients of losses, summed over the tokens of a batch, for weights outside the blocks as they are given. */
@@ -47,6 +49,8 @@ export interface Losses {
     original: Original,
     wanted?: { readonly table?: boolean },
   ): Promise<LossGradient>;
+  /** What a model predicts, tokens × vocabulary. */
+  predict(data: Float32Array, outside: Arrays): Promise<Float32Array>;
   /** A token for every position, drawn from what the model predicts there. */
   draw(data: Float32Array, outside: Arrays, random: Random): Promise<Int32Array>;
   /** Adds the sum of p (1 − p) over positions, for every token. */
@@ -80,8 +84,9 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
     const result = new Float32Array(data.length);
     let table: Float32Array | undefined;
     for (const { from, to, rows, hidden } of slabsOf(data)) {
-      const before = original.hidden.data.subarray(from * width, to * width);
-      const target = await probabilities(before, original.outside);
+      const target =
+        original.target?.subarray(from * vocabulary, to * vocabulary) ??
+        (await probabilities(original.hidden.data.subarray(from * width, to * width), original.outside));
       const program = await cache.get(`divergence ${rows} ${withTable}`, () =>
         divergenceBackward(architecture, rows, withTable),
       );
@@ -123,6 +128,13 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
       return { hidden: result, ...(table ? { table } : {}) };
     },
     departure: architecture.objective === 'prediction' ? prediction : embedding,
+    async predict(data, outside) {
+      const result = new Float32Array((data.length / width) * vocabulary);
+      for (const { from, hidden } of slabsOf(data)) {
+        result.set(await probabilities(hidden, outside), from * vocabulary);
+      }
+      return result;
+    },
     async draw(data, outside, random) {
       const labels = new Int32Array(data.length / width);
       for (const { from, rows, hidden } of slabsOf(data)) {

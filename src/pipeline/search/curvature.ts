@@ -27,11 +27,13 @@ const pieceTokens = 128;
 /** Tokens, and random vectors, of products with the Hessian. */
 const productTokens = 1024;
 const probes = 8;
+/** Tokens for eigenvalues, each of which takes many products. */
+const eigenvalueTokens = 512;
 /** Parts of the text whose eigenvalues are compared. */
 const parts = 4;
 /** Products that an eigenvalue takes at most, on all of the text and on each of its parts. */
 const iterations = 8;
-const furtherIterations = 3;
+const furtherIterations = 2;
 /** How far probes move weights, in units of their root mean square: little beside what eight bits do. */
 const probeStep = 3e-3;
 /** An eigenvector is followed until it changes predictions by so many nats. */
@@ -52,11 +54,14 @@ interface Task {
   /** Those with a choice of levels. */
   readonly tensors: ReadonlyMap<TensorSpec, TensorLevels>;
   readonly arithmetic: Arithmetic;
+  /** Of what is asked for, in the store. */
+  readonly key: string;
   readonly hooks: Hooks;
 }
 
 /**
- * Adds what measures of damage need of gradients and second derivatives. Every need is one entry of the store.
+ * Adds what measures of damage need of gradients and second derivatives. Every need is one entry of the store, and every
+ * eigenvalue, which takes long, one more.
  * @param calibration text, of which a part is taken
  */
 export async function addCurvature(
@@ -70,7 +75,7 @@ export async function addCurvature(
   if (needs.length === 0) return [...tensors];
   const arithmetic = createArithmetic(shop);
   const chosen = tensors.filter(({ levels }) => levels.length > 1);
-  const task: Task = {
+  const task = {
     shop,
     store,
     model,
@@ -88,7 +93,7 @@ export async function addCurvature(
       const results: readonly (Found | undefined)[] = known
         ? JSON.parse(new TextDecoder().decode(known))
         : await shop.stopwatch
-            .time('measure', () => findings[need](task, texts))
+            .time('measure', () => findings[need]({ ...task, key }, texts))
             .then((map) => chosen.map(({ spec }) => map.get(spec)));
       if (!known) await store.put(key, new TextEncoder().encode(JSON.stringify(results)));
       for (const [index, { spec }] of chosen.entries())
@@ -132,7 +137,7 @@ const findings: Readonly<
   traces: async (task, texts) =>
     withProducts(task, [texts(productTokens)], (products) => hutchinson(task, products)),
   eigenvalues: async (task, texts) => {
-    const text = texts(productTokens);
+    const text = texts(eigenvalueTokens);
     return withProducts(task, [text, ...divide(text, parts)], (whole, ...others) =>
       eigenvalues(task, whole, others),
     );
@@ -265,9 +270,15 @@ async function eigenvalues(
   whole: HessianProducts,
   others: readonly HessianProducts[],
 ): Promise<Map<TensorSpec, Found>> {
-  const { shop, model, tensors, arithmetic, hooks } = task;
+  const { shop, store, key, model, tensors, arithmetic, hooks } = task;
   const found = new Map<TensorSpec, Found>();
   for (const spec of tensors.keys()) {
+    const place = keyOf('eigenvalues', key, spec.names.gguf);
+    const known = await store.get(place);
+    if (known) {
+      found.set(spec, JSON.parse(new TextDecoder().decode(known)));
+      continue;
+    }
     const weight = matrixOf(spec, await model.read(spec));
     const { energy } = await valueStatistics(shop.kernels, weight);
     const longest = probeStep * Math.sqrt(energy) || probeStep;
@@ -284,7 +295,9 @@ async function eigenvalues(
     const parts: number[] = [];
     for (const products of others)
       parts.push((await top(products, { iterations: furtherIterations, start })).value);
-    found.set(spec, { tensor: { eigenvalue, eigenvalues: parts } });
+    const result: Found = { tensor: { eigenvalue, eigenvalues: parts } };
+    await store.put(place, new TextEncoder().encode(JSON.stringify(result)));
+    found.set(spec, result);
     hooks.progress?.('eigenvalues', found.size, tensors.size);
   }
   return found;
