@@ -21,7 +21,7 @@ import { createRandom } from '../src/random.js';
 import { evolveProxy, proxyCorrelation } from '../src/sensitivity/evolve-proxy.js';
 import { evaluate } from '../src/sensitivity/expression.js';
 import { damageMeasures } from '../src/sensitivity/index.js';
-import type { DamageMeasure } from '../src/sensitivity/measure.js';
+import { type DamageMeasure, jointDamage } from '../src/sensitivity/measure.js';
 import { proxyColumns } from '../src/sensitivity/proxy-columns.js';
 import { spearman } from '../src/sensitivity/rank.js';
 import { shared, tales } from '../test/fixtures/data.js';
@@ -94,18 +94,19 @@ await withWorkshop({ threads: 1 }, {}, async (shop) => {
   console.log(`${name}: ${mixes} mixes each, divergence ${range(anyKld)} and ${range(equalKld)} nats`);
   row('measure', 'any size', 'equal size');
   row('---', '--:', '--:');
+  const compare = (title: string, predict: (list: readonly Mix[]) => number[]) =>
+    row(title, spearman(predict(any), anyKld).toFixed(3), spearman(predict(equal), equalKld).toFixed(3));
   const correlations = (title: string, damages: readonly (readonly number[])[]) =>
-    row(
-      title,
-      spearman(sums(damages, any), anyKld).toFixed(3),
-      spearman(sums(damages, equal), equalKld).toFixed(3),
-    );
+    compare(title, (list) => sums(damages, list));
   for (const measure of damageMeasures) {
     correlations(
       `\`${measure.name}\``,
       tensors.map((tensor) => measure.damage(tensor)),
     );
   }
+  compare('`second-order` with interactions', (list) =>
+    list.map((mix) => jointDamage(tensors.flatMap(({ levels }, tensor) => levels[mix[tensor] ?? 0] ?? []))),
+  );
   correlations(
     'bytes',
     tensors.map(({ levels }) => levels.map(({ bytes }) => -bytes)),

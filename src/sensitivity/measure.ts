@@ -24,6 +24,11 @@ export interface LevelCurvature {
   readonly drawnFisher?: number;
   /** ½ Δᵀ F Δ with the whole of that one. */
   readonly drawnFisherForm?: number;
+  /**
+   * The g · Δ of which that one is half the sum of squares, by sequence, in roots of nats. Of several tensors they add up,
+   * so that half the sum of squares of their sums has the interactions between the tensors, too.
+   */
+  readonly drawnSlopes?: readonly number[];
   /** ½ Σ D Δ², with Hutchinson's estimate of the diagonal of the divergence's Hessian; noise may make it negative. */
   readonly diagonal?: number;
 }
@@ -104,3 +109,14 @@ export const expanded =
   (part: (found: LevelCurvature) => number | undefined): DamageMeasure['damage'] =>
   ({ levels }) =>
     levels.map(({ curvature, relativeError }) => (curvature && part(curvature)) ?? relativeError);
+
+/** ½ Δᵀ F Δ of levels of several tensors together, interactions included; nats per token. */
+export function jointDamage(levels: readonly LevelFacts[]): number {
+  const count = Math.max(0, ...levels.map(({ curvature }) => curvature?.drawnSlopes?.length ?? 0));
+  let damage = 0;
+  for (let sequence = 0; sequence < count; sequence++) {
+    const slope = levels.reduce((sum, { curvature }) => sum + (curvature?.drawnSlopes?.[sequence] ?? 0), 0);
+    damage += slope ** 2 / 2;
+  }
+  return damage;
+}

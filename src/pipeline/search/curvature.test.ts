@@ -11,7 +11,7 @@ import type { Model } from '../../architecture/model.js';
 import { createReferee } from '../../evaluation/referee.js';
 import { findGrid } from '../../grid/index.js';
 import { damageMeasures } from '../../sensitivity/index.js';
-import type { CurvatureNeed } from '../../sensitivity/measure.js';
+import { type CurvatureNeed, jointDamage } from '../../sensitivity/measure.js';
 import { rankCorrelation, ranks } from '../../sensitivity/rank.js';
 import { openStore } from '../store.js';
 import { withWorkshop } from '../workshop.js';
@@ -94,6 +94,11 @@ test('of a language model the second order is about the divergence of each level
     expect(Math.max(ratio, 1 / ratio), name).toBeLessThan(factor);
     expect(rankCorrelation(ranks(damages), ranks(measured)), name).toBeGreaterThan(least);
   }
+  // Alone, a tensor has no interactions; two equal errors have four times the damage of one.
+  const [level] = chosen[0]?.levels ?? [];
+  if (!level) throw new Error('there is no level');
+  expect(jointDamage([level])).toBeCloseTo(level.curvature?.drawnFisherForm ?? 0, 10);
+  expect(jointDamage([level, level]) / jointDamage([level])).toBeCloseTo(4, 6);
   for (const { statistics, levels } of chosen) {
     const { trace = 0, eigenvalue = 0, eigenvalues = [] } = statistics?.curvature ?? {};
     expect(eigenvalue).toBeLessThan(trace * 1.5);

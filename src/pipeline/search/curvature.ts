@@ -130,9 +130,10 @@ const findings: Readonly<
       fisherForm: form,
     })),
   'drawn gradients': (task, texts) =>
-    gradientForms(task, texts(gradientTokens), 'drawn', (_, diagonal, form) => ({
+    gradientForms(task, texts(gradientTokens), 'drawn', (_, diagonal, form, slopes) => ({
       drawnFisher: diagonal,
       drawnFisherForm: form,
+      drawnSlopes: slopes,
     })),
   traces: async (task, texts) =>
     withProducts(task, [texts(productTokens)], (products) => hutchinson(task, products)),
@@ -149,7 +150,7 @@ async function gradientForms(
   task: Task,
   texts: readonly Int32Array[],
   labels: Labels,
-  write: (slope: number, diagonal: number, form: number) => LevelCurvature,
+  write: (slope: number, diagonal: number, form: number, slopes: readonly number[]) => LevelCurvature,
 ): Promise<Map<TensorSpec, Found>> {
   const { shop, store, model, tensors, arithmetic, hooks } = task;
   const { kernels } = shop;
@@ -165,30 +166,30 @@ async function gradientForms(
       const weight = matrixOf(spec, await model.read(spec));
       const size = Math.max(1, Math.floor(heldBytes / weight.data.byteLength));
       let squares = new Float32Array(weight.data.length);
-      const sums: { slope: number; form: number }[] = [];
+      /** g · Δ by level and sequence. */
+      const slopes: number[][] = [];
       for (let from = 0; from < tensor.levels.length; from += size) {
         const decoded: Matrix[] = [];
         for (const { key, grid } of tensor.levels.slice(from, from + size))
           decoded.push(matrixOf(spec, await readLevel(shop, store, key, grid, spec)));
-        const own = decoded.map(() => ({ slope: 0, form: 0 }));
+        const own = decoded.map((): number[] => []);
         for (let sequence = 0; sequence < sequences; sequence++) {
           const gradient = matrixOf(spec, await of(sequence));
           if (from === 0) squares = (await arithmetic.plusSquare(squares, gradient.data)) as typeof squares;
-          for (const [index, sum] of own.entries()) {
-            const along = await weightedDifference(kernels, weight, decoded[index] ?? weight, gradient);
-            sum.slope += along;
-            sum.form += along ** 2;
-          }
+          for (const [index, list] of own.entries())
+            list.push(await weightedDifference(kernels, weight, decoded[index] ?? weight, gradient));
         }
-        sums.push(...own);
+        slopes.push(...own);
       }
       const diagonal = matrixOf(spec, squares);
       const levels: LevelCurvature[] = [];
       for (const [index, { key, grid }] of tensor.levels.entries()) {
         const level = matrixOf(spec, await readLevel(shop, store, key, grid, spec));
         const distance = await weightedDistance(kernels, weight, level, diagonal);
-        const { slope = 0, form = 0 } = sums[index] ?? {};
-        levels.push(write(slope / tokens, distance / tokens / 2, form / tokens / 2));
+        const own = (slopes[index] ?? []).map((slope) => slope / Math.sqrt(tokens));
+        const slope = own.reduce((sum, value) => sum + value, 0) / Math.sqrt(tokens);
+        const form = own.reduce((sum, value) => sum + value ** 2, 0) / 2;
+        levels.push(write(slope, distance / tokens / 2, form, own));
       }
       found.set(spec, { levels });
       hooks.progress?.(`gradients (${labels})`, found.size, tensors.size);
