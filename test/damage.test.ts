@@ -41,10 +41,12 @@ test.each(damageMeasures.map(({ name }) => name))('a size by %s', async (damage)
   expect(planned.search?.divergence).toBeGreaterThan(0);
 });
 
-test('an encoder is planned by traces, and refuses gradients of predictions before work starts', async () => {
-  const planned = await plan({ ...ofBert, damage: 'trace' });
-  expect(planned.bitsPerWeight).toBeLessThanOrEqual(5.6);
-  expect(planned.search?.objective).toBe('embedding');
+test('an encoder is planned by traces and eigenvalues, and refuses gradients of predictions before work starts', async () => {
+  for (const damage of ['trace', 'eigenvalue-spread']) {
+    const planned = await plan({ ...ofBert, damage });
+    expect(planned.bitsPerWeight).toBeLessThanOrEqual(5.6);
+    expect(planned.search?.objective).toBe('embedding');
+  }
   const stages: string[] = [];
   const progress = (stage: string) => {
     stages.push(stage);
