@@ -10,6 +10,7 @@ export interface Hidden {
   readonly batch: Batch;
   /** May be read from disk at each access. */
   readonly data: Float32Array;
+  readonly onDisk?: boolean;
   /** To be called when nobody needs the data any more, which may make room elsewhere. */
   drop?(): void;
 }
@@ -20,6 +21,7 @@ export const hiddenOf = (batch: Batch, kept: Omit<Hidden, 'batch'>): Hidden => (
   get data() {
     return kept.data;
   },
+  onDisk: kept.onDisk ?? false,
   drop: () => kept.drop?.(),
 });
 
@@ -30,14 +32,20 @@ export type Rows = (from: number, to: number) => Promise<Float32Array>;
 export interface Forward {
   /** The table of tokens may have fewer rows than the vocabulary (src/architecture/used-tokens.ts). */
   embed(sequences: readonly Int32Array[], weights: Arrays): Promise<Hidden>;
-  block(hidden: Hidden, weights: Arrays): Promise<Hidden>;
+  /** @param into receives the states, in place of a fresh array */
+  block(hidden: Hidden, weights: Arrays, into?: Float32Array): Promise<Hidden>;
   /** In batches of equal length: sequences of the same length should follow each other. */
   embedAll(
     sequences: readonly Int32Array[],
     weights: Arrays,
     keep?: (data: Float32Array) => Omit<Hidden, 'batch'>,
   ): Promise<Hidden[]>;
-  blockAll(hidden: readonly Hidden[], weights: Arrays): Promise<Hidden[]>;
+  /** @param consume whether the arrays of `hidden` may be overwritten, because nobody needs them any more */
+  blockAll(
+    hidden: readonly Hidden[],
+    weights: Arrays,
+    options?: { readonly consume?: boolean },
+  ): Promise<Hidden[]>;
   /**
    * Logits of the rows given, rows × vocabulary.
    * @param table rows of the head in the place of the whole, which are multiplied with a part at a time
@@ -65,12 +73,12 @@ export function createForward(architecture: Architecture, options: RuntimeOption
       return { batch, data: y as Float32Array };
     },
 
-    async block(hidden, weights) {
+    async block(hidden, weights, into) {
       const { sequences, length } = hidden.batch;
       const program = await cache.get(`block ${sequences} ${length}`, () => ({
         y: architecture.block(input(hidden.batch), hidden.batch),
       }));
-      const { y } = await program.run({ ...weights, hidden: hidden.data });
+      const { y } = await program.run({ ...weights, hidden: hidden.data }, into ? { y: into } : {});
       return { batch: hidden.batch, data: y as Float32Array };
     },
 
@@ -113,9 +121,13 @@ export function createForward(architecture: Architecture, options: RuntimeOption
       }
       return hidden;
     },
-    async blockAll(hidden, weights) {
+    async blockAll(hidden, weights, { consume = false } = {}) {
       const next: Hidden[] = [];
-      for (const states of hidden) next.push(await forward.block(states, weights));
+      let free: Float32Array | undefined;
+      for (const states of hidden) {
+        next.push(await forward.block(states, weights, sameLength(free, states.data)));
+        free = consume ? states.data : undefined;
+      }
       return next;
     },
   };
@@ -163,6 +175,9 @@ export const embeddingOf = ({ tensors }: Pick<Architecture, 'tensors'>): TensorS
 /** The embedding itself, where it is the head, too. */
 export const headOf = (architecture: Pick<Architecture, 'tensors'>): TensorSpec | undefined =>
   architecture.tensors.find(({ kind }) => kind === 'head') ?? embeddingOf(architecture);
+
+const sameLength = (array: Float32Array | undefined, other: Float32Array) =>
+  array?.length === other.length ? array : undefined;
 
 /** The same computation with a table of so many rows. */
 function withRows(output: Value, role: string, rows: number): Value {

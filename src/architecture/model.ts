@@ -4,7 +4,7 @@ import { TersorError } from '../errors.js';
 import * as g from '../graph/build.js';
 import { elements } from '../graph/ops.js';
 import { compile } from '../graph/program.js';
-import { type Architecture, blockTensors, type TensorSpec } from './architecture.js';
+import { type Architecture, blockTensors, matrixShape, type TensorSpec } from './architecture.js';
 import { bert } from './bert.js';
 import { bertFromHuggingFace } from './bert-config.js';
 import { gpt2 } from './gpt2.js';
@@ -24,7 +24,7 @@ export interface Model {
   nameOf(spec: TensorSpec): string;
   /** One weight in the programs' shape and order. */
   read(spec: TensorSpec): Promise<Float32Array>;
-  /** Rows [from, to) of an embedding or a head. */
+  /** Rows [from, to) of a weight as `read` gives it; of one that is stored in another order, the whole is read for it. */
   readRows(spec: TensorSpec, from: number, to: number): Promise<Float32Array>;
   /** All weights of a block (or, without a number, none of a block) by role. */
   readBlock(block: number | undefined): Promise<Record<string, Float32Array>>;
@@ -67,17 +67,23 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
 
   const read = async (spec: TensorSpec): Promise<Float32Array> => {
     const { data } = await checkpoint.read(nameOf(spec));
-    if (naming === 'gguf' && spec.interleavedHead) return permuteRows(data, spec, 'to-halves');
-    if (naming === 'huggingface' && spec.transposed) return transpose(data, stored(spec));
+    if (isInterleaved(spec)) return permuteRows(data, spec, 'to-halves');
+    if (isTransposed(spec)) return transpose(data, stored(spec));
     return data;
   };
+  const isInterleaved = (spec: TensorSpec) => naming === 'gguf' && spec.interleavedHead !== undefined;
+  const isTransposed = (spec: TensorSpec) => naming === 'huggingface' && spec.transposed === true;
   return {
     checkpoint,
     architecture,
     nameOf,
     read,
-    // Tables lie in every format as programs want them.
-    readRows: async (spec, from, to) => (await checkpoint.readRows(nameOf(spec), from, to)).data,
+    async readRows(spec, from, to) {
+      if (spec.shape.length > 1 && !isInterleaved(spec) && !isTransposed(spec))
+        return (await checkpoint.readRows(nameOf(spec), from, to)).data;
+      const [, cols] = matrixShape(spec);
+      return (await read(spec)).subarray(from * cols, to * cols);
+    },
     readBlock: (block) => readBlock(architecture, block, read),
   };
 }

@@ -29,28 +29,33 @@ export interface MomentSums {
 }
 
 /**
- * Rows of a wide sum that are brought up to date at a time: onnxruntime takes the sum so far in and gives a new one
- * out, and a whole one beside the sums themselves would be the largest array of all (14336² floats are 0.8 GB).
+ * Elements of a sum that are brought up to date at a time: onnxruntime takes the sum so far in and gives a new one out,
+ * and a whole one beside the sums themselves would be the largest array of all (14336² floats are 0.8 GB).
  */
-const stripRows = 2048;
-/** Up to this width a sum is brought up to date in one piece. */
-const widestWhole = 4096;
+const stripElements = 1 << 23;
+// Rows that onnxruntime's product takes together at most: strips of so many give what the whole would.
+const rowQuantum = 16;
+
+/** Rows of a strip of a sum. */
+export const stripRows = (width: number): number =>
+  Math.min(width, Math.ceil(stripElements / width / rowQuantum) * rowQuantum);
 
 /** Running sums of second moments; programs are shared by sums of a width. */
 export function createMoments(options: RuntimeOptions = {}): MomentSums {
   const cache = programCache(options);
+  /** Receives a strip that becomes part of a sum. */
+  let strip = new Float32Array(0);
+  const stripOf = (length: number): Float32Array => {
+    if (strip.length < length) strip = new Float32Array(length);
+    return strip.subarray(0, length);
+  };
   return {
     sum(width) {
-      const height = width > widestWhole ? stripRows : width;
+      const height = stripRows(width);
       let total = new Float32Array(0);
-      // Receives what becomes the sum, or a part of it.
-      let spare = new Float32Array(0);
       return {
         async add(x, y) {
-          if (total.length === 0) {
-            total = new Float32Array(width * width);
-            spare = new Float32Array(height * width);
-          }
+          if (total.length === 0) total = new Float32Array(width * width);
           const tokens = x.length / width;
           for (let from = 0; from < width; from += height) {
             const rows = Math.min(height, width - from);
@@ -59,10 +64,9 @@ export function createMoments(options: RuntimeOptions = {}): MomentSums {
             );
             const part = rows === width ? x : columns(x, width, from, rows);
             const previous = total.subarray(from * width, (from + rows) * width);
-            const into = spare.subarray(0, previous.length);
-            await program.run({ x: part, y, previous }, { next: into });
-            if (rows === width) [total, spare] = [spare, total];
-            else previous.set(into);
+            const next = stripOf(previous.length);
+            await program.run({ x: part, y, previous }, { next });
+            previous.set(next);
           }
         },
         mean(tokens) {
@@ -88,15 +92,16 @@ export function createMoments(options: RuntimeOptions = {}): MomentSums {
     },
     async subtract(a, b) {
       const { rows, cols } = a;
-      const height = cols > widestWhole ? stripRows : rows;
+      const height = stripRows(cols);
       for (let from = 0; from < rows; from += height) {
         const range = [from * cols, Math.min(rows, from + height) * cols] as const;
         const part = a.data.subarray(...range);
         const program = await cache.get(`minus ${part.length}`, () => ({
-          y: g.sub(g.input('a', [part.length]), g.input('b', [part.length])),
+          difference: g.sub(g.input('a', [part.length]), g.input('b', [part.length])),
         }));
-        const { y } = await program.run({ a: part, b: b.data.subarray(...range) });
-        part.set(y ?? []);
+        const difference = stripOf(part.length);
+        await program.run({ a: part, b: b.data.subarray(...range) }, { difference });
+        part.set(difference);
       }
       return a;
     },

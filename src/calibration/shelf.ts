@@ -4,15 +4,20 @@ import { TersorError } from '../errors.js';
 
 /** An array that waits for its next use. */
 export interface Kept {
-  /** Read from disk at each access, where it does not lie in memory. */
+  /** Where it lies on disk, it is read at each access, into an array that may be given back to the shelf. */
   readonly data: Float32Array;
-  /** Makes room for others. */
+  readonly onDisk?: boolean;
+  /** Makes room for others; who still has the array must not use it any more. */
   drop?(): void;
 }
 
 /** Keeps activations between two parts of a block: in memory as long as they fit, and on disk beyond. */
 export interface Shelf {
   keep(data: Float32Array): Kept;
+  /** An array of so many floats, whatever they are: one that nobody needs any more, if there is such. */
+  take(length: number): Float32Array;
+  /** Of an array that does not lie on the shelf: nobody needs it any more. */
+  give(data: Float32Array): void;
   /** Bytes that lie on disk at the moment. */
   readonly spilled: number;
   close(): void;
@@ -25,15 +30,41 @@ export interface ShelfOptions {
   readonly folder?: string;
 }
 
+/** So many idle arrays of a length are kept even where memory is short: what one step takes and gives back. */
+const leastIdle = 2;
+
 /**
  * All batches take their turn before the first comes again, so that there is none to prefer: who comes first stays in
- * memory. The file has no name once it is open, so that the system removes it however the process ends.
+ * memory. Arrays are used again, because fresh ones for every batch pile up until the garbage is collected. The file has
+ * no name once it is open, so that the system removes it however the process ends.
  */
 export function createShelf({ bytes = Number.POSITIVE_INFINITY, folder }: ShelfOptions = {}): Shelf {
-  let [inMemory, onDisk, end] = [0, 0, 0];
+  let [inMemory, idleBytes, onDisk, end] = [0, 0, 0, 0];
   let file: number | undefined;
+  /** Arrays that nobody needs, by their length. */
+  const idle = new Map<number, Float32Array[]>();
   /** Places in the file that are free again, by their size. */
   const free = new Map<number, number[]>();
+
+  const take = (length: number): Float32Array => {
+    const found = idle.get(length)?.pop();
+    if (found) idleBytes -= found.byteLength;
+    return found ?? new Float32Array(length);
+  };
+  const give = (data: Float32Array): void => {
+    const others = idle.get(data.length) ?? [];
+    if (others.length >= leastIdle && inMemory + idleBytes + data.byteLength > bytes) return;
+    idle.set(data.length, [...others, data]);
+    idleBytes += data.byteLength;
+  };
+  /** Idle arrays go before one that is in use goes to disk. */
+  const fits = ({ byteLength }: Float32Array): boolean => {
+    if (inMemory + idleBytes + byteLength > bytes) {
+      idle.clear();
+      idleBytes = 0;
+    }
+    return inMemory + byteLength <= bytes;
+  };
 
   const spill = (data: Float32Array): Kept => {
     const size = data.byteLength;
@@ -46,8 +77,9 @@ export function createShelf({ bytes = Number.POSITIVE_INFINITY, folder }: ShelfO
     transfer(writeSync, descriptor, data, place, folder);
     onDisk += size;
     return {
+      onDisk: true,
       get data() {
-        const copy = new Float32Array(size / 4);
+        const copy = take(size / 4);
         transfer(readSync, descriptor, copy, place, folder);
         return copy;
       },
@@ -58,8 +90,10 @@ export function createShelf({ bytes = Number.POSITIVE_INFINITY, folder }: ShelfO
     };
   };
   return {
+    take,
+    give,
     keep(data) {
-      if (folder && inMemory + data.byteLength > bytes) return spill(data);
+      if (folder && !fits(data)) return spill(data);
       let held = data;
       inMemory += data.byteLength;
       return {
@@ -68,6 +102,7 @@ export function createShelf({ bytes = Number.POSITIVE_INFINITY, folder }: ShelfO
         },
         drop() {
           inMemory -= held.byteLength;
+          if (held.length > 0) give(held);
           held = new Float32Array(); // whoever still knows the states must not keep the memory
         },
       };

@@ -6,7 +6,7 @@ import type { Arrays } from '../graph/program.js';
 import { frontier, substitute } from '../graph/rewrite.js';
 import { topological, type Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import type { Moments } from '../types.js';
+import type { Matrix, Moments } from '../types.js';
 import { createMoments } from './moments.js';
 import { createShelf, type Kept, type Shelf } from './shelf.js';
 
@@ -26,7 +26,12 @@ export const fetchWeight = async (weight: Weights[string] | undefined): Promise<
  * Called where the activations are known that feed the weights of these roles. What it changes in the weights
  * given to the walk is what the rest of the block computes with.
  */
-export type Visit = (roles: readonly string[], moments: Moments) => Promise<void>;
+export type Visit = (roles: readonly string[], moments: SiteMoments) => Promise<void>;
+
+/** Moments that are whoever is visited's: what is of no more use to them should not stay in memory. */
+export interface SiteMoments extends Omit<Moments, 'drift'> {
+  drift?: Matrix;
+}
 
 export interface WalkOptions {
   /** The same text on its way through the original model: moments then include `drift`. */
@@ -83,23 +88,26 @@ export function createCalibrator(
       ? cache.get(`${key} ${batch.sequences} ${batch.length}`, () => freshOf(cut(batch)))
       : undefined; // the site is what has entered
 
-  /** Runs one part for one batch; what later parts need replaces `state.arrays`. Returns the site's activations. */
+  /** Runs one part for one batch; what later parts need replaces `state.arrays`. */
   const step = async (part: Part, state: State, weights: Arrays) => {
-    const { site, carried } = part.stage;
     const { batch, arrays } = state;
     const program = await programOf(part, batch);
     const names = Object.keys(program?.inputs ?? {}).filter((name) => name in arrays);
     const inputs = Object.fromEntries(names.map((name) => [name, arrays[name]?.data as Float32Array]));
-    const results = (await program?.run({ ...weights, ...inputs })) ?? {};
-    state.arrays = Object.fromEntries(
-      carried.map((name) => [name, arrays[name] ?? shelf.keep(results[name] as Float32Array)]),
+    const results = Object.fromEntries(
+      Object.entries(program?.outputs ?? {}).map(([name, shape]) => [name, shelf.take(elements(shape))]),
     );
+    await program?.run({ ...weights, ...inputs }, results);
+    state.arrays = Object.fromEntries(
+      part.stage.carried.map((name) => [name, arrays[name] ?? shelf.keep(results[name] as Float32Array)]),
+    );
+    for (const [name, data] of Object.entries(inputs)) if (arrays[name]?.onDisk) shelf.give(data);
+    for (const [name, data] of Object.entries(results)) if (state.arrays[name]?.onDisk) shelf.give(data);
     for (const [name, kept] of Object.entries(arrays)) if (!(name in state.arrays)) kept.drop?.();
-    return results[site] ?? inputs[site] ?? (state.arrays[site]?.data as Float32Array);
   };
 
-  /** Weights that a part needs. */
-  const fetch = async (part: Part, { states, weights }: Travel): Promise<Arrays> => {
+  /** Runs one part for all batches. Its weights are in memory no longer than that. */
+  const pass = async (part: Part, { states, weights }: Travel): Promise<void> => {
     const [first] = states;
     const program = first && (await programOf(part, first.batch));
     const fetched: Record<string, Float32Array> = {};
@@ -107,39 +115,25 @@ export function createCalibrator(
       const weight = await fetchWeight(weights[name]);
       if (weight) fetched[name] = weight;
     }
-    return fetched;
+    for (const state of states) await step(part, state, fetched);
   };
 
-  /**
-   * Runs one part for all batches; the moments of its site, if they are wanted. The original goes first, so that only
-   * one model's weights are in memory, and the compressed model finds its states where they wait for the next part.
-   */
-  const pass = async (
-    part: Part,
-    own: Travel,
-    original: Travel | undefined,
-    wanted: boolean,
-  ): Promise<Moments | undefined> => {
-    const { site, width } = part.stage;
-    if (original) {
-      const weights = await fetch(part, original);
-      for (const state of original.states) await step(part, state, weights);
-    }
-    const weights = await fetch(part, own);
+  /** Moments of a site that both models have reached, from what waits there for the next part. */
+  const sum = async ({ site, width }: Stage, own: Travel, original?: Travel): Promise<SiteMoments> => {
     const [gram, cross] = [moments.sum(width), original && moments.sum(width)];
     const [mean, originalMean] = [moments.vector(width), original && moments.vector(width)];
     let tokens = 0;
-    for (const [at, state] of own.states.entries()) {
-      const x = await step(part, state, weights);
-      if (!wanted) continue;
-      const y = original?.states[at]?.arrays[site]?.data as Float32Array;
-      await gram.add(x, x);
-      await cross?.add(y, x);
-      await mean.add(x);
-      await originalMean?.add(y);
-      tokens += state.batch.sequences * state.batch.length;
+    for (const [at, { batch, arrays }] of own.states.entries()) {
+      const [x, y] = [arrays[site], original?.states[at]?.arrays[site]];
+      const [inputs, originals] = [x?.data as Float32Array, y?.data as Float32Array];
+      await gram.add(inputs, inputs);
+      await cross?.add(originals, inputs);
+      await mean.add(inputs);
+      await originalMean?.add(originals);
+      if (x?.onDisk) shelf.give(inputs);
+      if (y?.onDisk) shelf.give(originals);
+      tokens += batch.sequences * batch.length;
     }
-    if (!wanted) return undefined;
     const average = mean.mean(tokens);
     const second = gram.mean(tokens);
     const drift = cross && (await moments.subtract(cross.mean(tokens), second));
@@ -155,12 +149,15 @@ export function createCalibrator(
     async walk(passage, visit, { original, settle } = {}) {
       const [own, twins] = [enter(passage), original && enter(original)];
       const [first] = passage.hidden;
-      for (const [index, stage] of first ? stagesOf(first.batch).entries() : []) {
-        const cut = (batch: Batch) => stagesOf(batch)[index];
+      /** A function of its own, so that nothing of one site is still in memory at the next. */
+      const stop = async (stage: Stage, index: number) => {
+        const part = { key: `${index}`, cut: (batch: Batch) => stagesOf(batch)[index], stage };
         const wanted = stage.roles.length > 0 && !(await settle?.(stage.roles));
-        const found = await pass({ key: `${index}`, cut, stage }, own, twins, wanted);
-        if (found) await visit(stage.roles, found);
-      }
+        if (twins) await pass(part, twins);
+        await pass(part, own);
+        if (wanted) await visit(stage.roles, await sum(stage, own, twins));
+      };
+      for (const [index, stage] of first ? stagesOf(first.batch).entries() : []) await stop(stage, index);
       return { output: leave(own), ...(twins ? { original: leave(twins) } : {}) };
     },
     async head(passage, original) {
@@ -169,10 +166,11 @@ export function createCalibrator(
       const cut = (batch: Batch) => headStage(architecture, batch);
       const part = { key: 'head', cut, stage: cut(first.batch) };
       const [own, twins] = [enter(passage), original && enter(original)];
-      const found = await pass(part, own, twins, true);
+      if (twins) await pass(part, twins);
+      await pass(part, own);
+      const found = await sum(part.stage, own, twins);
       for (const { arrays } of [...own.states, ...(twins?.states ?? [])])
         for (const kept of Object.values(arrays)) kept.drop?.();
-      if (!found) throw new Error('the head has no linear layer');
       return found;
     },
     async release() {

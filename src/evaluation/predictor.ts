@@ -37,7 +37,7 @@ export async function predict(
   let hidden = await forward.embedAll(texts, entrance);
   for (let block = 0; block < architecture.layers; block++) {
     options.progress?.('predict', block, architecture.layers);
-    hidden = await forward.blockAll(hidden, await model.readBlock(block));
+    hidden = await forward.blockAll(hidden, await model.readBlock(block), { consume: true });
   }
   options.progress?.('predict', architecture.layers, architecture.layers);
   return { ...predictor(architecture, forward, hidden, outside, table), release: forward.release };

@@ -9,6 +9,8 @@ export type Arrays = Readonly<Record<string, Dense['data']>>;
 export interface Program {
   /** Shape of every input, by name. */
   readonly inputs: Readonly<Record<string, readonly number[]>>;
+  /** The same of every output. */
+  readonly outputs: Readonly<Record<string, readonly number[]>>;
   /**
    * @param inputs arrays by input name; names that the program does not know are ignored
    * @param into arrays that receive the outputs of that name in place of fresh allocations
@@ -52,6 +54,7 @@ export async function compile(
 
   return {
     inputs: Object.fromEntries(Object.entries(shapes).filter(([input]) => !(input in bound))),
+    outputs: Object.fromEntries(Object.entries(outputs).map(([output, { shape }]) => [output, shape])),
     async run(arrays, into = {}) {
       const feeds: Record<string, Dense> = { ...bound };
       for (const [input, shape] of Object.entries(shapes)) {

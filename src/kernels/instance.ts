@@ -22,13 +22,18 @@ export interface Kernels {
   close(): void;
 }
 
-/** Allocates zeroed arrays in the kernels' memory, 64-byte aligned. */
+/** Allocates arrays in the kernels' memory, 64-byte aligned; all but `scratch` are zeroed. */
 export interface Arena {
   f32(length: number): Float32Array;
   f64(length: number): Float64Array;
   i32(length: number): Int32Array;
   u8(length: number): Uint8Array;
   u16(length: number): Uint16Array;
+  /**
+   * Bytes as they were left, for kernels that write before they read. Of what is there for every row each thread uses
+   * what belongs to its first rows only; pages that are never touched take no memory.
+   */
+  scratch(length: number): Uint8Array;
 }
 
 const pageBytes = 65536;
@@ -65,12 +70,12 @@ export function instantiate(module: WebAssembly.Module): Instance {
         throw new TersorError(`a layer needs ${bytes} bytes more than WebAssembly's 4 GiB allow`, { cause });
       }
     }
-    new Uint8Array(memory.buffer, start, bytes).fill(0);
     return start;
   };
   // The address comes first: growing replaces memory.buffer.
-  const place = <T>(make: (buffer: ArrayBufferLike, at: number) => T, bytes: number): T => {
+  const place = <T>(make: (buffer: ArrayBufferLike, at: number) => T, bytes: number, clear = true): T => {
     const at = allocate(bytes);
+    if (clear) new Uint8Array(memory.buffer, at, bytes).fill(0);
     return make(memory.buffer, at);
   };
   const arena: Arena = {
@@ -78,6 +83,7 @@ export function instantiate(module: WebAssembly.Module): Instance {
     f64: (length) => place((buffer, at) => new Float64Array(buffer, at, length), length * 8),
     i32: (length) => place((buffer, at) => new Int32Array(buffer, at, length), length * 4),
     u8: (length) => place((buffer, at) => new Uint8Array(buffer, at, length), length),
+    scratch: (length) => place((buffer, at) => new Uint8Array(buffer, at, length), length, false),
     u16: (length) => place((buffer, at) => new Uint16Array(buffer, at, length), length * 2),
   };
   return {

@@ -93,6 +93,7 @@ async function cholesky(
   const inverse = arena.f32(blockSize);
   const work = arena.f32(2 * blockSize * blockSize); // doubles
   const columns: Float32Array[] = [];
+  const products = [0, 1].map(() => new Float32Array(size > blockSize ? size * blockSize : 0));
 
   for (let from = 0; from < size; from += blockSize) {
     const width = Math.min(blockSize, size - from);
@@ -100,16 +101,16 @@ async function cholesky(
     const panel = gather(from);
     for (let c = 0; c < width; c++) panel[c * width + c] = (panel[c * width + c] ?? 0) + damping;
 
-    let column = panel.slice();
-    let spare = columns.length > 0 ? new Float32Array(column.length) : column;
+    const column = panel.slice();
+    let rest: Float32Array = column;
     for (const [b, before] of columns.entries()) {
       const tail = { data: before.subarray((from - b * blockSize) * blockSize), shape: [height, blockSize] };
       const head = { data: tail.data.subarray(0, width * blockSize), shape: [width, blockSize] };
-      const add = { data: column, shape: [height, width] };
-      await gemm(tail, head, { transposeB: true, alpha: -1, add, into: spare });
-      [column, spare] = [spare, column];
+      const add = { data: rest, shape: [height, width] };
+      const into = products[b % 2]?.subarray(0, column.length) as Float32Array;
+      rest = await gemm(tail, head, { transposeB: true, alpha: -1, add, into });
     }
-    if (columns.length > 0) panel.set(column);
+    if (columns.length > 0) panel.set(rest);
     if (kernels.call('factorSquare', panel, width, upper, inverse, work) >= 0) return undefined;
     kernels.parallel('solvePanel', height - width, panel.subarray(width * width), width, upper, inverse);
     column.set(panel);

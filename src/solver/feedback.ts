@@ -25,7 +25,7 @@ export interface Workspace {
   /** Σ_{k>j} Δ_k L_kj and Δ_j, width × stride. */
   readonly sums: Float32Array;
   readonly deltas: Float32Array;
-  readonly scratch: Float32Array;
+  readonly scratch: Uint8Array;
   /** Per row: Σ L_jj² (t_j − ŵ_j)² and Σ Δ_j². */
   readonly losses: Float64Array;
   readonly norms: Float64Array;
@@ -47,7 +47,7 @@ export function workspace(
     upper: arena.f32(blockSize ** 2),
     sums: arena.f32(blockSize * stride),
     deltas: arena.f32(blockSize * stride),
-    scratch: arena.f32(2 * blockSize * (stride + 16)),
+    scratch: arena.scratch(8 * blockSize * (stride + 16)),
     losses: doubles(arena, stride),
     norms: doubles(arena, stride),
     product: (width) => product.subarray(0, width * stride),

@@ -12,7 +12,7 @@ const rowQuantum = 16;
 
 /** Scratch for kernels that work `bytes` per thread, a sixteenth of it per row behind their first row. */
 export function threadScratch(arena: Arena, rows: number, bytes: number): Uint8Array {
-  return arena.u8(Math.ceil(rows / rowQuantum) * bytes);
+  return arena.scratch(Math.ceil(rows / rowQuantum) * bytes);
 }
 
 /**

@@ -3,7 +3,8 @@ import { createForward, type Rows } from '../../architecture/forward.js';
 import { rowsInUse, usedTokens } from '../../architecture/used-tokens.js';
 import { createShelf, type Shelf } from '../../calibration/shelf.js';
 import { createTargets } from '../../calibration/target.js';
-import { createCalibrator, type Visit } from '../../calibration/walk.js';
+import { createCalibrator, type SiteMoments, type Visit } from '../../calibration/walk.js';
+import { product } from '../../checkpoint/decode.js';
 import { createBiasCorrection } from '../../correction/bias.js';
 import { isCoded } from '../../grid/grid.js';
 import type { Moments } from '../../types.js';
@@ -124,12 +125,7 @@ export async function compressBlocks(
   const original =
     (spec: TensorSpec): Rows =>
     (from, to) =>
-      time('read', async () => {
-        if (isTable(spec)) return model.readRows(spec, from, to);
-        const [, cols] = matrixShape(spec);
-        const whole = await model.read(spec);
-        return whole.subarray(from * cols, to * cols);
-      });
+      time('read', () => model.readRows(spec, from, to));
   const assigned = (block: number | undefined) =>
     blockTensors(architecture, block).map((spec) => ({
       spec,
@@ -187,10 +183,10 @@ export async function compressBlocks(
       if (packed) known.set(role, packed);
     }
     const corrected = new Map<string, Float32Array>();
-    const put = async (role: string, moments?: Moments) => {
+    const put = async (role: string, moments?: Moments, target?: Float32Array) => {
       const [assignment, bias] = [left.get(role), adjustable(role)];
       const about = moments && bias ? await correction.centred(moments) : moments;
-      const rows = await store(assignment, about, known.get(role));
+      const rows = await store(assignment, about, known.get(role), target);
       if (compressedPrefix && assignment) weights[role] = all(assignment.spec, rows);
       left.delete(role);
       if (!assignment || !bias || !moments?.means) return;
@@ -203,8 +199,31 @@ export async function compressBlocks(
       const coded = left.get(role);
       return recipe.bias !== 'kept' && coded && isCoded(coded.grid) ? left.get(biasOf(role)) : undefined;
     };
+    /**
+     * What layers are solved for, where all at a site together take less memory than the drift that it is made from, which
+     * can then go.
+     */
+    const aim = async (roles: readonly string[], moments: SiteMoments) => {
+      const specs = roles.flatMap((role) => (known.has(role) ? [] : (left.get(role)?.spec ?? [])));
+      const elements = specs.reduce((sum, { shape }) => sum + product(shape), 0);
+      const made = new Map<string, Float32Array>();
+      if (!moments.drift || elements >= moments.drift.data.length || roles.some(adjustable)) return made;
+      for (const spec of specs) {
+        const [rows, cols] = matrixShape(spec);
+        const weight = { rows, cols, data: await all(spec, original(spec))() };
+        const { data } = await time('solve', () => targets.of(weight, moments));
+        made.set(spec.role, data);
+      }
+      delete moments.drift;
+      return made;
+    };
     const visit: Visit = async (roles, moments) => {
-      for (const role of roles) await put(role, moments);
+      const made = await aim(roles, moments);
+      for (const role of roles) {
+        const target = made.get(role);
+        made.delete(role);
+        await put(role, moments, target);
+      }
     };
     const settle = async (roles: readonly string[]) => {
       // Corrections of biases are not kept: they need the means of the inputs again.
@@ -232,8 +251,6 @@ export async function compressBlocks(
   const order = new Map(assignments.map(({ name }, index) => [name, index]));
   return results.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
 }
-
-const isTable = ({ kind }: TensorSpec) => kind === 'embedding' || kind === 'head';
 
 const biasOf = (role: string) => role.replace(/weight$/, 'bias');
 

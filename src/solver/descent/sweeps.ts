@@ -79,7 +79,7 @@ export function prepareSweeps(
     Math.min(plan.windowSize, blockSize),
   );
   const room = kernels.call('descentScratch', blockSize, Math.min(groupSize, blockSize), windows.size);
-  const scratch = arena.u8(Math.ceil(stride / 16) * room);
+  const scratch = arena.scratch(Math.ceil(stride / 16) * room);
   // onnxruntime reads and writes outside the kernels' memory.
   const known = { data: new Float32Array(cols * stride), shape: [cols, stride] };
   const result = new Float32Array(Math.min(plan.blockSize, blockSize) * stride);

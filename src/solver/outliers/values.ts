@@ -51,7 +51,7 @@ export function prepareOutliers(
   const deltas = arena.f32(cols * stride);
   const product = arena.f32(blockSize * stride);
   const square = arena.f32(blockSize ** 2);
-  const scratch = arena.u8(Math.ceil(stride / 16) * blockSize * 64);
+  const scratch = arena.scratch(Math.ceil(stride / 16) * blockSize * 64);
   const gained = doubles(arena, stride);
   const known = { data: new Float32Array(cols * stride), shape: [cols, stride] };
   return async () => {
