@@ -111,6 +111,8 @@ export function createShelf({ bytes = Number.POSITIVE_INFINITY, folder }: ShelfO
       return onDisk;
     },
     close() {
+      idle.clear();
+      idleBytes = 0;
       if (file !== undefined) closeSync(file);
       file = undefined;
     },

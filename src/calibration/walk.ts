@@ -5,6 +5,8 @@ import { elements } from '../graph/ops.js';
 import type { Arrays } from '../graph/program.js';
 import { frontier, substitute } from '../graph/rewrite.js';
 import { topological, type Value } from '../graph/value.js';
+import { workSpace } from '../graph/work-space.js';
+import { collectGarbage } from '../runtime/garbage.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Moments } from '../types.js';
 import { createMoments } from './moments.js';
@@ -106,8 +108,8 @@ export function createCalibrator(
     for (const [name, kept] of Object.entries(arrays)) if (!(name in state.arrays)) kept.drop?.();
   };
 
-  /** Runs one part for all batches. Its weights are in memory no longer than that. */
-  const pass = async (part: Part, { states, weights }: Travel): Promise<void> => {
+  /** Runs one part for all batches. @returns bytes of the weights that it needed */
+  const run = async (part: Part, { states, weights }: Travel): Promise<number> => {
     const [first] = states;
     const program = first && (await programOf(part, first.batch));
     const fetched: Record<string, Float32Array> = {};
@@ -116,7 +118,10 @@ export function createCalibrator(
       if (weight) fetched[name] = weight;
     }
     for (const state of states) await step(part, state, fetched);
+    return Object.values(fetched).reduce((bytes, { byteLength }) => bytes + byteLength, 0);
   };
+  /** The same, after which its weights are in memory no longer. */
+  const pass = async (part: Part, travel: Travel) => collectGarbage(await run(part, travel));
 
   /** Moments of a site that both models have reached, from what waits there for the next part. */
   const sum = async ({ site, width }: Stage, own: Travel, original?: Travel): Promise<SiteMoments> => {
@@ -157,7 +162,10 @@ export function createCalibrator(
         await pass(part, own);
         if (wanted) await visit(stage.roles, await sum(stage, own, twins));
       };
-      for (const [index, stage] of first ? stagesOf(first.batch).entries() : []) await stop(stage, index);
+      for (const [index, stage] of first ? stagesOf(first.batch).entries() : []) {
+        await stop(stage, index);
+        collectGarbage(4 * stage.width ** 2);
+      }
       return { output: leave(own), ...(twins ? { original: leave(twins) } : {}) };
     },
     async head(passage, original) {
@@ -179,21 +187,41 @@ export function createCalibrator(
   };
 }
 
-/** What a walk costs for every token. */
+/** What a walk takes. */
 export interface Footprint {
-  /** Floats that are kept between two parts of a block, at most. */
-  readonly kept: number;
-  /** Inputs of each site. */
-  readonly sites: readonly number[];
+  /** Floats per token on the shelf, at most, with the idle arrays that it keeps for later parts. */
+  readonly shelved: number;
+  /** Inputs of each site, and the layers that take them in. */
+  readonly sites: readonly { readonly width: number; readonly roles: readonly string[] }[];
+  /** Floats of onnxruntime's own arrays, of all parts together: none gives its memory back before the end. */
+  readonly workSpace: number;
+  /** Elements of the weights that a part needs, at most. */
+  readonly weights: number;
 }
 
-/** @returns the footprint of one block, the same for all */
-export function footprint(architecture: Architecture): Footprint {
-  const batch = { sequences: 1, length: 1 };
+/** @returns the footprint of one block for batches of this size, the same for all blocks */
+export function footprint(architecture: Architecture, batch: Batch): Footprint {
   const parts = stages(architecture, batch);
+  const weights = new Set(
+    architecture.tensors.filter(({ kind }) => kind === 'linear').map(({ role }) => role),
+  );
+  const weightsOf = ({ fresh }: Stage) =>
+    topological(Object.values(fresh))
+      .filter(({ op, name = '' }) => op === 'input' && weights.has(name))
+      .reduce((sum, { shape }) => sum + elements(shape), 0);
+  // An array is used again for any other of its length.
+  const most = new Map<number, number>();
+  for (const { carriedWidths } of parts)
+    for (const width of carriedWidths)
+      most.set(
+        width,
+        Math.max(most.get(width) ?? 0, carriedWidths.filter((other) => other === width).length),
+      );
   return {
-    kept: Math.max(...parts.map(({ carriedWidth }) => carriedWidth)),
-    sites: parts.filter(({ roles }) => roles.length > 0).map(({ width }) => width),
+    shelved: [...most].reduce((sum, [width, count]) => sum + width * count, 0),
+    sites: parts.filter(({ roles }) => roles.length > 0).map(({ width, roles }) => ({ width, roles })),
+    workSpace: parts.reduce((sum, { fresh }) => sum + workSpace(Object.values(fresh)), 0),
+    weights: Math.max(...parts.map(weightsOf)),
   };
 }
 
@@ -239,8 +267,8 @@ interface Stage {
   readonly fresh: Readonly<Record<string, Value>>;
   /** Names of all arrays that later parts need. */
   readonly carried: readonly string[];
-  /** Floats per token of those. */
-  readonly carriedWidth: number;
+  /** Floats per token of each of those. */
+  readonly carriedWidths: readonly number[];
 }
 
 function freshOf(stage: Stage | undefined): Readonly<Record<string, Value>> {
@@ -275,8 +303,7 @@ function stages(architecture: Architecture, batch: Batch): Stage[] {
       width: value.shape[1] ?? 0,
       fresh,
       carried: kept.map((each) => names.get(each) ?? ''),
-      carriedWidth:
-        kept.reduce((sum, { shape }) => sum + elements(shape), 0) / (batch.sequences * batch.length),
+      carriedWidths: kept.map(({ shape }) => elements(shape) / (batch.sequences * batch.length)),
     };
   });
 }
@@ -288,7 +315,7 @@ function headStage(architecture: Architecture, batch: Batch): Stage {
   if (!found) throw new Error('the head has no linear layer');
   const [value, roles] = found;
   const width = value.shape[1] ?? 0;
-  return { roles, site: 'head', width, fresh: { head: value }, carried: ['head'], carriedWidth: width };
+  return { roles, site: 'head', width, fresh: { head: value }, carried: ['head'], carriedWidths: [width] };
 }
 
 /** Values that feed linear layers, in the order in which the block reaches them, with the weights' names. */

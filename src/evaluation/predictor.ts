@@ -10,7 +10,9 @@ import {
 } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
 import { rowsInUse, usedTokens } from '../architecture/used-tokens.js';
+import { product } from '../checkpoint/decode.js';
 import type { Arrays } from '../graph/program.js';
+import { collectGarbage } from '../runtime/garbage.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Progress } from '../types.js';
 
@@ -34,10 +36,15 @@ export async function predict(
   const { architecture } = model;
   const forward = createForward(architecture, options);
   const { outside, entrance, texts, table } = await readOutside(model, sequences);
+  /** A function of its own, so that no weights of one block are still in memory at the next. */
+  const through = async (block: number, hidden: readonly Hidden[]) =>
+    forward.blockAll(hidden, await model.readBlock(block), { consume: true });
+  const blockElements = blockTensors(architecture, 0).reduce((sum, { shape }) => sum + product(shape), 0);
   let hidden = await forward.embedAll(texts, entrance);
   for (let block = 0; block < architecture.layers; block++) {
     options.progress?.('predict', block, architecture.layers);
-    hidden = await forward.blockAll(hidden, await model.readBlock(block), { consume: true });
+    hidden = await through(block, hidden);
+    collectGarbage(4 * blockElements);
   }
   options.progress?.('predict', architecture.layers, architecture.layers);
   return { ...predictor(architecture, forward, hidden, outside, table), release: forward.release };

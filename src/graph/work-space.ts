@@ -1,5 +1,5 @@
-import type { OpName } from './ops.js';
-import { elements, topological, type Value } from './value.js';
+import { elements, type OpName } from './ops.js';
+import { topological, type Value } from './value.js';
 
 /**
  * Floats of a program's own arrays that exist at once, at most: what is computed, from where it is made to where it is

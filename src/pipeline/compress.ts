@@ -1,9 +1,10 @@
 import { createShelf } from '../calibration/shelf.js';
 import { TersorError } from '../errors.js';
-import { activationRoom, checkMemory, type Estimate, estimate } from './estimate.js';
+import { type Estimate, estimate } from './estimate.js';
 import { findFormat } from './formats/index.js';
 import type { Hooks } from './hooks.js';
 import { type Job, refuseProblems } from './job.js';
+import { activationRoom, checkMemory } from './memory.js';
 import { type CompressOptions, withRecipe } from './options.js';
 import type { Plan } from './plan.js';
 import { prepare } from './prepare.js';
@@ -62,6 +63,7 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
     try {
       const write = (name: string, bytes: Uint8Array) => writer.write(name, bytes);
       const tensors = await compressBlocks(shop, job, write, hooks, { journal, shelf });
+      shelf.close();
       const { heldOut, checks } = texts(job);
       const verified: Verification[] = [];
       await stopwatch.time('write', () =>

@@ -7,6 +7,7 @@ import { createCalibrator, type SiteMoments, type Visit } from '../../calibratio
 import { product } from '../../checkpoint/decode.js';
 import { createBiasCorrection } from '../../correction/bias.js';
 import { isCoded } from '../../grid/grid.js';
+import { collectGarbage } from '../../runtime/garbage.js';
 import type { Moments } from '../../types.js';
 import { checkAborted, type Hooks } from '../hooks.js';
 import type { Job } from '../job.js';
@@ -215,6 +216,7 @@ export async function compressBlocks(
         made.set(spec.role, data);
       }
       delete moments.drift;
+      collectGarbage(4 * elements);
       return made;
     };
     const visit: Visit = async (roles, moments) => {

@@ -6,6 +6,7 @@ import { isOutlierGrid } from '../../grid/own/outliers.js';
 import { isRowMixGrid } from '../../grid/own/row-mix.js';
 import { isVectorGrid } from '../../grid/vector/vector.js';
 import { toPanel } from '../../kernels/panel.js';
+import { collectGarbage } from '../../runtime/garbage.js';
 import { findSolver } from '../../solver/index.js';
 import { rtnWeighted } from '../../solver/rtn.js';
 import type { Moments } from '../../types.js';
@@ -69,6 +70,7 @@ export async function compressTensor(
       bytes.set(packed, from === 0 ? 0 : grid.bytes(from, cols));
       error += (solution.relativeError * count) / rows;
     });
+    collectGarbage(4 * count * cols);
   }
   return { bytes, relativeError: error };
 }

@@ -1,0 +1,190 @@
+import { totalmem } from 'node:os';
+import {
+  type Architecture,
+  blockTensors,
+  matrixShape,
+  type TensorSpec,
+} from '../architecture/architecture.js';
+import { batchTokensOf, largestTable } from '../architecture/forward.js';
+import type { Model } from '../architecture/model.js';
+import { stripRows } from '../calibration/moments.js';
+import { type Footprint, footprint } from '../calibration/walk.js';
+import { product } from '../checkpoint/decode.js';
+import { TersorError } from '../errors.js';
+import * as g from '../graph/build.js';
+import { workSpace } from '../graph/work-space.js';
+import { findSolver } from '../solver/index.js';
+import type { Job } from './job.js';
+import { slabElements } from './solve/slab.js';
+
+/** What of a job decides on its memory. */
+export interface MemoryJob extends Pick<Job, 'assignments' | 'recipe'> {
+  readonly model: Pick<Model, 'architecture' | 'checkpoint'>;
+  readonly calibration: Pick<Job['calibration'], 'heldOut'>;
+  readonly format: Pick<Job['format'], 'runtime'>;
+}
+
+/** Bytes of a job, at most. */
+export interface Memory {
+  /** What it takes while it compresses, whatever it is given, beside activations. */
+  readonly compressing: number;
+  /** What it takes to verify and to measure the finished file, the file itself included where its runtime maps it. */
+  readonly measuring: number;
+  /** Activations between two parts of a block, which may wait on disk. */
+  readonly activations: number;
+}
+
+/** Node, the kernels and onnxruntime before any work, and a tokenizer's maps per token. */
+const [processBytes, bytesPerToken] = [150e6, 700];
+/** Arrays that nobody needs and that are not collected yet, or not given back to the system. */
+const looseBytes = 140e6;
+/** Bytes of the kernels' memory per element of a slab: weight, values, codes, scales; with a copy of all in a descent. */
+const [kernelBytes, descentKernelBytes] = [9.3, 14.6];
+/** Bytes of other arrays per element of a slab: the rows read, their target, errors; with those of a descent. */
+const [slabBytes, descentSlabBytes] = [12, 20];
+/** The same per row of a slab, and per column: what belongs to one block of columns. */
+const [rowKernelBytes, rowBytes, columnBytes] = [4096, 5120, 4096];
+/** Arrays of logits as they are compared, with those not yet collected (src/evaluation/score.ts). */
+const logitsArrays = 14;
+/** Positions whose distributions are compared at a time. */
+const scoredPositions = 128;
+/** So much is always there for activations: less would only mean more disk. */
+const leastRoom = 64e6;
+/** Share of the machine's memory that a job takes at most, unless told. */
+const share = 0.6;
+
+const most = (values: readonly number[]) => Math.max(0, ...values);
+
+/**
+ * The sum of what exists at once in every stage, from the shapes of arrays. Only activations depend on the text, and
+ * only a mapped file on the number of blocks.
+ */
+export function memoryOf(job: MemoryJob): Memory {
+  const { model, assignments, recipe } = job;
+  const { architecture } = model;
+  const twins = recipe.target === 'asymmetric' ? 2 : 1;
+  const batch = batchOf(architecture, recipe);
+  const walk = footprint(architecture, batch);
+  const tables = assignments.filter(({ spec }) => isTable(spec));
+  const descends = 'sweeps' in findSolver(recipe.solver).options.shape;
+
+  const slabs = assignments.map(({ spec }) => slabOf(spec));
+  const [perElement, perElementOutside] = descends
+    ? [descentKernelBytes, descentSlabBytes]
+    : [kernelBytes, slabBytes];
+  const kernels = most(
+    slabs.map(({ rows, cols }) => perElement * rows * cols + rowKernelBytes * rows + columnBytes * cols),
+  );
+  const outside = ({ rows, cols }: Slab) => perElementOutside * rows * cols + rowBytes * rows;
+
+  const standing = processBytes + bytesPerToken * architecture.vocabulary + looseBytes + kernels;
+  const bytesOfTables = most(tables.map(({ bytes }) => bytes));
+  const compressing = most([
+    4 * walk.weights,
+    ...walk.sites.map(({ width }) => 4 * (twins * width ** 2 + stripRows(width) * width)),
+    ...walk.sites.map((site) => solving(architecture, site, twins, outside)),
+    // A table is packed as a whole, and kept for a later run.
+    2 * bytesOfTables + most(tables.map(({ spec }) => outside(slabOf(spec)))) + 6 * architecture.hidden ** 2,
+    tableMomentsBytes(job),
+  ]);
+  return {
+    compressing: standing + 4 * walk.workSpace + compressing,
+    measuring: standing + measuringBytes(job, batch),
+    activations: 4 * recipe.tokens * walk.shelved * twins,
+  };
+}
+
+interface Slab {
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** Rows of a weight that are solved at a time. */
+function slabOf(spec: TensorSpec): Slab {
+  const [rows, cols] = matrixShape(spec);
+  return { rows: Math.min(rows, Math.max(1, Math.floor(slabElements / cols))), cols };
+}
+
+const isTable = ({ kind }: TensorSpec) => kind === 'embedding' || kind === 'head';
+
+/** The second moments of a site, the factor of a layer there, and a slab of it; src/pipeline/solve/blocks.ts. */
+function solving(
+  architecture: Architecture,
+  { width, roles }: Footprint['sites'][number],
+  twins: number,
+  outside: (slab: Slab) => number,
+): number {
+  const specs = blockTensors(architecture, 0).filter(({ role }) => roles.includes(role));
+  const all = specs.reduce((sum, { shape }) => sum + product(shape), 0);
+  const square = width ** 2;
+  const drift = twins === 1 ? 0 : Math.min(square, all);
+  // The factor is a triangle; two of its columns are on their way.
+  const factor = square / 2 + 2 * 256 * width;
+  return 4 * (square + drift + factor) + most(specs.map((spec) => outside(slabOf(spec))));
+}
+
+/** Of the embedding: layers that read it, times their gains, and squared; the whole model, one block at a time, where it
+ * is the head, too. */
+function tableMomentsBytes({ model }: MemoryJob): number {
+  const { architecture } = model;
+  const { hidden, tied } = architecture;
+  const block = blockTensors(architecture, 0);
+  const readers = block.filter(({ kind, shape }) => kind === 'linear' && shape[1] === hidden);
+  const reading = 3 * most(readers.map(({ shape }) => product(shape))) + 4 * hidden ** 2;
+  const all = block.reduce((sum, { shape }) => sum + product(shape), 0);
+  return 4 * Math.max(reading, tied ? all : 0);
+}
+
+/** A block of either model on its way, logits, and what the file's own runtime maps. */
+function measuringBytes(
+  { model, assignments, calibration, format }: MemoryJob,
+  batch: ReturnType<typeof batchOf>,
+): number {
+  const { architecture } = model;
+  const { hidden, vocabulary } = architecture;
+  const block = blockTensors(architecture, 0).reduce((sum, { shape }) => sum + product(shape), 0);
+  const tokens = calibration.heldOut.reduce((sum, { length }) => sum + length, 0);
+  const states = g.input('hidden', [batch.sequences * batch.length, hidden]);
+  const tables = blockTensors(architecture, undefined)
+    .filter(isTable)
+    .map(({ shape }) => product(shape));
+  const held = tables.reduce((sum, size) => sum + (size > largestTable ? largestTable / 2 : size), 0);
+  const mapped = format.runtime === 'llama.cpp' ? assignments.reduce((sum, { bytes }) => sum + bytes, 0) : 0;
+  const predicting = workSpace([architecture.block(states, batch)]);
+  const scoring = logitsArrays * scoredPositions * vocabulary;
+  return 4 * (2 * (held + predicting) + 3 * tokens * hidden + Math.max(block, scoring)) + mapped;
+}
+
+/** Batches as they go through a block. */
+function batchOf(architecture: Architecture, { context, tokens }: Job['recipe']) {
+  const length = Math.max(1, context);
+  const most = Math.min(tokens, batchTokensOf(architecture));
+  return { sequences: Math.max(1, Math.floor(most / length)), length };
+}
+
+/** Bytes of activations that may lie in memory where a job may take so many in all; the rest waits on disk. */
+export function activationRoom(job: MemoryJob, memory = share * machineMemory()): number {
+  return Math.max(leastRoom, memory - memoryOf(job).compressing);
+}
+
+/** The most that a job has in memory at once. */
+export function peakMemory(job: MemoryJob, memory?: number): number {
+  const { compressing, measuring, activations } = memoryOf(job);
+  return Math.max(compressing + Math.min(activations, activationRoom(job, memory)), measuring);
+}
+
+/** @throws TersorError when a job cannot be done with so little */
+export function checkMemory(job: MemoryJob, memory: number | undefined): void {
+  const least = memoryOf(job).compressing + leastRoom;
+  if (memory === undefined || memory >= least) return;
+  throw new TersorError(
+    `compressing it takes at least ${(least / 1e9).toFixed(1)} GB of memory, more than --memory allows`,
+    { file: job.model.checkpoint.path, remedy: `give --memory ${Math.ceil(least / 1e8) / 10}GB` },
+  );
+}
+
+/** What the machine has, or the container that the process runs in. */
+function machineMemory(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+}
