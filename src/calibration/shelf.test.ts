@@ -33,6 +33,26 @@ test('room that is given back is used again', () => {
   shelf.close();
 });
 
+test('arrays that nobody needs are taken again', () => {
+  const shelf = createShelf({ bytes: 800, folder });
+  const [first, second] = [1, 2].map((from) => shelf.keep(numbers(100, from)));
+  const array = first?.data;
+  first?.drop?.();
+  expect(shelf.take(50)).toHaveLength(50);
+  expect(shelf.take(100)).toBe(array);
+  expect(shelf.take(100)).not.toBe(array);
+  shelf.give(array as Float32Array);
+  const third = shelf.keep(numbers(90, 3)); // an idle array makes room first
+  expect([third.onDisk, shelf.spilled]).toEqual([undefined, 0]);
+  const beyond = shelf.keep(numbers(100, 4));
+  expect([beyond.onDisk, shelf.spilled]).toEqual([true, 400]);
+  const read = beyond.data;
+  shelf.give(read);
+  expect(beyond.data).toBe(read);
+  expect(second?.data[0]).toBe(2);
+  shelf.close();
+});
+
 test('a folder that cannot be made is an error that says what to do', () => {
   const file = join(folder, 'file');
   writeFileSync(file, '');
