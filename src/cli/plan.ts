@@ -192,8 +192,8 @@ export function tuningTable({ trials, chosen }: Tuning): string {
 const settingText = (value: string | number): string =>
   typeof value === 'number' && !Number.isInteger(value) ? significant(value, 2) : String(value);
 
-const describeEstimate = ({ seconds, peakMemoryBytes }: Estimate) =>
+const describeEstimate = ({ seconds, peakMemoryBytes, mappedBytes }: Estimate) =>
   [
     'will take',
-    `about ${formatDuration(seconds)} and ${formatBytes(peakMemoryBytes)} of memory on this machine`,
+    `about ${formatDuration(seconds)} and ${formatBytes(peakMemoryBytes)} of memory on this machine${mappedBytes > peakMemoryBytes / 10 ? `, ${formatBytes(mappedBytes)} of it the finished file as llama.cpp maps it` : ''}`,
   ] as const;

@@ -8,6 +8,8 @@ import type { Workshop } from './workshop.js';
 export interface Estimate {
   readonly seconds: number;
   readonly peakMemoryBytes: number;
+  /** How much of that is the finished file as its runtime maps it, which the system can take back. */
+  readonly mappedBytes: number;
 }
 
 // Fitted to four runs of tales and stories15M: time came out within a factor of two.
@@ -40,12 +42,14 @@ export async function estimate(shop: Workshop, job: Job, memory?: number): Promi
   const perWeight = secondsPerWeight[recipe.solver] ?? descentSecondsPerWeight;
   const measured = calibration.heldOut.length * recipe.context * 2 * (weights + outside) * 3;
   const speed = await productSpeed(shop);
+  const peak = peakMemory(job, memory);
   return {
     seconds:
       (flops / efficiency + measured) / speed +
       (weights * perWeight + outside * (secondsPerWeight.rtn ?? 0)) / shop.threads +
       2,
-    peakMemoryBytes: peakMemory(job, memory),
+    peakMemoryBytes: peak.bytes,
+    mappedBytes: peak.mapped,
   };
 }
 

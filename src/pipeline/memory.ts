@@ -7,6 +7,7 @@ import {
 } from '../architecture/architecture.js';
 import { batchTokensOf, largestTable } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
+import { usedTokens } from '../architecture/used-tokens.js';
 import { stripRows } from '../calibration/moments.js';
 import { type Footprint, footprint } from '../calibration/walk.js';
 import { product } from '../checkpoint/decode.js';
@@ -20,7 +21,7 @@ import { slabElements } from './solve/slab.js';
 /** What of a job decides on its memory. */
 export interface MemoryJob extends Pick<Job, 'assignments' | 'recipe'> {
   readonly model: Pick<Model, 'architecture' | 'checkpoint'>;
-  readonly calibration: Pick<Job['calibration'], 'heldOut'>;
+  readonly calibration: Pick<Job['calibration'], 'sequences' | 'heldOut'>;
   readonly format: Pick<Job['format'], 'runtime'>;
 }
 
@@ -28,8 +29,10 @@ export interface MemoryJob extends Pick<Job, 'assignments' | 'recipe'> {
 export interface Memory {
   /** What it takes while it compresses, whatever it is given, beside activations. */
   readonly compressing: number;
-  /** What it takes to verify and to measure the finished file, the file itself included where its runtime maps it. */
+  /** What it takes to verify and to measure the finished file. */
   readonly measuring: number;
+  /** The file itself, where its runtime maps it: the system counts it, and can take it back. */
+  readonly mapped: number;
   /** Activations between two parts of a block, which may wait on disk. */
   readonly activations: number;
 }
@@ -56,8 +59,8 @@ const share = 0.6;
 const most = (values: readonly number[]) => Math.max(0, ...values);
 
 /**
- * The sum of what exists at once in every stage, from the shapes of arrays. Only activations depend on the text, and
- * only a mapped file on the number of blocks.
+ * The sum of what exists at once in every stage, from the shapes of arrays. Only activations depend on the length of the
+ * text, and only a mapped file on the number of blocks.
  */
 export function memoryOf(job: MemoryJob): Memory {
   const { model, assignments, recipe } = job;
@@ -78,6 +81,8 @@ export function memoryOf(job: MemoryJob): Memory {
   const outside = ({ rows, cols }: Slab) => perElementOutside * rows * cols + rowBytes * rows;
 
   const standing = processBytes + bytesPerToken * architecture.vocabulary + looseBytes + kernels;
+  // Rows of the embedding that the text needs, before and after.
+  const used = usedTokens(job.calibration.sequences).tokens.length;
   const bytesOfTables = most(tables.map(({ bytes }) => bytes));
   const compressing = most([
     4 * walk.weights,
@@ -88,8 +93,9 @@ export function memoryOf(job: MemoryJob): Memory {
     tableMomentsBytes(job),
   ]);
   return {
-    compressing: standing + 4 * walk.workSpace + compressing,
+    compressing: standing + 4 * (walk.workSpace + 2 * used * architecture.hidden) + compressing,
     measuring: standing + measuringBytes(job, batch),
+    mapped: job.format.runtime === 'llama.cpp' ? assignments.reduce((sum, { bytes }) => sum + bytes, 0) : 0,
     activations: 4 * recipe.tokens * walk.shelved * twins,
   };
 }
@@ -135,11 +141,8 @@ function tableMomentsBytes({ model }: MemoryJob): number {
   return 4 * Math.max(reading, tied ? all : 0);
 }
 
-/** A block of either model on its way, logits, and what the file's own runtime maps. */
-function measuringBytes(
-  { model, assignments, calibration, format }: MemoryJob,
-  batch: ReturnType<typeof batchOf>,
-): number {
+/** A block of either model on its way, and logits. */
+function measuringBytes({ model, calibration }: MemoryJob, batch: ReturnType<typeof batchOf>): number {
   const { architecture } = model;
   const { hidden, vocabulary } = architecture;
   const block = blockTensors(architecture, 0).reduce((sum, { shape }) => sum + product(shape), 0);
@@ -149,10 +152,9 @@ function measuringBytes(
     .filter(isTable)
     .map(({ shape }) => product(shape));
   const held = tables.reduce((sum, size) => sum + (size > largestTable ? largestTable / 2 : size), 0);
-  const mapped = format.runtime === 'llama.cpp' ? assignments.reduce((sum, { bytes }) => sum + bytes, 0) : 0;
   const predicting = workSpace([architecture.block(states, batch)]);
   const scoring = logitsArrays * scoredPositions * vocabulary;
-  return 4 * (2 * (held + predicting) + 3 * tokens * hidden + Math.max(block, scoring)) + mapped;
+  return 4 * (2 * (held + predicting) + 3 * tokens * hidden + Math.max(block, scoring));
 }
 
 /** Batches as they go through a block. */
@@ -167,15 +169,20 @@ export function activationRoom(job: MemoryJob, memory = share * machineMemory())
   return Math.max(leastRoom, memory - memoryOf(job).compressing);
 }
 
-/** The most that a job has in memory at once. */
-export function peakMemory(job: MemoryJob, memory?: number): number {
-  const { compressing, measuring, activations } = memoryOf(job);
-  return Math.max(compressing + Math.min(activations, activationRoom(job, memory)), measuring);
+/** The most that a job has in memory at once, and how much of it is the finished file, mapped. */
+export function peakMemory(
+  job: MemoryJob,
+  memory?: number,
+): { readonly bytes: number; readonly mapped: number } {
+  const { compressing, measuring, mapped, activations } = memoryOf(job);
+  const before = compressing + Math.min(activations, activationRoom(job, memory));
+  return before > measuring + mapped ? { bytes: before, mapped: 0 } : { bytes: measuring + mapped, mapped };
 }
 
 /** @throws TersorError when a job cannot be done with so little */
 export function checkMemory(job: MemoryJob, memory: number | undefined): void {
-  const least = memoryOf(job).compressing + leastRoom;
+  const { compressing, measuring } = memoryOf(job);
+  const least = Math.max(compressing + leastRoom, measuring);
   if (memory === undefined || memory >= least) return;
   throw new TersorError(
     `compressing it takes at least ${(least / 1e9).toFixed(1)} GB of memory, more than --memory allows`,
