@@ -16,7 +16,7 @@ import * as g from '../graph/build.js';
 import { workSpace } from '../graph/work-space.js';
 import { findSolver } from '../solver/index.js';
 import type { Job } from './job.js';
-import { slabElements } from './solve/slab.js';
+import { solvedRows } from './solve/slab.js';
 
 /** What of a job decides on its memory. */
 export interface MemoryJob extends Pick<Job, 'assignments' | 'recipe'> {
@@ -69,16 +69,31 @@ export function memoryOf(job: MemoryJob): Memory {
   const batch = batchOf(architecture, recipe);
   const walk = footprint(architecture, batch);
   const tables = assignments.filter(({ spec }) => isTable(spec));
+  // An importance matrix takes the place of calibration.
+  const sites = recipe.imatrix === undefined ? walk.sites : [];
   const descends = 'sweeps' in findSolver(recipe.solver).options.shape;
 
-  const slabs = assignments.map(({ spec }) => slabOf(spec));
+  const slabs = new Map(
+    assignments.map(({ spec, grid }) => {
+      const [rows, cols] = matrixShape(spec);
+      return [spec, { rows: solvedRows(grid, rows, cols), cols }];
+    }),
+  );
   const [perElement, perElementOutside] = descends
     ? [descentKernelBytes, descentSlabBytes]
     : [kernelBytes, slabBytes];
   const kernels = most(
-    slabs.map(({ rows, cols }) => perElement * rows * cols + rowKernelBytes * rows + columnBytes * cols),
+    [...slabs.values()].map(
+      ({ rows, cols }) => perElement * rows * cols + rowKernelBytes * rows + columnBytes * cols,
+    ),
   );
-  const outside = ({ rows, cols }: Slab) => perElementOutside * rows * cols + rowBytes * rows;
+  const outside = (specs: readonly TensorSpec[]) =>
+    most(
+      specs.map((spec) => {
+        const { rows, cols }: Slab = slabs.get(spec) ?? { rows: 0, cols: 0 };
+        return perElementOutside * rows * cols + rowBytes * rows;
+      }),
+    );
 
   const standing = processBytes + bytesPerToken * architecture.vocabulary + looseBytes + kernels;
   // Rows of the embedding that the text needs, before and after.
@@ -86,10 +101,10 @@ export function memoryOf(job: MemoryJob): Memory {
   const bytesOfTables = most(tables.map(({ bytes }) => bytes));
   const compressing = most([
     4 * walk.weights,
-    ...walk.sites.map(({ width }) => 4 * (twins * width ** 2 + stripRows(width) * width)),
-    ...walk.sites.map((site) => solving(architecture, site, twins, outside)),
+    ...sites.map(({ width }) => 4 * (twins * width ** 2 + stripRows(width) * width)),
+    ...sites.map((site) => solving(architecture, site, twins, outside)),
     // A table is packed as a whole, and kept for a later run.
-    2 * bytesOfTables + most(tables.map(({ spec }) => outside(slabOf(spec)))) + 6 * architecture.hidden ** 2,
+    2 * bytesOfTables + outside(tables.map(({ spec }) => spec)) + 6 * architecture.hidden ** 2,
     tableMomentsBytes(job),
   ]);
   return {
@@ -100,15 +115,10 @@ export function memoryOf(job: MemoryJob): Memory {
   };
 }
 
+/** The rows of a weight that are solved together. */
 interface Slab {
   readonly rows: number;
   readonly cols: number;
-}
-
-/** Rows of a weight that are solved at a time. */
-function slabOf(spec: TensorSpec): Slab {
-  const [rows, cols] = matrixShape(spec);
-  return { rows: Math.min(rows, Math.max(1, Math.floor(slabElements / cols))), cols };
 }
 
 const isTable = ({ kind }: TensorSpec) => kind === 'embedding' || kind === 'head';
@@ -118,7 +128,7 @@ function solving(
   architecture: Architecture,
   { width, roles }: Footprint['sites'][number],
   twins: number,
-  outside: (slab: Slab) => number,
+  outside: (specs: readonly TensorSpec[]) => number,
 ): number {
   const specs = blockTensors(architecture, 0).filter(({ role }) => roles.includes(role));
   const all = specs.reduce((sum, { shape }) => sum + product(shape), 0);
@@ -126,7 +136,7 @@ function solving(
   const drift = twins === 1 ? 0 : Math.min(square, all);
   // The factor is a triangle; two of its columns are on their way.
   const factor = square / 2 + 2 * 256 * width;
-  return 4 * (square + drift + factor) + most(specs.map((spec) => outside(slabOf(spec))));
+  return 4 * (square + drift + factor) + outside(specs);
 }
 
 /** Of the embedding: layers that read it, times their gains, and squared; the whole model, one block at a time, where it

@@ -15,7 +15,7 @@ import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
 import type { Compressed } from './compressed.js';
 import { compressRows } from './rows.js';
-import { slabRows } from './slab.js';
+import { solvedRows } from './slab.js';
 
 /** How tensors are solved. */
 export type TensorRecipe = Pick<Recipe, 'solver' | 'options'>;
@@ -51,7 +51,7 @@ export async function compressTensor(
   const { solve } = findSolver(solver);
   const options = solver === recipe.solver ? recipe.options : {};
   // Rows do not depend on each other, given H: a part at a time keeps the kernels' memory small.
-  const slab = grid.whole || isVectorGrid(grid) ? rows : slabRows(cols);
+  const slab = solvedRows(grid, rows, cols);
   const bytes = new Uint8Array(grid.bytes(rows, cols));
   let error = 0;
   for (let from = 0; from < rows; from += slab) {
