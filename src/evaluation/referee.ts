@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { createForward, type Hidden } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
 import type { Arrays } from '../graph/program.js';
-import type { RuntimeOptions } from '../runtime/session.js';
 import type { Divergence } from '../types.js';
 import { byLength } from './embedding.js';
+import type { ScoreOptions } from './score.js';
 import { distribution } from './summary.js';
 import { createYardstick } from './yardstick.js';
 
@@ -33,7 +33,7 @@ export interface Referee {
   release(): Promise<void>;
 }
 
-export interface RefereeOptions extends RuntimeOptions {
+export interface RefereeOptions extends ScoreOptions {
   /** Single weights are judged on about so many tokens from the beginning of the text. */
   readonly probeTokens?: number;
 }

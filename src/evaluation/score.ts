@@ -22,6 +22,11 @@ export interface Scores {
 // Positions whose full distributions are in memory together: 128 × a vocabulary of 150,000 is 77 MB an array.
 const slab = 128;
 
+export interface ScoreOptions extends RuntimeOptions {
+  /** Share of every sequence that is context only, in front of what is scored. */
+  readonly unscored?: number;
+}
+
 /**
  * Scores next-token predictions as llama.cpp's perplexity tool does: the second half of every sequence,
  * so that each scored position has seen at least half a context.
@@ -30,14 +35,15 @@ export async function score(
   sequences: readonly Int32Array[],
   model: Predictor,
   reference?: Predictor,
-  options: RuntimeOptions & { readonly progress?: Progress } = {},
+  options: ScoreOptions & { readonly progress?: Progress } = {},
 ): Promise<Scores> {
   const cache = programCache(options);
   const columns = new Map<string, Float32Array[]>();
+  const { unscored = 1 / 2 } = options;
   for (const [index, tokens] of sequences.entries()) {
     options.progress?.('score', index, sequences.length);
     const last = tokens.length - 1;
-    for (let from = Math.floor(tokens.length / 2); from < last; from += slab) {
+    for (let from = Math.floor(tokens.length * unscored); from < last; from += slab) {
       const to = Math.min(last, from + slab);
       const program = await cache.get(`${to - from} ${reference !== undefined}`, () =>
         scoring(to - from, model.vocabulary, reference !== undefined),

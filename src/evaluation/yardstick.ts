@@ -1,10 +1,9 @@
 import type { Architecture } from '../architecture/architecture.js';
 import { type Forward, type Hidden, programCache } from '../architecture/forward.js';
 import type { Arrays } from '../graph/program.js';
-import type { RuntimeOptions } from '../runtime/session.js';
 import { pickRows, pool, rowDistances } from './embedding.js';
 import { predictor, remember } from './predictor.js';
-import { score } from './score.js';
+import { type ScoreOptions, score } from './score.js';
 
 /** Measures how far the outputs of changed models are from the original's, by what the model is for. */
 export interface Yardstick {
@@ -27,14 +26,14 @@ interface Reference {
   readonly outside: Arrays;
 }
 
-export const createYardstick = (reference: Reference, options: RuntimeOptions = {}): Promise<Yardstick> =>
+export const createYardstick = (reference: Reference, options: ScoreOptions = {}): Promise<Yardstick> =>
   yardsticks[reference.architecture.objective](reference, options);
 
 /** The original's logits are kept up to this size; what is beyond is computed anew each time. */
 const rememberedBytes = 2 ** 28;
 
 const yardsticks: Readonly<
-  Record<Architecture['objective'], (reference: Reference, options: RuntimeOptions) => Promise<Yardstick>>
+  Record<Architecture['objective'], (reference: Reference, options: ScoreOptions) => Promise<Yardstick>>
 > = {
   async prediction({ architecture, forward, hidden, outside }, options) {
     const reference = remember(predictor(architecture, forward, hidden, outside), rememberedBytes);
