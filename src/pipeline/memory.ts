@@ -146,7 +146,8 @@ function tableMomentsBytes({ model }: MemoryJob): number {
   const { hidden, tied } = architecture;
   const block = blockTensors(architecture, 0);
   const readers = block.filter(({ kind, shape }) => kind === 'linear' && shape[1] === hidden);
-  const reading = 3 * most(readers.map(({ shape }) => product(shape))) + 4 * hidden ** 2;
+  // The weight, the same times the gains, either turned over, and what onnxruntime reserves beside them.
+  const reading = 6 * most(readers.map(({ shape }) => product(shape))) + 4 * hidden ** 2;
   const all = block.reduce((sum, { shape }) => sum + product(shape), 0);
   return 4 * Math.max(reading, tied ? all : 0);
 }
