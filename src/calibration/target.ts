@@ -43,22 +43,44 @@ export function createTargets(options: RuntimeOptions = {}): Targets {
       // Rows do not depend on each other: a part at a time keeps onnxruntime's work space small.
       const height = Math.ceil(Math.max(1, slabElements / cols) / rowQuantum) * rowQuantum;
       const result = rows > height ? new Float32Array(data.length) : undefined;
+      const room = [0, 1].map(() => stateFor(Math.min(rows, height), cols));
       for (let from = 0; from < rows; from += height) {
         const count = Math.min(height, rows - from);
         const start = await cache.get(`start ${count} ${cols}`, () => begin(count, cols));
         const step = await cache.get(`step ${count} ${cols}`, () => advance(count, cols));
         const system = { h: gram.data, inverse, ridge: Float32Array.of(ridge) };
         const part = data.subarray(from * cols, (from + count) * cols);
-        let state = await start.run({ ...system, d: drift.data, x: part });
-        for (let at = 0; at < steps; at++) state = await step.run({ ...system, ...state });
-        if (!result) return { rows, cols, data: state.x ?? data };
-        result.set(state.x ?? part, from * cols);
+        // Steps take turns in two sets of arrays.
+        const [even, odd] = room.map((state) => firstRows(state, count, cols)) as [State, State];
+        await start.run({ ...system, d: drift.data, x: part }, even);
+        for (let at = 0; at < steps; at++)
+          await step.run({ ...system, ...(at % 2 === 0 ? even : odd) }, at % 2 === 0 ? odd : even);
+        const { x } = steps % 2 === 0 ? even : odd;
+        if (!result) return { rows, cols, data: x };
+        result.set(x, from * cols);
       }
       return { rows, cols, data: result ?? data };
     },
     release: cache.release,
   };
 }
+
+/** What a step takes over from the one before. */
+type State = Record<'x' | 'r' | 'p' | 'rz', Float32Array>;
+
+const stateFor = (rows: number, cols: number): State => ({
+  x: new Float32Array(rows * cols),
+  r: new Float32Array(rows * cols),
+  p: new Float32Array(rows * cols),
+  rz: new Float32Array(rows),
+});
+
+const firstRows = ({ x, r, p, rz }: State, rows: number, cols: number): State => ({
+  x: x.subarray(0, rows * cols),
+  r: r.subarray(0, rows * cols),
+  p: p.subarray(0, rows * cols),
+  rz: rz.subarray(0, rows),
+});
 
 // A row whose residual is zero has arrived: with this, its next step is zero instead of 0 / 0.
 const tiny = g.scalar(1e-30);
