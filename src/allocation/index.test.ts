@@ -14,7 +14,7 @@ test('every row of the catalogue is there once, and its defaults are those of th
     knapsack: knapsackDefaults,
     'layer-dp': layerDpDefaults,
     bisection: bisectionDefaults,
-    evopress: { ...evoPressDefaults, finalists: 3 },
+    evopress: { ...evoPressDefaults, finalists: 8 },
     front: frontDefaults,
     bayesian: bayesianDefaults,
     interactions: interactionDefaults,

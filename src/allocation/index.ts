@@ -68,7 +68,7 @@ const evoPressOptions = z.strictObject({
   finalists: z
     .int()
     .min(0)
-    .default(3)
+    .default(8)
     .describe('allocations compressed for good at the end, beside that of knapsack'),
   seed: seed.default(evoPressDefaults.seed),
 });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tales } from '../../../test/fixtures/data.js';
 import { micros, writeMicro } from '../../../test/fixtures/micro.js';
 import { plan } from '../compress.js';
+import { promising } from './evolve.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-evolve-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -36,4 +37,23 @@ test('an interrupted evolution goes on where it was', async () => {
   expect(resumed.bitsPerWeight).toBeLessThanOrEqual(6);
   expect(resumed.search?.note).toBe(whole.search?.note);
   expect(resumed.search?.note).toMatch(/^\d models compressed on fewer tokens, 2 for good: /);
+});
+
+test('finalists are ordered by what was measured and what is predicted, alike in scale', () => {
+  const choices = [1, 2, 3].map((weight) => ({
+    name: `tensor ${weight}`,
+    levels: [weight, 0].map((damage) => ({ type: 'q8_0', bytes: 1, damage })),
+  }));
+  const measured = [
+    { levels: [0, 0, 0], value: 61 },
+    { levels: [1, 0, 0], value: 50 },
+    { levels: [0, 1, 0], value: 48 },
+    { levels: [1, 1, 0], value: 31 },
+  ];
+  // Sums of 6, 5, 4 and 3 count for ten times as much: 121, 100, 88 and 61 in all.
+  expect(promising(choices, measured).map((levels) => levels.join(''))).toEqual(['110', '010', '100', '000']);
+  // Measured a little worse and predicted far better: first all the same.
+  const lucky = { levels: [0, 0, 1], value: 29 };
+  const solid = { levels: [1, 1, 1], value: 33 };
+  expect(promising(choices, [...measured, lucky, solid])[0]).toBe(solid.levels);
 });

@@ -14,12 +14,12 @@ import type { Found, SearchTask } from './task.js';
  * cost a few times what compressing the model for good does.
  */
 export const evolution = {
-  generations: 8,
+  generations: 6,
   offspring: 16,
   tokens: [0, 40960],
   survivors: [2],
   /** Compressed for good at the end, beside the allocation that the search started from. */
-  finalists: 3,
+  finalists: 8,
 };
 
 /** What a search of several generations remembers between them: plain JSON. */
@@ -34,8 +34,9 @@ interface Memory {
  * earlier ones lose (docs/results.md, “Planning”). Each of these corrects the damages by which selections on 0 tokens
  * predict, and by which every generation gets a newcomer: the best for damages drawn from what is still possible.
  *
- * At the end the best are compressed as the recipe says, and one of them takes the place of the start when it is better
- * by more than the standard error of their difference. The state is kept in the store after every generation.
+ * At the end the most promising are compressed as the recipe says, and one of them takes the place of the start when it is
+ * better by more than the standard error of their difference. There are many of them, because rounding takes another way
+ * through every finished model: what the table's solver found good is seldom as good for another. The state is kept in the store after every generation.
  */
 export async function evolve(
   { choices, budget, judge, rehearse, store, referee, hooks }: SearchTask,
@@ -76,10 +77,10 @@ export async function evolve(
     },
   });
 
-  const expected = knapsack(correctDamages(choices, measured, prior), budget);
+  const corrected = correctDamages(choices, measured, prior);
   const candidates = unlike(start.levels, [
-    expected.levels,
-    ...measured.toSorted((a, b) => a.value - b.value).map(({ levels }) => levels),
+    knapsack(corrected, budget).levels,
+    ...promising(corrected, measured),
   ]).slice(0, finalists);
   const before = await rehearse.full(start);
   let best: { readonly allocation: Allocation; readonly positions: Float32Array } = {
@@ -108,6 +109,23 @@ interface Evolution extends Partial<EvoPressOptions> {
 
 /** What later layers make up for is much the same for all tensors of a block. */
 const blockOf = (name: string): string => /\.\d+\./.exec(name)?.[0] ?? name;
+
+/**
+ * Allocations that were measured, the best first by the mean of their measured and their predicted value: near the optimum
+ * half of what tells two measurements apart is due to the way that rounding took.
+ */
+export function promising(
+  corrected: readonly Choice[],
+  measured: readonly Measured[],
+): (readonly number[])[] {
+  const predicted = measured.map(({ levels }) => total(corrected, levels).damage);
+  const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
+  const scale = sum(measured.map(({ value }) => value)) / sum(predicted);
+  return measured
+    .map(({ levels, value }, index) => ({ levels, value: value + scale * (predicted[index] ?? 0) }))
+    .sort((a, b) => a.value - b.value)
+    .map(({ levels }) => levels);
+}
 
 /** Those that differ from one allocation and from each other, in their order. */
 function unlike(one: readonly number[], others: readonly (readonly number[])[]): (readonly number[])[] {
