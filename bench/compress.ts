@@ -200,6 +200,10 @@ function compare(name: string, runs: readonly Run[], peer: readonly Run[]): void
 /** llama.cpp's ways to compare with, by what to call them. */
 function peers(): Readonly<Record<string, (context: number, chunks: number) => Promise<Run>>> {
   const from = flags.llama;
+  if (from !== undefined && !existsSync(join(from, 'llama-imatrix')))
+    throw new Error(
+      `there is no llama-imatrix in ${from}; leave --llama out to compare with the library from npm`,
+    );
   if (from === undefined)
     return { 'llama.cpp’s library from npm, which makes no importance matrix (see --llama)': library };
   return {
@@ -220,6 +224,8 @@ try {
     text = await calibrated();
     for (const { once, runs } of others)
       runs.push(await once(text.context, Math.floor(text.tokens / text.context)));
+    const seconds = [...runs.values(), ...others.map(({ runs }) => runs)].map((all) => all.at(-1)?.all ?? 0);
+    console.error(`pair ${pair + 1}: ${seconds.map((value) => `${value.toFixed(1)} s`).join(', ')}`);
   }
   console.log(
     `${model} at ${type}, ${text.tokens} tokens in sequences of ${text.context}, ${threads} threads; medians of ${flags.pairs}`,
