@@ -14,6 +14,7 @@ import { product } from '../checkpoint/decode.js';
 import { TersorError } from '../errors.js';
 import * as g from '../graph/build.js';
 import { workSpace } from '../graph/work-space.js';
+import { isCoded } from '../grid/grid.js';
 import { findSolver } from '../solver/index.js';
 import type { Job } from './job.js';
 import { solvedRows } from './solve/slab.js';
@@ -98,13 +99,13 @@ export function memoryOf(job: MemoryJob): Memory {
   const standing = processBytes + bytesPerToken * architecture.vocabulary + looseBytes + kernels;
   // Rows of the embedding that the text needs, before and after.
   const used = usedTokens(job.calibration.sequences).tokens.length;
-  const bytesOfTables = most(tables.map(({ bytes }) => bytes));
+  // A table is packed as a whole; a coded one is copied for a later run.
+  const packed = most(tables.map(({ bytes, grid }) => (isCoded(grid) ? 2 : 1) * bytes));
   const compressing = most([
     4 * walk.weights,
     ...sites.map(({ width }) => 4 * (twins * width ** 2 + stripRows(width) * width)),
     ...sites.map((site) => solving(architecture, site, twins, outside)),
-    // A table is packed as a whole, and kept for a later run.
-    2 * bytesOfTables + outside(tables.map(({ spec }) => spec)) + 6 * architecture.hidden ** 2,
+    packed + outside(tables.map(({ spec }) => spec)) + 6 * architecture.hidden ** 2,
     tableMomentsBytes(job),
   ]);
   return {
