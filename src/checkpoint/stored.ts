@@ -38,7 +38,8 @@ export function storedCheckpoint(stored: Stored, kernels?: Kernels): Checkpoint 
       own ??= kernels ? Promise.resolve(kernels) : createKernels();
       return decodeRows(await own, tensor, from, to);
     });
-    last = result.catch(() => {});
+    // Without the values, which would stay in memory until the next read.
+    last = result.then(nothing, nothing);
     return result;
   };
 
@@ -76,6 +77,8 @@ export function storedCheckpoint(stored: Stored, kernels?: Kernels): Checkpoint 
     },
   };
 }
+
+const nothing = () => {};
 
 /** Where a tensor lies, without the file's name: a model that was moved is the same model. */
 const place = ({ name, type, shape, offset }: StoredTensor) => [name, type, shape, offset];

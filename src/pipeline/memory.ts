@@ -17,7 +17,7 @@ import { workSpace } from '../graph/work-space.js';
 import { isCoded } from '../grid/grid.js';
 import { findSolver } from '../solver/index.js';
 import type { Job } from './job.js';
-import { solvedRows } from './solve/slab.js';
+import { slabElements, solvedRows } from './solve/slab.js';
 
 /** What of a job decides on its memory. */
 export interface MemoryJob extends Pick<Job, 'assignments' | 'recipe'> {
@@ -100,6 +100,8 @@ export function memoryOf(job: MemoryJob): Memory {
   // Rows of the embedding that the text needs, before and after.
   const used = usedTokens(job.calibration.sequences).tokens.length;
   // A table is packed as a whole; a coded one is copied for a later run.
+  // What a block has become, which its later parts compute with.
+  const block = assignments.reduce((sum, { spec, bytes }) => sum + (spec.block === 0 ? bytes : 0), 0);
   const packed = most(tables.map(({ bytes, grid }) => (isCoded(grid) ? 2 : 1) * bytes));
   const compressing = most([
     4 * walk.weights,
@@ -109,7 +111,7 @@ export function memoryOf(job: MemoryJob): Memory {
     tableMomentsBytes(job),
   ]);
   return {
-    compressing: standing + 4 * (walk.workSpace + 2 * used * architecture.hidden) + compressing,
+    compressing: standing + 4 * (walk.workSpace + 2 * used * architecture.hidden) + block + compressing,
     measuring: standing + measuringBytes(job, batch),
     mapped: job.format.runtime === 'llama.cpp' ? assignments.reduce((sum, { bytes }) => sum + bytes, 0) : 0,
     activations: 4 * recipe.tokens * walk.shelved * twins,
@@ -134,10 +136,13 @@ function solving(
   const specs = blockTensors(architecture, 0).filter(({ role }) => roles.includes(role));
   const all = specs.reduce((sum, { shape }) => sum + product(shape), 0);
   const square = width ** 2;
+  // Targets are made before, where they take less than the drift (with a part of the weight, and its own).
+  const aimed = twins > 1 && all < square;
+  const aiming = aimed ? 2 * square + all + 2 * slabElements : 0;
   const drift = twins === 1 ? 0 : Math.min(square, all);
   // The factor is a triangle; two of its columns are on their way.
   const factor = square / 2 + 2 * 256 * width;
-  return 4 * (square + drift + factor) + outside(specs);
+  return Math.max(4 * aiming, 4 * (square + drift + factor) + outside(specs));
 }
 
 /** Of the embedding: layers that read it, times their gains, and squared; the whole model, one block at a time, where it

@@ -16,6 +16,7 @@ import type { Workshop } from '../workshop.js';
 import { unpackTensor } from './compressed.js';
 import { type Journal, noJournal, type Packed } from './resume.js';
 import { rowImportance } from './rows.js';
+import { slabRows } from './slab.js';
 import { tableMoments, tableRecipe } from './tables.js';
 import { compressTensor } from './tensor.js';
 
@@ -211,9 +212,14 @@ export async function compressBlocks(
       if (!moments.drift || elements >= moments.drift.data.length || roles.some(adjustable)) return made;
       for (const spec of specs) {
         const [rows, cols] = matrixShape(spec);
-        const weight = { rows, cols, data: await all(spec, original(spec))() };
-        const { data } = await time('solve', () => targets.of(weight, moments));
-        made.set(spec.role, data);
+        const target = new Float32Array(rows * cols);
+        for (let from = 0; from < rows; from += slabRows(cols)) {
+          const to = Math.min(rows, from + slabRows(cols));
+          const weight = { rows: to - from, cols, data: await original(spec)(from, to) };
+          const { data } = await time('solve', () => targets.of(weight, moments));
+          target.set(data, from * cols);
+        }
+        made.set(spec.role, target);
       }
       delete moments.drift;
       collectGarbage(4 * elements);
