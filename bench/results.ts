@@ -7,6 +7,8 @@
  *       files beside those of llama.cpp's quantizer
  *   node bench/run.mjs results verification [model] [types,…] [solver] [threads]
  *       how far llama.cpp's arithmetic alone moves predictions
+ *   node bench/run.mjs results arithmetic [model] [types,…] [solver] [threads]
+ *       the same for single tensors, with weights that the type holds exactly
  *
  * Models, texts and llama.cpp's figures are those of ../shared/data; without it only what needs models/tales runs.
  */
@@ -131,11 +133,52 @@ async function verificationTable(): Promise<void> {
   }
 }
 
+/** Tensors by a part of their names; the embedding is the head, too, where they are tied. */
+const parts = 'attn_q attn_k attn_v attn_output ffn_gate ffn_up ffn_down'.split(' ');
+
+/**
+ * What is left when weights are not at fault: a file of one type is itself the original, and parts of it are stored in
+ * that type, all others in f32. llama.cpp runs it, tersor's own arithmetic is what it is compared with.
+ */
+async function arithmeticTable(): Promise<void> {
+  const exact = join(folder, 'exact.gguf');
+  const common = { solver: solver ?? 'rtn', calibration: texts.calibration, tokens: 256, threads };
+  const divergence = async (embeddingType: string, type: string, part?: string) => {
+    await compress({
+      ...common,
+      model: exact,
+      output,
+      embeddingType,
+      type: part ? 'f32' : type,
+      ...(part ? { overrides: [{ pattern: new RegExp(part), type }] } : {}),
+    });
+    const { divergence } = await evaluate({
+      model: output,
+      against: output,
+      text: texts.evaluation,
+      context: 256,
+      tokens: 20480,
+      runtime: 'llama.cpp',
+      threads,
+    });
+    return divergence?.mean.toExponential(2) ?? '';
+  };
+  row('type', 'all', 'embedding and head', ...parts);
+  row('---', ...Array.from({ length: parts.length + 2 }, () => '--:'));
+  for (const type of (list ?? 'q8_0,q6_k').split(',')) {
+    await compress({ ...common, model: find(name), output: exact, type, embeddingType: type });
+    const cells = [await divergence(type, type), await divergence(type, 'f32')];
+    for (const part of parts) cells.push(await divergence('f32', type, part));
+    row(type, ...cells);
+  }
+}
+
 try {
   if (table === 'agreement') await agreementTable();
   else if (table === 'quality') await qualityTable();
   else if (table === 'verification') await verificationTable();
-  else throw new Error('name a table: agreement, quality or verification');
+  else if (table === 'arithmetic') await arithmeticTable();
+  else throw new Error('name a table: agreement, quality, verification or arithmetic');
 } finally {
   rmSync(folder, { recursive: true });
 }
