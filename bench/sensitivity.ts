@@ -4,7 +4,9 @@
  * Then what the same search finds with each of them, a formula evolved on half of the tensors, and whether lowering
  * blocks in the order of a measure beats lowering random ones.
  *
- *   node bench/run.mjs sensitivity [model] [mixes] [store]
+ *   node bench/run.mjs sensitivity [model] [mixes] [store] [without]
+ *
+ * `without` leaves facts out that take long, such as eigenvalues, and the measures that need them.
  */
 
 import { knapsack } from '../src/allocation/knapsack.js';
@@ -26,7 +28,7 @@ import { proxyColumns } from '../src/sensitivity/proxy-columns.js';
 import { spearman } from '../src/sensitivity/rank.js';
 import { shared, tales } from '../test/fixtures/data.js';
 
-const [, , , name = 'tales', count = '50', store = defaultStoreFolder] = process.argv;
+const [, , , name = 'tales', count = '50', store = defaultStoreFolder, without = ''] = process.argv;
 const mixes = Number(count);
 const models: Readonly<Record<string, string>> = shared?.models ?? { tales: tales.model };
 const options: CompressOptions = {
@@ -39,13 +41,18 @@ const options: CompressOptions = {
 const judged = 2048;
 const row = (...cells: readonly (string | number)[]) => console.log(`| ${cells.join(' | ')} |`);
 
+const needs = [...new Set(damageMeasures.flatMap((measure) => measure.needs))].filter(
+  (need) => !without.split(',').includes(need),
+);
+const measures = damageMeasures.filter((measure) => measure.needs.every((need) => needs.includes(need)));
+
 /** Has all facts collected, for all measures. */
 const everything: DamageMeasure = {
   name: 'everything',
   id: '',
   title: '',
   paper: '',
-  needs: ['divergence', 'statistics', 'gradients', 'drawn gradients', 'traces', 'eigenvalues'],
+  needs,
   damage: ({ levels }) => levels.map(() => 0),
 };
 
@@ -98,7 +105,7 @@ await withWorkshop({ threads: 1 }, {}, async (shop) => {
     row(title, spearman(predict(any), anyKld).toFixed(3), spearman(predict(equal), equalKld).toFixed(3));
   const correlations = (title: string, damages: readonly (readonly number[])[]) =>
     compare(title, (list) => sums(damages, list));
-  for (const measure of damageMeasures) {
+  for (const measure of measures) {
     correlations(
       `\`${measure.name}\``,
       tensors.map((tensor) => measure.damage(tensor)),
@@ -117,7 +124,7 @@ await withWorkshop({ threads: 1 }, {}, async (shop) => {
   const budgets = [1.1, 1.25, 1.5].map((factor) => Math.round(factor * least));
   row('measure', ...budgets.map((budget) => `${(budget / 1e6).toFixed(2)} MB`));
   row('---', ...budgets.map(() => '--:'));
-  for (const { name: title, damage } of damageMeasures) {
+  for (const { name: title, damage } of measures) {
     const choices = tensors.map((tensor) => {
       const damages = damage(tensor);
       const levels = tensor.levels.map((level, index) => ({ ...level, damage: damages[index] ?? 0 }));
