@@ -1,8 +1,10 @@
 #!/usr/bin/env node
+import { collectInOneGo } from '../runtime/garbage.js';
 import { execute } from './program.js';
 
 const interrupted = 130; // 128 + SIGINT, as shells report it
 
+collectInOneGo();
 const controller = new AbortController();
 const stop = () => {
   // The second time at once, should the job not listen.
