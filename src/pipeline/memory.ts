@@ -138,7 +138,7 @@ function solving(
   const square = width ** 2;
   // Targets are made before, where they take less than the drift (with a part of the weight, and its own).
   const aimed = twins > 1 && all < square;
-  const aiming = aimed ? 2 * square + all + 2 * slabElements : 0;
+  const aiming = aimed ? 2 * square + all + 2 * Math.min(all, slabElements) : 0;
   const drift = twins === 1 ? 0 : Math.min(square, all);
   // The factor is a triangle; two of its columns are on their way.
   const factor = square / 2 + 2 * 256 * width;
