@@ -41,7 +41,7 @@ export interface Memory {
 /** Node, the kernels and onnxruntime before any work, and a tokenizer's maps per token. */
 const [processBytes, bytesPerToken] = [150e6, 700];
 /** Arrays that nobody needs and that are not collected yet, or not given back to the system. */
-const looseBytes = 140e6;
+const looseBytes = 170e6;
 /** Bytes of the kernels' memory per element of a slab: weight, values, codes, scales; with a copy of all in a descent. */
 const [kernelBytes, descentKernelBytes] = [9.3, 14.6];
 /** Bytes of other arrays per element of a slab: the rows read, their target, errors; with those of a descent. */
