@@ -12,11 +12,11 @@
 import { knapsack } from '../src/allocation/knapsack.js';
 import { calibrationText } from '../src/pipeline/calibration-text.js';
 import { findFormat } from '../src/pipeline/formats/index.js';
+import type { SolvedLevel } from '../src/pipeline/levels/entries.js';
+import type { TensorLevels } from '../src/pipeline/levels/levels.js';
+import { mixture } from '../src/pipeline/levels/mixture.js';
+import { levelTable } from '../src/pipeline/levels/table.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
-import type { SolvedLevel } from '../src/pipeline/search/entries.js';
-import type { TensorLevels } from '../src/pipeline/search/levels.js';
-import { mixture } from '../src/pipeline/search/mixture.js';
-import { levelTable } from '../src/pipeline/search/table.js';
 import { defaultStoreFolder, keyOf } from '../src/pipeline/store.js';
 import { withWorkshop } from '../src/pipeline/workshop.js';
 import { createRandom } from '../src/random.js';

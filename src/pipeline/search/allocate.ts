@@ -7,6 +7,7 @@ import { flagOf } from '../assign.js';
 import type { OutputFormat } from '../formats/index.js';
 import type { Hooks } from '../hooks.js';
 import type { Job, Materials } from '../job.js';
+import { defaultDamage, type LevelTable, levelTable } from '../levels/table.js';
 import type { CompressOptions } from '../options.js';
 import type { SearchResult } from '../plan.js';
 import type { Recipe } from '../recipe.js';
@@ -15,7 +16,6 @@ import { choicesOf, createJudge, pick } from './judge.js';
 import { keepFront } from './record.js';
 import { createRehearsals } from './rehearsal.js';
 import { defaultSearch, findSearch } from './searches.js';
-import { defaultDamage, type LevelTable, levelTable } from './table.js';
 import type { Found, RehearseAllocation, SearchTask } from './task.js';
 
 /**

@@ -1,11 +1,11 @@
 import type { Allocation, Choice } from '../../allocation/table.js';
 import type { TensorSpec } from '../../architecture/architecture.js';
 import type { Model } from '../../architecture/model.js';
+import type { SolvedLevel } from '../levels/entries.js';
+import { mixture } from '../levels/mixture.js';
+import { type LevelTable, tableTokens } from '../levels/table.js';
 import type { Recipe } from '../recipe.js';
 import type { Workshop } from '../workshop.js';
-import type { SolvedLevel } from './entries.js';
-import { mixture } from './mixture.js';
-import { type LevelTable, tableTokens } from './table.js';
 
 /** Expected divergence of the model with these levels, measured on about so many tokens; and its standard error. */
 export type Judge = (

@@ -5,13 +5,13 @@ import { codeVersion } from '../../version.js';
 import { assign } from '../assign.js';
 import type { Hooks } from '../hooks.js';
 import type { Materials } from '../job.js';
+import { mixture, type StoredWeight } from '../levels/mixture.js';
+import { calibrationForTable, tableSolver } from '../levels/table.js';
 import type { CompressOptions } from '../options.js';
 import type { Recipe } from '../recipe.js';
 import { compressBlocks } from '../solve/blocks.js';
 import { keyOf, numberBytes, type Store } from '../store.js';
 import type { Workshop } from '../workshop.js';
-import { mixture, type StoredWeight } from './mixture.js';
-import { calibrationForTable, tableSolver } from './table.js';
 
 type Types = ReadonlyMap<TensorSpec, string>;
 
