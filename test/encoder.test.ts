@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { env, pipeline } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { poolingName, readPooling } from '../src/checkpoint/pooling.js';
+import { type Pooling, poolingName, readPooling } from '../src/checkpoint/pooling.js';
 import { embed } from '../src/evaluation/embedding.js';
 import { compress, plan } from '../src/pipeline/compress.js';
 import { evaluate, evaluateEncoder } from '../src/pipeline/evaluate.js';
@@ -25,6 +25,26 @@ beforeAll(async () => {
   await writeFile(text, builtinText);
 });
 afterAll(() => rm(folder, { recursive: true }));
+
+/** transformers.js gives the embeddings that tersor predicts of an ONNX folder. */
+async function expectOfTransformers(name: string, pooling: Pooling): Promise<void> {
+  env.allowRemoteModels = false;
+  env.localModelPath = folder;
+  // Of several lengths, so that padding has to be masked.
+  const texts = ['The frog.', 'A firefly in a jar, which was really a lantern!', 'Naïve [MASK] 你好'];
+  const extract = await pipeline('feature-extraction', name, { dtype: 'q4' });
+  const { data, dims } = await extract(texts, { pooling, normalize: true });
+  await extract.dispose();
+  await withWorkshop({ threads: 1 }, {}, async (shop) => {
+    const reopened = await shop.open(join(folder, name));
+    const tokenizer = await shop.tokenizer(reopened);
+    const ids = encodeTexts(tokenizer, texts, reopened.architecture.context);
+    const expected = await embed(reopened, ids, shop);
+    expect(dims).toEqual([expected.rows, expected.cols]);
+    const worst = Math.max(...expected.data.map((value, at) => Math.abs(value - Number(data[at]))));
+    expect(worst).toBeLessThan(1e-5);
+  });
+}
 
 describe('an encoder', () => {
   test('with plain numbers gives the embeddings of the original', async () => {
@@ -115,22 +135,7 @@ describe('an encoder', () => {
     const file = join(output, 'onnx', 'model_q4.onnx');
     expect((await stat(file)).size).toBe(result.bytes);
 
-    env.allowRemoteModels = false;
-    env.localModelPath = folder;
-    // Of several lengths, so that padding has to be masked.
-    const texts = ['The frog.', 'A firefly in a jar, which was really a lantern!', 'Naïve [MASK] 你好'];
-    const extract = await pipeline('feature-extraction', 'onnx', { dtype: 'q4' });
-    const { data, dims } = await extract(texts, { pooling: 'mean', normalize: true });
-    await extract.dispose();
-    await withWorkshop({ threads: 1 }, {}, async (shop) => {
-      const reopened = await shop.open(output);
-      const tokenizer = await shop.tokenizer(reopened);
-      const ids = encodeTexts(tokenizer, texts, reopened.architecture.context);
-      const expected = await embed(reopened, ids, shop);
-      expect(dims).toEqual([expected.rows, expected.cols]);
-      const worst = Math.max(...expected.data.map((value, at) => Math.abs(value - Number(data[at]))));
-      expect(worst).toBeLessThan(1e-5);
-    });
+    await expectOfTransformers('onnx', 'mean');
     const measured = { model: output, against: model, text, tokens: 2000, threads: 1 };
     const runtime = await evaluateEncoder({ ...measured, runtime: 'onnxruntime' });
     const own = await evaluateEncoder(measured);
@@ -149,20 +154,7 @@ describe('an encoder', () => {
     await compress(options);
     await compress(options); // replaces the folder, with the one inside it
     expect(await readPooling(output)).toBe('cls');
-    env.allowRemoteModels = false;
-    env.localModelPath = folder;
-    const texts = ['The frog.', 'A firefly in a jar, which was really a lantern!'];
-    const extract = await pipeline('feature-extraction', 'first-onnx', { dtype: 'q4' });
-    const { data } = await extract(texts, { pooling: 'cls', normalize: true });
-    await extract.dispose();
-    await withWorkshop({ threads: 1 }, {}, async (shop) => {
-      const reopened = await shop.open(output);
-      const tokenizer = await shop.tokenizer(reopened);
-      const ids = encodeTexts(tokenizer, texts, reopened.architecture.context);
-      const expected = await embed(reopened, ids, shop);
-      const worst = Math.max(...expected.data.map((value, at) => Math.abs(value - Number(data[at]))));
-      expect(worst).toBeLessThan(1e-5);
-    });
+    await expectOfTransformers('first-onnx', 'cls');
     const measured = { model: output, against: first, text, tokens: 2000, threads: 1 };
     const runtime = await evaluateEncoder({ ...measured, runtime: 'onnxruntime' });
     const own = await evaluateEncoder(measured);
