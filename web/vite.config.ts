@@ -14,7 +14,12 @@ export default defineConfig({
   server: { headers, fs: { allow: [here('..')] } },
   preview: { headers },
   // The graph runs on onnxruntime-web here; everything above it is the same code as in Node.
-  resolve: { alias: [{ find: /^.*\/runtime\/session\.js$/, replacement: here('./engine/session.ts') }] },
+  resolve: {
+    alias: [
+      { find: /^.*\/runtime\/session\.js$/, replacement: here('./engine/session.ts') },
+      { find: /^.*\/runtime\/garbage\.js$/, replacement: here('./engine/garbage.ts') },
+    ],
+  },
   worker: { format: 'es' },
   build: { outDir: here('../web-dist'), emptyOutDir: true, target: 'es2023', chunkSizeWarningLimit: 2000 },
   optimizeDeps: { exclude: ['onnxruntime-web'] },
