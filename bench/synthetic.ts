@@ -25,7 +25,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
   '8B': { hidden: 4096, intermediate: 14336, heads: 32, kvHeads: 8, vocabulary: 128256, blocks: 32 },
 };
 
-type Tensor = readonly [name: string, rows: number, cols: number];
+type Tensor = readonly [name: string, rows: number, cols: number, gain?: number];
 
 const random = createRandom(1);
 /** Normal numbers to draw from; of odd length, so that rows start anywhere in them. */
@@ -38,23 +38,26 @@ export function writeSynthetic(
 ): void {
   mkdirSync(folder, { recursive: true });
   const kv = (hidden / heads) * kvHeads;
+  // As GPT-2 starts: otherwise the rounding of activations grows from block to block, as it does in no trained model.
+  const branch = (2 * blocks) ** -0.5;
   const shards: Tensor[][] = [[['model.embed_tokens.weight', vocabulary, hidden]]];
   for (let block = 0; block < blocks; block++) {
-    const at = (name: string, rows: number, cols: number): Tensor => [
+    const at = (name: string, rows: number, cols: number, gain = 1): Tensor => [
       `model.layers.${block}.${name}.weight`,
       rows,
       cols,
+      gain,
     ];
     shards.push([
       at('input_layernorm', 1, hidden),
       at('self_attn.q_proj', hidden, hidden),
       at('self_attn.k_proj', kv, hidden),
       at('self_attn.v_proj', kv, hidden),
-      at('self_attn.o_proj', hidden, hidden),
+      at('self_attn.o_proj', hidden, hidden, branch),
       at('post_attention_layernorm', 1, hidden),
       at('mlp.gate_proj', intermediate, hidden),
       at('mlp.up_proj', intermediate, hidden),
-      at('mlp.down_proj', hidden, intermediate),
+      at('mlp.down_proj', hidden, intermediate, branch),
     ]);
   }
   shards.push([
@@ -106,12 +109,12 @@ function writeShard(path: string, tensors: readonly Tensor[]): void {
   const file = openSync(path, 'w');
   writeSync(file, length);
   writeSync(file, text);
-  for (const [, rows, cols] of tensors) writeTensor(file, rows, cols);
+  for (const [, rows, cols, gain = 1] of tensors) writeTensor(file, rows, cols, gain);
   closeSync(file);
 }
 
-function writeTensor(file: number, rows: number, cols: number): void {
-  const scale = cols ** -0.5;
+function writeTensor(file: number, rows: number, cols: number, gain: number): void {
+  const scale = gain * cols ** -0.5;
   const loudness = Float32Array.from({ length: cols }, () => scale * Math.exp(0.4 * random.normal()));
   const directions = Array.from({ length: sharedDirections }, (_, k) =>
     Float32Array.from({ length: cols }, () => (scale / (k + 1)) * random.normal()),
