@@ -38,9 +38,10 @@ export function writeSynthetic(
 ): void {
   mkdirSync(folder, { recursive: true });
   const kv = (hidden / heads) * kvHeads;
-  // As GPT-2 starts: otherwise the rounding of activations grows from block to block, as it does in no trained model.
+  // Branches are small beside what they are added to, as GPT-2 starts: otherwise the rounding of activations grows from
+  // block to block, as it does in no trained model.
   const branch = (2 * blocks) ** -0.5;
-  const shards: Tensor[][] = [[['model.embed_tokens.weight', vocabulary, hidden]]];
+  const shards: Tensor[][] = [[['model.embed_tokens.weight', vocabulary, hidden, hidden ** 0.5]]];
   for (let block = 0; block < blocks; block++) {
     const at = (name: string, rows: number, cols: number, gain = 1): Tensor => [
       `model.layers.${block}.${name}.weight`,

@@ -390,7 +390,7 @@ describe('at the bytes of a scalar grid, codebooks counted,', () => {
     const { rows, cols } = example.weight;
     const bytes = findGrid(scalar).bytes(rows, cols);
     const type = `vq-${Math.floor((80000 * bytes) / (rows * cols)) / 10000}`;
-    const ours = await solve('vptq', example, type);
+    const ours = await solve('vptq', example, type, { temperature: 0 }); // annealed it loses still less
     expect(ours.bytes).toBeLessThanOrEqual(bytes);
     for (const solver of solvers) {
       const { relativeError } = await solve(solver, example, scalar);
