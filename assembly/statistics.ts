@@ -35,14 +35,15 @@ export function rowDistances(start: i32, end: i32, cols: i32, x: usize, y: usize
   }
 }
 
-/** sums[row] = Σ d (x − y)². */
-export function rowWeightedDistances(
+/** sums[row] = Σ d (x − y), or with `squared` Σ d (x − y)². */
+export function rowWeightedDifferences(
   start: i32,
   end: i32,
   cols: i32,
   x: usize,
   y: usize,
   d: usize,
+  squared: i32,
   sums: usize,
 ): void {
   for (let row = start; row < end; row++) {
@@ -51,28 +52,8 @@ export function rowWeightedDistances(
     for (let col: usize = 0; col < <usize>cols; col++) {
       const here = at + (col << 2);
       const difference = <f64>load<f32>(x + here) - <f64>load<f32>(y + here);
-      sum += <f64>load<f32>(d + here) * difference * difference;
-    }
-    store<f64>(sums + ((<usize>row) << 3), sum);
-  }
-}
-
-/** sums[row] = Σ d (x − y). */
-export function rowDifferences(
-  start: i32,
-  end: i32,
-  cols: i32,
-  x: usize,
-  y: usize,
-  d: usize,
-  sums: usize,
-): void {
-  for (let row = start; row < end; row++) {
-    const at = (<usize>row * <usize>cols) << 2;
-    let sum: f64 = 0;
-    for (let col: usize = 0; col < <usize>cols; col++) {
-      const here = at + (col << 2);
-      sum += <f64>load<f32>(d + here) * (<f64>load<f32>(x + here) - <f64>load<f32>(y + here));
+      const weighted = <f64>load<f32>(d + here) * difference;
+      sum += squared ? weighted * difference : weighted;
     }
     store<f64>(sums + ((<usize>row) << 3), sum);
   }

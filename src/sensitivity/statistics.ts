@@ -38,21 +38,23 @@ export async function squaredDistance(kernels: Kernels, x: Matrix, y: Matrix): P
 }
 
 /** Σ D (X − Y)², for weights D of the squares. */
-export async function weightedDistance(kernels: Kernels, x: Matrix, y: Matrix, d: Matrix): Promise<number> {
-  let distance = 0;
-  await overRows(kernels, [x, y, d], 'rowWeightedDistances', 1, [], (own) => {
-    distance += own;
-  });
-  return distance;
-}
+export const weightedDistance = (kernels: Kernels, x: Matrix, y: Matrix, d: Matrix): Promise<number> =>
+  sumDifferences(kernels, [x, y, d], true);
 
 /** Σ D (X − Y). */
-export async function weightedDifference(kernels: Kernels, x: Matrix, y: Matrix, d: Matrix): Promise<number> {
-  let difference = 0;
-  await overRows(kernels, [x, y, d], 'rowDifferences', 1, [], (own) => {
-    difference += own;
+export const weightedDifference = (kernels: Kernels, x: Matrix, y: Matrix, d: Matrix): Promise<number> =>
+  sumDifferences(kernels, [x, y, d], false);
+
+async function sumDifferences(
+  kernels: Kernels,
+  matrices: readonly [Matrix, Matrix, Matrix],
+  squared: boolean,
+): Promise<number> {
+  let sum = 0;
+  await overRows(kernels, matrices, 'rowWeightedDifferences', 1, [squared ? 1 : 0], (own) => {
+    sum += own;
   });
-  return difference;
+  return sum;
 }
 
 /** Σ x y, and Σ x². */

@@ -31,12 +31,12 @@ export async function gradientForms(
       const weight = matrixOf(spec, await model.read(spec));
       const size = Math.max(1, Math.floor(heldBytes / weight.data.byteLength));
       let squares = new Float32Array(weight.data.length);
-      /** g · Δ by level and sequence. */
-      const slopes: number[][] = [];
+      const levels: LevelCurvature[] = [];
       for (let from = 0; from < tensor.levels.length; from += size) {
         const decoded: Matrix[] = [];
         for (const { key, grid } of tensor.levels.slice(from, from + size))
           decoded.push(matrixOf(spec, await readLevel(shop, store, key, grid, spec)));
+        /** g · Δ by level and sequence. */
         const own = decoded.map((): number[] => []);
         for (let sequence = 0; sequence < sequences; sequence++) {
           const gradient = matrixOf(spec, await of(sequence));
@@ -44,17 +44,15 @@ export async function gradientForms(
           for (const [index, list] of own.entries())
             list.push(await weightedDifference(kernels, weight, decoded[index] ?? weight, gradient));
         }
-        slopes.push(...own);
-      }
-      const diagonal = matrixOf(spec, squares);
-      const levels: LevelCurvature[] = [];
-      for (const [index, { key, grid }] of tensor.levels.entries()) {
-        const level = matrixOf(spec, await readLevel(shop, store, key, grid, spec));
-        const distance = await weightedDistance(kernels, weight, level, diagonal);
-        const own = (slopes[index] ?? []).map((slope) => slope / Math.sqrt(tokens));
-        const slope = own.reduce((sum, value) => sum + value, 0) / Math.sqrt(tokens);
-        const form = own.reduce((sum, value) => sum + value ** 2, 0) / 2;
-        levels.push(write(slope, distance / tokens / 2, form, own));
+        // All sequences are in the squares when the first levels have seen them.
+        for (const [index, list] of own.entries()) {
+          const level = decoded[index] ?? weight;
+          const distance = await weightedDistance(kernels, weight, level, matrixOf(spec, squares));
+          const slopes = list.map((slope) => slope / Math.sqrt(tokens));
+          const slope = slopes.reduce((sum, value) => sum + value, 0) / Math.sqrt(tokens);
+          const form = slopes.reduce((sum, value) => sum + value ** 2, 0) / 2;
+          levels.push(write(slope, distance / tokens / 2, form, slopes));
+        }
       }
       found.set(spec, { levels });
       hooks.progress?.(`gradients (${labels})`, found.size, tensors.size);

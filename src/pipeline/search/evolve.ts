@@ -36,7 +36,8 @@ interface Memory {
  *
  * At the end the most promising are compressed as the recipe says, and one of them takes the place of the start when it is
  * better by more than the standard error of their difference. There are many of them, because rounding takes another way
- * through every finished model: what the table's solver found good is seldom as good for another. The state is kept in the store after every generation.
+ * through every finished model: what the table's solver found good is seldom as good for another. The state is kept in
+ * the store after every generation.
  */
 export async function evolve(
   { choices, budget, judge, rehearse, store, referee, hooks }: SearchTask,
