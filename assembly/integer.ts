@@ -1,4 +1,4 @@
-// Bit packing of tersor's own grids (layout: src/grid/own/rows.ts), and the sums that one scale for a whole tensor is
+// Bit packing of tersor's own grids (layout: src/grid/tersor/rows.ts), and the sums that one scale for a whole tensor is
 // fitted from.
 
 import { evaluate } from './fit-evaluate';

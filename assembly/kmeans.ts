@@ -1,4 +1,4 @@
-// Weighted one-dimensional k-means of every row (src/grid/own/codebook.ts).
+// Weighted one-dimensional k-means of every row (src/grid/tersor/codebook.ts).
 import { count, firstAbove, placeSortedRow, sortedRowBytes, sortRow, sumOf, weightOf } from './sorted-row';
 import { storableHalf } from './storable';
 

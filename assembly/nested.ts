@@ -1,4 +1,4 @@
-// Bits of codes from and to planes of their own (src/grid/own/nested.ts). Codes and planes are cols × stride bytes.
+// Bits of codes from and to planes of their own (src/grid/tersor/nested.ts). Codes and planes are cols × stride bytes.
 
 /** Rows [start, end), multiples of four: bits [shift, shift + width) of the codes. */
 export function takeBits(

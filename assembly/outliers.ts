@@ -1,4 +1,4 @@
-// Sparse outliers beside codes, ŵ = b + s (src/grid/own/outliers.ts): which weights of a group to take out so that the
+// Sparse outliers beside codes, ŵ = b + s (src/grid/tersor/outliers.ts): which weights of a group to take out so that the
 // others fit a grid best.
 import { storableHalf } from './storable';
 

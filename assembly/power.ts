@@ -1,4 +1,4 @@
-// Levels of power grids (src/grid/own/power.ts): sign(i) · (|i| / half)^exponent for i = −half … half − 1.
+// Levels of power grids (src/grid/tersor/power.ts): sign(i) · (|i| / half)^exponent for i = −half … half − 1.
 
 /**
  * Writes the levels of rows [start, end), 2 · half lines of `stride`, from the exponents of the rows, in eighths. All in

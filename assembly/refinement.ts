@@ -1,4 +1,4 @@
-// Rows of small integers in few bits (src/grid/own/refinement.ts). An integer is coded as: is it zero; its sign; is its
+// Rows of small integers in few bits (src/grid/tersor/refinement.ts). An integer is coded as: is it zero; its sign; is its
 // magnitude above 1, 2, …; from `longest` on the rest in Elias's gamma code. How likely each answer is follows from the
 // magnitudes of the two neighbours that are known already: the one before in the row and the one above.
 import {

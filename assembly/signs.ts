@@ -1,4 +1,4 @@
-// Sums of scaled signs per row (src/grid/own/signs.ts): a row's values are ±a₀ ± a₁ … ± aₙ₋₁.
+// Sums of scaled signs per row (src/grid/tersor/signs.ts): a row's values are ±a₀ ± a₁ … ± aₙ₋₁.
 import { count, firstAbove, placeSortedRow, sortedRowBytes, sortRow, sumOf, weightOf } from './sorted-row';
 import { storableHalf } from './storable';
 

@@ -1,4 +1,4 @@
-// Codes in 32-bit words, as GPTQ's and compressed-tensors' checkpoints keep them (src/grid/words/words.ts). A lane is what is
+// Codes in 32-bit words, as GPTQ's and compressed-tensors' checkpoints keep them (src/grid/packed-int32/packed-int32.ts). A lane is what is
 // packed by itself: a row of a weight, or a group's zero points.
 import { fromBrain, fromHalf, toHalf } from './half';
 

@@ -10,8 +10,8 @@
  * A solver may have options behind its name: decoupleq:anneals=16:windows=16.
  */
 import { findGrid } from '../src/grid/index.js';
-import { findOutlierGrid } from '../src/grid/own/outliers.js';
-import type { Workshop } from '../src/pipeline/workshop.js';
+import { findOutlierGrid } from '../src/grid/tersor/outliers.js';
+import type { Workshop } from '../src/pipeline/context/context.js';
 import type { Matrix, Moments } from '../src/types.js';
 import { errorOf, forLinearLayers, median, type Procedure } from './linear-layers.js';
 

@@ -6,8 +6,8 @@
  *   node bench/run.mjs nested [model] [solvers,…] [tokens] [threads]
  */
 import { findGrid } from '../src/grid/index.js';
-import { nestedPrefix } from '../src/grid/own/nested.js';
-import { nestedBits } from '../src/grid/own/nested-levels.js';
+import { nestedPrefix } from '../src/grid/tersor/nested.js';
+import { nestedBits } from '../src/grid/tersor/nested-levels.js';
 import { toPanel } from '../src/kernels/panel.js';
 import { findSolver } from '../src/solver/index.js';
 import { layerError } from '../src/solver/layer-error.js';

@@ -10,15 +10,15 @@
  */
 
 import { knapsack } from '../src/allocation/knapsack.js';
-import { calibrationText } from '../src/pipeline/calibration-text.js';
+import { calibrationText } from '../src/pipeline/prepare/calibration-text.js';
 import { findFormat } from '../src/pipeline/formats/index.js';
-import type { SolvedLevel } from '../src/pipeline/levels/entries.js';
-import type { TensorLevels } from '../src/pipeline/levels/levels.js';
-import { mixture } from '../src/pipeline/levels/mixture.js';
-import { levelTable } from '../src/pipeline/levels/table.js';
+import type { SolvedLevel } from '../src/pipeline/search/table/entries.js';
+import type { TensorLevels } from '../src/pipeline/search/table/levels.js';
+import { mixture } from '../src/pipeline/search/table/mixture.js';
+import { levelTable } from '../src/pipeline/search/table/table.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
-import { defaultStoreFolder, keyOf } from '../src/pipeline/store.js';
-import { withWorkshop } from '../src/pipeline/workshop.js';
+import { defaultStoreFolder, keyOf } from '../src/pipeline/context/store.js';
+import { withWorkshop } from '../src/pipeline/context/context.js';
 import { createRandom } from '../src/random.js';
 import { evolveProxy, proxyCorrelation } from '../src/sensitivity/evolve-proxy.js';
 import { evaluate } from '../src/sensitivity/expression.js';

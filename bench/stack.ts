@@ -12,7 +12,7 @@ import { openCheckpoint } from '../src/checkpoint/open.js';
 import { bitStack, bitStackBits } from '../src/decomposition/bitstack.js';
 import { columnFactors } from '../src/decomposition/columns.js';
 import { refine } from '../src/decomposition/refine.js';
-import { columnSteps } from '../src/grid/own/refinement.js';
+import { columnSteps } from '../src/grid/tersor/refinement.js';
 import { createKernels } from '../src/kernels/kernels.js';
 import { toPanel } from '../src/kernels/panel.js';
 import { createGemm } from '../src/runtime/gemm.js';

@@ -1,5 +1,5 @@
 /**
- * Whether Bayesian optimisation finds better recipes than random search in as many evaluations (src/pipeline/tune.ts): the
+ * Whether Bayesian optimisation finds better recipes than random search in as many evaluations (src/pipeline/search/tune.ts): the
  * divergence of tales at q3_k by gptq on few tokens, measured for every recipe of a small space, and then what both
  * find in it. What was measured stays in test/fixtures/recipes.json, for src/allocation/bayesian.test.ts.
  *
@@ -7,13 +7,13 @@
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { requestedTypes } from '../src/pipeline/assign.js';
+import { requestedTypes } from '../src/pipeline/prepare/assign.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
-import { gather, recipeOf } from '../src/pipeline/prepare.js';
+import { gather, recipeOf } from '../src/pipeline/prepare/prepare.js';
 import { average } from '../src/pipeline/search/paired.js';
-import { createRehearsals } from '../src/pipeline/search/rehearsal.js';
-import { defaultStoreFolder, openStore } from '../src/pipeline/store.js';
-import { withWorkshop } from '../src/pipeline/workshop.js';
+import { createRehearsals } from '../src/pipeline/search/trial-compression.js';
+import { defaultStoreFolder, openStore } from '../src/pipeline/context/store.js';
+import { withWorkshop } from '../src/pipeline/context/context.js';
 import { tales } from '../test/fixtures/data.js';
 
 const [, , , threads = '1', folder = defaultStoreFolder] = process.argv;

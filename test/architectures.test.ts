@@ -6,8 +6,8 @@ import { predictWithLlama } from '../src/evaluation/llama.js';
 import { predict } from '../src/evaluation/predictor.js';
 import { score } from '../src/evaluation/score.js';
 import { compress } from '../src/pipeline/compress.js';
-import { predictIn } from '../src/pipeline/verify.js';
-import { withWorkshop } from '../src/pipeline/workshop.js';
+import { predictIn } from '../src/pipeline/measure/verify.js';
+import { withWorkshop } from '../src/pipeline/context/context.js';
 import { micros, writeMicro } from './fixtures/micro.js';
 import { uniform } from './reference/random.js';
 

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { PlannedTensor } from '../src/pipeline/plan.js';
+import type { PlannedTensor } from '../src/pipeline/prepare/plan.js';
 import { tersor } from './fixtures/command.js';
 import { writeMicro } from './fixtures/micro.js';
 

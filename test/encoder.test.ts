@@ -7,7 +7,7 @@ import { type Pooling, poolingName, readPooling } from '../src/checkpoint/poolin
 import { embed } from '../src/evaluation/embedding.js';
 import { compress, plan } from '../src/pipeline/compress.js';
 import { evaluate, evaluateEncoder } from '../src/pipeline/evaluate.js';
-import { withWorkshop } from '../src/pipeline/workshop.js';
+import { withWorkshop } from '../src/pipeline/context/context.js';
 import { builtinText } from '../src/text/builtin.js';
 import { encodeTexts } from '../src/text/sentences.js';
 import { tersor } from './fixtures/command.js';

@@ -10,7 +10,7 @@ import { predict } from '../src/evaluation/predictor.js';
 import { compress, plan } from '../src/pipeline/compress.js';
 import { evaluate } from '../src/pipeline/evaluate.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
-import type { CompressResult } from '../src/pipeline/result.js';
+import type { CompressResult } from '../src/pipeline/measure/result.js';
 import { checkOnnxFolder } from '../src/writer/onnx-folder.js';
 import { tersor } from './fixtures/command.js';
 import { tales } from './fixtures/data.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import type { Evaluation } from '../src/pipeline/evaluate.js';
-import type { CompressResult } from '../src/pipeline/result.js';
+import type { CompressResult } from '../src/pipeline/measure/result.js';
 import type { Findings } from '../src/report/findings.js';
 import { tersor } from './fixtures/command.js';
 import { tales } from './fixtures/data.js';

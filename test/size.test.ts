@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compress, plan } from '../src/pipeline/compress.js';
 import { evaluate } from '../src/pipeline/evaluate.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
-import { recipeFile } from '../src/pipeline/plan.js';
-import { readRecipe } from '../src/pipeline/recipe.js';
-import type { CompressResult } from '../src/pipeline/result.js';
+import { recipeFile } from '../src/pipeline/prepare/plan.js';
+import { readRecipe } from '../src/pipeline/prepare/recipe.js';
+import type { CompressResult } from '../src/pipeline/measure/result.js';
 import { front } from '../src/pipeline/search/front.js';
 import { tales } from './fixtures/data.js';
 

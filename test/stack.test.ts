@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compress } from '../src/pipeline/compress.js';
 import { evaluate } from '../src/pipeline/evaluate.js';
-import type { CompressResult } from '../src/pipeline/result.js';
+import type { CompressResult } from '../src/pipeline/measure/result.js';
 import { tersor } from './fixtures/command.js';
 import { tales } from './fixtures/data.js';
 import { micros, writeMicro } from './fixtures/micro.js';

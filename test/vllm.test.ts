@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../src/checkpoint/open.js';
-import { findCompressedTensorsGrid } from '../src/grid/words/compressed-tensors.js';
+import { findCompressedTensorsGrid } from '../src/grid/packed-int32/compressed-tensors.js';
 import { compress, plan } from '../src/pipeline/compress.js';
 import { evaluate } from '../src/pipeline/evaluate.js';
 import { createQuantizedWriter } from '../src/writer/quantized-folder.js';

@@ -10,7 +10,7 @@ import * as g from '../graph/build.js';
 import { compile } from '../graph/program.js';
 import { topological } from '../graph/value.js';
 import type { Moments } from '../types.js';
-import { createShelf, type Shelf } from './shelf.js';
+import { createShelf, type Shelf } from './activation-cache.js';
 import { createCalibrator, type Passage } from './walk.js';
 
 const shared = {

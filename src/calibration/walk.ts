@@ -10,7 +10,7 @@ import { collectGarbage } from '../runtime/garbage.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Moments } from '../types.js';
 import { createMoments } from './moments.js';
-import { createShelf, type Kept, type Shelf } from './shelf.js';
+import { createShelf, type Kept, type Shelf } from './activation-cache.js';
 
 /** Hidden states on their way through one block, and the weights they meet there. */
 export interface Passage {

@@ -1,7 +1,7 @@
 import type { Hash } from 'node:crypto';
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { TersorError } from '../errors.js';
-import { getIntact } from './damage.js';
+import { getIntact } from './intact.js';
 import { poolingName } from './pooling.js';
 
 export { getIntact };

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { compress } from '../pipeline/compress.js';
 import { type Evaluation, evaluate } from '../pipeline/evaluate.js';
 import type { CompressOptions } from '../pipeline/options.js';
-import type { CompressResult } from '../pipeline/result.js';
+import type { CompressResult } from '../pipeline/measure/result.js';
 import { openLlama } from '../runtime/llama.js';
 import { positiveInteger } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Portion } from '../checkpoint/stack/stack.js';
-import type { EncoderEvaluation } from '../pipeline/encoder.js';
+import type { EncoderEvaluation } from '../pipeline/measure/encoder.js';
 import { assess, type Evaluation } from '../pipeline/evaluate.js';
 import { portion, positiveInteger } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';

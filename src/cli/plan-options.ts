@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { CompressOptions, Override } from '../pipeline/options.js';
-import { readRecipe } from '../pipeline/recipe.js';
+import { readRecipe } from '../pipeline/prepare/recipe.js';
 import {
   accuracyLevel,
   byteSize,

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { report } from '../pipeline/report/report.js';
+import { report } from '../pipeline/report.js';
 import type { Findings } from '../report/findings.js';
 import { positiveInteger } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';

@@ -1,4 +1,4 @@
-import { checkAborted, type Hooks } from '../pipeline/hooks.js';
+import { checkAborted, type Hooks } from '../pipeline/context/hooks.js';
 import { formatDuration, wrap } from './format.js';
 
 /** The part of a stream that the terminal needs. */

@@ -1,4 +1,4 @@
-import { columnCodes, columnSteps } from '../grid/own/refinement.js';
+import { columnCodes, columnSteps } from '../grid/tersor/refinement.js';
 
 /**
  * How far steps follow the energies of columns. At high rates steps in inverse proportion to the root (1) leave the least

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { gemm, kernels, randomLayer } from '../../test/fixtures/workbench.js';
 import { normals } from '../../test/reference/random.js';
-import { columnSteps } from '../grid/own/refinement.js';
+import { columnSteps } from '../grid/tersor/refinement.js';
 import { columnEnergies } from '../solver/column-energies.js';
 import { quantEase } from '../solver/quantease.js';
 import type { Matrix } from '../types.js';

@@ -6,20 +6,20 @@ import { type GgufFormat, type GgufName, ggufFormats } from './gguf/gguf.js';
 import { type BlockLayout, blockLayouts } from './gguf/layout.js';
 import { packBlocks, unpackBlocks } from './gguf/pack.js';
 import type { Grid } from './grid.js';
-import { findMatMulNBitsGrid, matMulNBitsNames } from './matmul-nbits.js';
-import { adaDimGridNames, findAdaDimGrid } from './own/adadim.js';
-import { codebookGridNames, findCodebookGrid } from './own/codebook.js';
-import { findFloatGrid, floatGridNames } from './own/float.js';
-import { findIntegerGrid, integerGridNames } from './own/integer.js';
-import { findNestedGrid, nestedGridNames } from './own/nested.js';
-import { findNvfp4Grid } from './own/nvfp4.js';
-import { findOutlierGrid, outlierGridNames } from './own/outliers.js';
-import { findPowerGrid, powerGridNames } from './own/power.js';
-import { findRowMixGrid, rowMixGridNames } from './own/row-mix.js';
-import { findSignGrid, signGridNames } from './own/signs.js';
+import { findMatMulNBitsGrid, matMulNBitsNames } from './onnx/matmul-nbits.js';
+import { adaDimGridNames, findAdaDimGrid } from './tersor/adadim.js';
+import { codebookGridNames, findCodebookGrid } from './tersor/codebook.js';
+import { findFloatGrid, floatGridNames } from './tersor/float.js';
+import { findIntegerGrid, integerGridNames } from './tersor/integer.js';
+import { findNestedGrid, nestedGridNames } from './tersor/nested.js';
+import { findNvfp4Grid } from './tersor/nvfp4.js';
+import { findOutlierGrid, outlierGridNames } from './tersor/outliers.js';
+import { findPowerGrid, powerGridNames } from './tersor/power.js';
+import { findRowMixGrid, rowMixGridNames } from './tersor/row-mix.js';
+import { findSignGrid, signGridNames } from './tersor/signs.js';
 import { findVectorGrid, vectorGridNames } from './vector/vector.js';
-import { compressedTensorsNames, findCompressedTensorsGrid } from './words/compressed-tensors.js';
-import { findGptqGrid, gptqNames } from './words/gptq.js';
+import { compressedTensorsNames, findCompressedTensorsGrid } from './packed-int32/compressed-tensors.js';
+import { findGptqGrid, gptqNames } from './packed-int32/gptq.js';
 
 /** GGUF's tensor types as grids, by name. */
 export const ggufGrids = Object.fromEntries(

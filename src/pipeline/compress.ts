@@ -1,21 +1,21 @@
-import { createShelf } from '../calibration/shelf.js';
+import { createShelf } from '../calibration/activation-cache.js';
 import { TersorError } from '../errors.js';
-import { type Estimate, estimate } from './estimate.js';
+import { type Estimate, estimate } from './prepare/estimate.js';
 import { findFormat } from './formats/index.js';
-import type { Hooks } from './hooks.js';
-import { type Job, refuseProblems } from './job.js';
-import { activationRoom, checkMemory } from './memory.js';
+import type { Hooks } from './context/hooks.js';
+import { type Job, refuseProblems } from './prepare/job.js';
+import { activationRoom, checkMemory } from './prepare/memory.js';
 import { type CompressOptions, withRecipe } from './options.js';
-import type { Plan } from './plan.js';
-import { prepare } from './prepare.js';
-import type { CompressResult } from './result.js';
+import type { Plan } from './prepare/plan.js';
+import { prepare } from './prepare/prepare.js';
+import type { CompressResult } from './measure/result.js';
 import { predict } from './search/predict.js';
 import { compressBlocks } from './solve/blocks.js';
 import { openJournal } from './solve/resume.js';
-import { compressStack, isStacked } from './stack/compress.js';
-import { defaultStoreFolder } from './store.js';
-import { measure, proveFinite, type Verification, verify } from './verify.js';
-import { withWorkshop } from './workshop.js';
+import { compressStack, isStacked } from './formats/stack/compress.js';
+import { defaultStoreFolder } from './context/store.js';
+import { measure, proveFinite, type Verification, verify } from './measure/verify.js';
+import { withWorkshop } from './context/context.js';
 
 /** What will happen, to the byte, without doing it; of the model's loss only with `predict` or a search. */
 export function plan(

@@ -4,11 +4,11 @@ import { compare } from '../evaluation/compare.js';
 import { predict } from '../evaluation/predictor.js';
 import { chunk, readText } from '../text/corpus.js';
 import type { Summary } from '../types.js';
-import { type EncoderEvaluation, encoderEvaluation } from './encoder.js';
-import type { Hooks } from './hooks.js';
+import { type EncoderEvaluation, encoderEvaluation } from './measure/encoder.js';
+import type { Hooks } from './context/hooks.js';
 import type { EvaluateOptions } from './options.js';
-import { predictIn } from './verify.js';
-import { type Workshop, withWorkshop } from './workshop.js';
+import { predictIn } from './measure/verify.js';
+import { type Workshop, withWorkshop } from './context/context.js';
 
 export interface Evaluation extends Summary {
   readonly bytes: number;

@@ -8,8 +8,8 @@ import { createSampler, type SamplingOptions } from '../runtime/sampling.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import { encodeChat, type Message, renderChat } from '../text/chat.js';
 import { floatDecoder } from '../writer/float-decoder.js';
-import type { Hooks } from './hooks.js';
-import { type WorkshopOptions, withWorkshop } from './workshop.js';
+import type { Hooks } from './context/hooks.js';
+import { type WorkshopOptions, withWorkshop } from './context/context.js';
 
 export interface GenerateOptions extends SamplingOptions, WorkshopOptions {
   /** An ONNX model of tersor's, the folder that it lies in, or a stacked model. */

@@ -5,9 +5,9 @@ import { createCalibrator } from '../calibration/walk.js';
 import { type ImportanceEntry, meanSquares, readImatrix } from '../checkpoint/imatrix.js';
 import { TersorError } from '../errors.js';
 import { checkImatrixOutput, writeImatrix } from '../writer/imatrix.js';
-import { calibrationText, type TextOptions } from './calibration-text.js';
-import { checkAborted, type Hooks } from './hooks.js';
-import { type Workshop, type WorkshopOptions, withWorkshop } from './workshop.js';
+import { calibrationText, type TextOptions } from './prepare/calibration-text.js';
+import { checkAborted, type Hooks } from './context/hooks.js';
+import { type Workshop, type WorkshopOptions, withWorkshop } from './context/context.js';
 
 export interface ImatrixOptions extends WorkshopOptions, Omit<TextOptions, 'imatrix'> {
   /** A Hugging Face directory, a hub id, a `.gguf`, or a llama2.c `.bin`. */

@@ -1,6 +1,6 @@
 import type { StackSummary } from '../checkpoint/checkpoint.js';
-import { provenancePrefix, writtenProvenance } from './provenance.js';
-import { type WorkshopOptions, withWorkshop } from './workshop.js';
+import { provenancePrefix, writtenProvenance } from './prepare/provenance.js';
+import { type WorkshopOptions, withWorkshop } from './context/context.js';
 
 export interface InspectOptions extends WorkshopOptions {
   readonly model: string;

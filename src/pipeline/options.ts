@@ -1,7 +1,7 @@
 import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
-import type { RecipeFile } from './recipe.js';
-import type { WorkshopOptions } from './workshop.js';
+import type { RecipeFile } from './prepare/recipe.js';
+import type { WorkshopOptions } from './context/context.js';
 
 /** Gives the tensors whose name (GGUF's or Hugging Face's) matches a type of their own. */
 export interface Override {
@@ -27,7 +27,7 @@ export interface CompressOptions extends WorkshopOptions {
    * encoder the mean of one less the cosine of its embeddings with the original's.
    */
   readonly maxDivergence?: number;
-  /** In place of a type: a plan made before (src/pipeline/recipe.ts). */
+  /** In place of a type: a plan made before (src/pipeline/prepare/recipe.ts). */
   readonly recipe?: RecipeFile;
   /** What a search for a size may choose from; by default whatever the output's runtime loads. */
   readonly types?: readonly string[];
@@ -75,7 +75,7 @@ export interface CompressOptions extends WorkshopOptions {
   readonly bias?: 'corrected' | 'kept';
   /** Whether a plan for one type says what the model would lose, which a plan for a size always does. */
   readonly predict?: boolean;
-  /** Recipes of the solver to try before the best of them is taken (src/pipeline/tune.ts). */
+  /** Recipes of the solver to try before the best of them is taken (src/pipeline/search/tune.ts). */
   readonly tune?: number;
   /** Chooses the calibration sequences when there are more than are used. */
   readonly seed?: number;

@@ -4,7 +4,7 @@ import { kernels } from '../../test/fixtures/workbench.js';
 import { denseFisher, largestEigenvalue, multiply, trace } from '../../test/reference/fisher.js';
 import { uniform } from '../../test/reference/random.js';
 import { matrixShape, type TensorSpec } from '../architecture/architecture.js';
-import { createHessianProducts } from '../calibration/hessian.js';
+import { createHessianProducts } from '../gradients/hessian-products.js';
 import { createArithmetic } from '../graph/arithmetic.js';
 import { topEigenvalue } from './power-iteration.js';
 import { innerProduct, randomSigns } from './statistics.js';

@@ -1,8 +1,8 @@
 import { TersorError } from '../errors.js';
 import type { Encoded, Panel } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
-import { nestedBitsOf, nestedLines, nestedPart, precisions } from '../grid/own/nested.js';
-import type { NestedBits } from '../grid/own/nested-levels.js';
+import { nestedBitsOf, nestedLines, nestedPart, precisions } from '../grid/tersor/nested.js';
+import type { NestedBits } from '../grid/tersor/nested-levels.js';
 import { roundPanel } from '../grid/round.js';
 import type { Arena } from '../kernels/kernels.js';
 import type { Matrix } from '../types.js';

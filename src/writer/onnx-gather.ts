@@ -1,5 +1,5 @@
 import type { ExportGraph } from '../architecture/export.js';
-import type { MatMulNBits } from '../grid/matmul-nbits.js';
+import type { MatMulNBits } from '../grid/onnx/matmul-nbits.js';
 import { elementCode } from '../runtime/onnx.js';
 
 /** A table on a grid of MatMulNBits: initializers, and its scales in the type of activations. */

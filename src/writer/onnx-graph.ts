@@ -2,7 +2,7 @@ import { type Architecture, matrixShape, type TensorSpec } from '../architecture
 import type { ExportGraph, NodeOptions } from '../architecture/export.js';
 import { onnxSuffixes } from '../checkpoint/onnx/names.js';
 import type { Grid } from '../grid/grid.js';
-import { isMatMulNBits, type MatMulNBitsGrid, rowParts } from '../grid/matmul-nbits.js';
+import { isMatMulNBits, type MatMulNBitsGrid, rowParts } from '../grid/onnx/matmul-nbits.js';
 import {
   type ElementType,
   elementCode,

@@ -4,7 +4,7 @@ import { type Architecture, matrixShape } from '../architecture/architecture.js'
 import { tensorTableKey } from '../checkpoint/compressed.js';
 import { onnxFolder } from '../checkpoint/onnx/onnx.js';
 import { TersorError } from '../errors.js';
-import { isMatMulNBits } from '../grid/matmul-nbits.js';
+import { isMatMulNBits } from '../grid/onnx/matmul-nbits.js';
 import { layoutOnnx, type OnnxLayout } from '../runtime/onnx-layout.js';
 import { replaceFolder } from './folder.js';
 import {
@@ -50,7 +50,7 @@ export function onnxSize(plan: OnnxPlan): number {
 /**
  * Begins a folder as transformers.js loads it: config.json, generation_config.json, the tokenizer's files, and
  * `onnx/model<suffix>.onnx`, whose suffix tells the type that most weights have. The weights of linear layers lie in
- * it as MatMulNBits reads them (src/grid/matmul-nbits.ts); `metadata_props` has a table of all tensors, by which tersor
+ * it as MatMulNBits reads them (src/grid/onnx/matmul-nbits.ts); `metadata_props` has a table of all tensors, by which tersor
  * reads them back. Packed rows are written under the tensors' own names. Everything lies in a temporary folder beside
  * the target until it is complete.
  * @throws TersorError when a file that transformers.js needs cannot be made or the folder cannot be written

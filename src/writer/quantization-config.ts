@@ -1,6 +1,6 @@
 import type { TensorSpec } from '../architecture/architecture.js';
 import type { Grid } from '../grid/grid.js';
-import { isWordGrid, type WordFormat } from '../grid/words/words.js';
+import { isWordGrid, type WordFormat } from '../grid/packed-int32/packed-int32.js';
 
 /** What a runtime needs to know of how weights are stored; `quantization_config` in config.json. */
 export type QuantizationConfig = Readonly<Record<string, unknown>>;

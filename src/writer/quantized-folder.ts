@@ -11,7 +11,7 @@ import {
   weightsName,
 } from '../checkpoint/safetensors.js';
 import { TersorError } from '../errors.js';
-import { isWordGrid, partsOf } from '../grid/words/words.js';
+import { isWordGrid, partsOf } from '../grid/packed-int32/packed-int32.js';
 import { checkFolder, copyCompanions, replaceFolder, requireConfig, writeJson } from './folder.js';
 import { temporaryPath } from './output.js';
 import { moduleOf, type NamedTensor, type QuantizationConfig } from './quantization-config.js';
@@ -51,7 +51,7 @@ export const quantizedSize = (plan: QuantizedPlan): number =>
 
 /**
  * Begins a folder as vLLM and transformers load it: config.json with `quantization_config`, the tokenizer's files, and
- * model.safetensors, or shards of it and their index. A weight in words is several tensors (src/grid/words/words.ts), the
+ * model.safetensors, or shards of it and their index. A weight in words is several tensors (src/grid/packed-int32/packed-int32.ts), the
  * others are ordinary ones. Packed weights are written under the tensors' own names. Everything lies in a temporary
  * folder beside the target until it is complete.
  * @throws TersorError as `quantizedSize` and `checkQuantizedFolder` do, and when there is no configuration to start from

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TersorError } from '../../errors.js';
 import type { Grid } from '../../grid/grid.js';
-import { findMatMulNBitsGrid, rowParts } from '../../grid/matmul-nbits.js';
+import { findMatMulNBitsGrid, rowParts } from '../../grid/onnx/matmul-nbits.js';
 import type { Kernels } from '../../kernels/kernels.js';
 import type { Checkpoint } from '../checkpoint.js';
 import { tensorTableKey } from '../compressed.js';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { TersorError } from '../../errors.js';
-import { addRefinement, columnSteps } from '../../grid/own/refinement.js';
+import { addRefinement, columnSteps } from '../../grid/tersor/refinement.js';
 import type { Kernels } from '../../kernels/kernels.js';
-import { getIntact } from '../damage.js';
+import { getIntact } from '../intact.js';
 
 /**
  * tersor's stacked format: every prefix of the file that holds the header is a model.
@@ -14,7 +14,7 @@ import { getIntact } from '../damage.js';
  *     slices    one after another, in the order of the header's list
  *
  * A tensor is a sum of refinements: multiples of steps[0], then of steps[1], …, each times the column's factor. A slice has some rows of one refinement
- * (src/grid/own/refinement.ts) or, of a tensor without steps, some rows of plain f32. Refinements of the same rows come in
+ * (src/grid/tersor/refinement.ts) or, of a tensor without steps, some rows of plain f32. Refinements of the same rows come in
  * their order. What a prefix does not hold counts as zero, so that reading may stop behind any slice.
  */
 export const stackMagic = 'TSRSTACK';

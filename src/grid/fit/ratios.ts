@@ -1,7 +1,7 @@
 import type { Kernels } from '../../kernels/kernels.js';
 import type { Panel, Parameters } from '../grid.js';
 import { levelRecord } from '../levels.js';
-import { bias, type FloatFormat, largestFloat } from '../own/float-values.js';
+import { bias, type FloatFormat, largestFloat } from '../tersor/float-values.js';
 import { spreadImportance } from './arguments.js';
 
 /** Scales in units of the one that makes the largest weight the largest float: an octave, and a bit more. */

@@ -3,10 +3,10 @@ import type { Model } from '../../architecture/model.js';
 import type { Grid } from '../../grid/grid.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { TensorWriter } from '../../writer/tensor-writer.js';
-import type { CalibrationText } from '../calibration-text.js';
+import type { CalibrationText } from '../prepare/calibration-text.js';
 import type { CompressOptions } from '../options.js';
-import type { Assignment } from '../plan.js';
-import type { Recipe } from '../recipe.js';
+import type { Assignment } from '../prepare/plan.js';
+import type { Recipe } from '../prepare/recipe.js';
 import type { FormatName } from './names.js';
 
 /** Everything that goes into an output besides the weights' bytes. */

@@ -2,8 +2,8 @@ import { permuteRows } from '../../architecture/rows.js';
 import { requireLlama } from '../../runtime/llama.js';
 import { createGgufWriter, ggufAlignment, ggufSize } from '../../writer/gguf.js';
 import { checkOutput } from '../../writer/output.js';
-import type { Assignment } from '../plan.js';
-import { ggufMetadata } from '../provenance.js';
+import type { Assignment } from '../prepare/plan.js';
+import { ggufMetadata } from '../prepare/provenance.js';
 import type { OutputFormat } from './format.js';
 
 /** A file for llama.cpp. */

@@ -1,9 +1,9 @@
 import type { Model } from '../../architecture/model.js';
-import { findMatMulNBitsGrid, matMulNBitsNames } from '../../grid/matmul-nbits.js';
+import { findMatMulNBitsGrid, matMulNBitsNames } from '../../grid/onnx/matmul-nbits.js';
 import type { Vocabulary } from '../../text/tokenizer.js';
 import { createOnnxWriter, onnxSize } from '../../writer/onnx.js';
 import { checkOnnxFolder } from '../../writer/onnx-folder.js';
-import { provenance } from '../provenance.js';
+import { provenance } from '../prepare/provenance.js';
 import type { OutputFormat } from './format.js';
 
 /** A folder for transformers.js. */

@@ -1,6 +1,6 @@
 import { requireConfig } from '../../writer/folder.js';
 import { checkOutputFolder, createSafetensorsWriter, safetensorsSize } from '../../writer/safetensors.js';
-import { provenance } from '../provenance.js';
+import { provenance } from '../prepare/provenance.js';
 import type { OutputFormat } from './format.js';
 
 /** A folder in tersor's own layout. */

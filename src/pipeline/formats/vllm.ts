@@ -1,5 +1,5 @@
-import { compressedTensorsNames, findCompressedTensorsGrid } from '../../grid/words/compressed-tensors.js';
-import { findGptqGrid, gptqNames } from '../../grid/words/gptq.js';
+import { compressedTensorsNames, findCompressedTensorsGrid } from '../../grid/packed-int32/compressed-tensors.js';
+import { findGptqGrid, gptqNames } from '../../grid/packed-int32/gptq.js';
 import { packageVersion } from '../../version.js';
 import { requireConfig } from '../../writer/folder.js';
 import { compressedTensorsConfig, fusedModules, gptqConfig } from '../../writer/quantization-config.js';
@@ -9,8 +9,8 @@ import {
   type QuantizedPlan,
   quantizedSize,
 } from '../../writer/quantized-folder.js';
-import type { Assignment } from '../plan.js';
-import { provenance } from '../provenance.js';
+import type { Assignment } from '../prepare/plan.js';
+import { provenance } from '../prepare/provenance.js';
 import type { OutputFormat } from './format.js';
 
 /** vLLM runs some layers as one, which must then be stored alike. */

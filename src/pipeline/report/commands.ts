@@ -1,5 +1,5 @@
 import type { Command } from '../../report/findings.js';
-import type { Recipe } from '../recipe.js';
+import type { Recipe } from '../prepare/recipe.js';
 
 /** What the command lines that repeat a run are made from. */
 export interface Repeated {

@@ -5,10 +5,10 @@ import { createCalibrator, type Visit } from '../../calibration/walk.js';
 import { toPanel } from '../../kernels/panel.js';
 import { layerEnergy, ratio } from '../../solver/layer-error.js';
 import type { Moments } from '../../types.js';
-import { checkAborted, type Hooks } from '../hooks.js';
+import { checkAborted, type Hooks } from '../context/hooks.js';
 import { slabRows } from '../solve/slab.js';
-import { tableMoments } from '../solve/tables.js';
-import type { Workshop } from '../workshop.js';
+import { tableMoments } from '../solve/embedding-and-head.js';
+import type { Workshop } from '../context/context.js';
 
 /**
  * What a compressed model changed, tensor by tensor: ε = tr(Δ H Δᵀ) / tr(W H Wᵀ) with H as the inputs are in the

@@ -1,6 +1,6 @@
 import type { CompressOptions } from '../options.js';
-import type { CompressResult } from '../result.js';
-import type { WorkshopOptions } from '../workshop.js';
+import type { CompressResult } from '../measure/result.js';
+import type { WorkshopOptions } from '../context/context.js';
 
 export interface ReportOptions extends WorkshopOptions {
   readonly model: string;

@@ -6,10 +6,10 @@ import { openLlama } from '../../runtime/llama.js';
 import { chunk, readText, spread } from '../../text/corpus.js';
 import { encodeTexts, splitSentences } from '../../text/sentences.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
-import { calibrationText } from '../calibration-text.js';
-import type { Hooks } from '../hooks.js';
+import { calibrationText } from '../prepare/calibration-text.js';
+import type { Hooks } from '../context/hooks.js';
 import { withRecipe } from '../options.js';
-import type { Workshop } from '../workshop.js';
+import type { Workshop } from '../context/context.js';
 import type { ReportOptions } from './options.js';
 
 const defaultTokens = 8192;

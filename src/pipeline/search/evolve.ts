@@ -4,8 +4,8 @@ import { knapsack } from '../../allocation/knapsack.js';
 import { type Allocation, type Choice, total } from '../../allocation/table.js';
 import { createRandom } from '../../random.js';
 import { codeVersion } from '../../version.js';
-import { checkAborted } from '../hooks.js';
-import { keyOf } from '../store.js';
+import { checkAborted } from '../context/hooks.js';
+import { keyOf } from '../context/store.js';
 import { average, difference } from './paired.js';
 import type { Found, SearchTask } from './task.js';
 

@@ -1,12 +1,12 @@
 import { searchFront } from '../../allocation/front.js';
 import { searchOptions } from '../../allocation/index.js';
 import type { Objective } from '../../architecture/architecture.js';
-import type { Hooks } from '../hooks.js';
-import { levelTable } from '../levels/table.js';
+import type { Hooks } from '../context/hooks.js';
+import { levelTable } from './table/table.js';
 import type { CompressOptions } from '../options.js';
-import { gather, recipeOf } from '../prepare.js';
-import { withWorkshop } from '../workshop.js';
-import { choicesOf, createJudge } from './judge.js';
+import { gather, recipeOf } from '../prepare/prepare.js';
+import { withWorkshop } from '../context/context.js';
+import { choicesOf, createJudge } from './measure-allocation.js';
 
 /** A choice of types that no other beats in both size and divergence. */
 export interface FrontPoint {

@@ -1,10 +1,10 @@
-import type { Hooks } from '../hooks.js';
-import { type Job, refuseProblems } from '../job.js';
-import { plannedTable } from '../levels/table.js';
+import type { Hooks } from '../context/hooks.js';
+import { type Job, refuseProblems } from '../prepare/job.js';
+import { plannedTable } from './table/table.js';
 import type { CompressOptions } from '../options.js';
-import type { Prediction } from '../plan.js';
-import type { Workshop } from '../workshop.js';
-import { createJudge } from './judge.js';
+import type { Prediction } from '../prepare/plan.js';
+import type { Workshop } from '../context/context.js';
+import { createJudge } from './measure-allocation.js';
 
 /**
  * What a plan with a type for every tensor would lose, as searches for a size say it: all tensors solved on the original

@@ -1,11 +1,11 @@
 import { hullFront } from '../../allocation/hull-front.js';
 import type { Allocation } from '../../allocation/table.js';
 import type { Front } from '../../report/findings.js';
-import type { Job } from '../job.js';
-import type { LevelTable } from '../levels/table.js';
-import { provenance, writtenProvenance } from '../provenance.js';
-import { defaultStoreFolder, keyOf, openStore } from '../store.js';
-import { choicesOf } from './judge.js';
+import type { Job } from '../prepare/job.js';
+import type { LevelTable } from './table/table.js';
+import { provenance, writtenProvenance } from '../prepare/provenance.js';
+import { defaultStoreFolder, keyOf, openStore } from '../context/store.js';
+import { choicesOf } from './measure-allocation.js';
 
 /** What tells a file from others: what is written into it, and which type each tensor has. */
 export interface FileIdentity {

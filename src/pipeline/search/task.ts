@@ -1,10 +1,10 @@
 import type { Allocation, Choice } from '../../allocation/table.js';
-import type { Referee } from '../../evaluation/referee.js';
-import type { Hooks } from '../hooks.js';
-import type { Store } from '../store.js';
-import type { Judge } from './judge.js';
+import type { Referee } from '../../evaluation/divergence-evaluator.js';
+import type { Hooks } from '../context/hooks.js';
+import type { Store } from '../context/store.js';
+import type { Judge } from './measure-allocation.js';
 
-/** Compresses a model with an allocation: its divergence at every judged position (src/pipeline/search/rehearsal.ts). */
+/** Compresses a model with an allocation: its divergence at every judged position (src/pipeline/search/trial-compression.ts). */
 export interface RehearseAllocation {
   /** Changes with everything but the allocation that results depend on. */
   readonly identity: string;

@@ -1,7 +1,7 @@
 import { blockTensors, matrixShape, type TensorSpec } from '../../architecture/architecture.js';
 import { createForward, type Rows } from '../../architecture/forward.js';
 import { rowsInUse, usedTokens } from '../../architecture/used-tokens.js';
-import { createShelf, type Shelf } from '../../calibration/shelf.js';
+import { createShelf, type Shelf } from '../../calibration/activation-cache.js';
 import { createTargets } from '../../calibration/target.js';
 import { createCalibrator, type SiteMoments, type Visit } from '../../calibration/walk.js';
 import { product } from '../../checkpoint/decode.js';
@@ -9,15 +9,15 @@ import { createBiasCorrection } from '../../correction/bias.js';
 import { isCoded } from '../../grid/grid.js';
 import { collectGarbage } from '../../runtime/garbage.js';
 import type { Moments } from '../../types.js';
-import { checkAborted, type Hooks } from '../hooks.js';
-import type { Job } from '../job.js';
-import type { Assignment } from '../plan.js';
-import type { Workshop } from '../workshop.js';
+import { checkAborted, type Hooks } from '../context/hooks.js';
+import type { Job } from '../prepare/job.js';
+import type { Assignment } from '../prepare/plan.js';
+import type { Workshop } from '../context/context.js';
 import { unpackTensor } from './compressed.js';
 import { type Journal, noJournal, type Packed } from './resume.js';
 import { rowImportance } from './rows.js';
 import { slabRows } from './slab.js';
-import { tableMoments, tableRecipe } from './tables.js';
+import { tableMoments, tableRecipe } from './embedding-and-head.js';
 import { compressTensor } from './tensor.js';
 
 export interface CompressedTensor {

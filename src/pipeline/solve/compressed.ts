@@ -2,7 +2,7 @@ import { matrixShape } from '../../architecture/architecture.js';
 import { decodeRows } from '../../checkpoint/decode.js';
 import { memoryFile } from '../../checkpoint/file.js';
 import type { Kernels } from '../../kernels/kernels.js';
-import type { Assignment } from '../plan.js';
+import type { Assignment } from '../prepare/plan.js';
 
 /** A tensor on its grid. */
 export interface Compressed {

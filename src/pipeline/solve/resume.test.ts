@@ -14,7 +14,7 @@ import { tales } from '../../../test/fixtures/data.js';
 import { micros, writeMicro } from '../../../test/fixtures/micro.js';
 import { compress } from '../compress.js';
 import type { CompressOptions } from '../options.js';
-import type { CompressResult } from '../result.js';
+import type { CompressResult } from '../measure/result.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-resume-'));
 const model = join(folder, 'model');

@@ -3,11 +3,11 @@ import { TersorError } from '../../errors.js';
 import { isCoded } from '../../grid/grid.js';
 import { codeVersion } from '../../version.js';
 import { fileError } from '../../writer/output.js';
-import type { Hooks } from '../hooks.js';
-import type { Job } from '../job.js';
+import type { Hooks } from '../context/hooks.js';
+import type { Job } from '../prepare/job.js';
 import type { CompressOptions } from '../options.js';
-import type { Assignment } from '../plan.js';
-import { defaultCapacity, defaultStoreFolder, keyOf, numberBytes, openStore, readNumber } from '../store.js';
+import type { Assignment } from '../prepare/plan.js';
+import { defaultCapacity, defaultStoreFolder, keyOf, numberBytes, openStore, readNumber } from '../context/store.js';
 
 /** A tensor as it is stored. */
 export interface Packed {

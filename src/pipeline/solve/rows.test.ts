@@ -6,10 +6,10 @@ import { tales } from '../../../test/fixtures/data.js';
 import { micros, writeMicro } from '../../../test/fixtures/micro.js';
 import { normals } from '../../../test/reference/random.js';
 import type { TensorSpec } from '../../architecture/architecture.js';
-import { findRowMixGrid } from '../../grid/own/row-mix.js';
+import { findRowMixGrid } from '../../grid/tersor/row-mix.js';
 import { compress, plan } from '../compress.js';
 import type { CompressOptions } from '../options.js';
-import { withWorkshop } from '../workshop.js';
+import { withWorkshop } from '../context/context.js';
 import { unpackTensor } from './compressed.js';
 import { compressTensor } from './tensor.js';
 

@@ -1,12 +1,12 @@
 import { matrixShape, type TensorSpec } from '../../architecture/architecture.js';
 import type { Model } from '../../architecture/model.js';
-import { outputFisher } from '../../calibration/fisher.js';
+import { outputFisher } from '../../gradients/fisher.js';
 import * as g from '../../graph/build.js';
 import { compile } from '../../graph/program.js';
 import type { Grid } from '../../grid/grid.js';
-import { isRowMixGrid, joinRows, type RowMixGrid } from '../../grid/own/row-mix.js';
+import { isRowMixGrid, joinRows, type RowMixGrid } from '../../grid/tersor/row-mix.js';
 import type { Moments } from '../../types.js';
-import type { Workshop } from '../workshop.js';
+import type { Workshop } from '../context/context.js';
 import { type Compressed, unpackTensor } from './compressed.js';
 import { slabRows } from './slab.js';
 

@@ -3,7 +3,7 @@ import { gemm, kernels, type Layer, randomLayer } from '../../../test/fixtures/w
 import { normal, normals, uniform } from '../../../test/reference/random.js';
 import { energyReference } from '../../../test/reference/solvers.js';
 import { findGrid } from '../../grid/index.js';
-import { findOutlierGrid, outliersOf } from '../../grid/own/outliers.js';
+import { findOutlierGrid, outliersOf } from '../../grid/tersor/outliers.js';
 import { createKernels } from '../../kernels/kernels.js';
 import { fromPanel, toPanel } from '../../kernels/panel.js';
 import { findSolver } from '../index.js';

@@ -1,6 +1,6 @@
 import { TersorError } from '../../errors.js';
 import type { Panel } from '../../grid/grid.js';
-import { isOutlierGrid, type OutlierGrid } from '../../grid/own/outliers.js';
+import { isOutlierGrid, type OutlierGrid } from '../../grid/tersor/outliers.js';
 import type { Arena } from '../../kernels/kernels.js';
 import type { Moments } from '../../types.js';
 import { type DecoupleQOptions, decoupleQDefaults } from '../decoupleq.js';

@@ -1,7 +1,7 @@
 import { spreadImportance } from '../../grid/fit/arguments.js';
 import { roundingErrors } from '../../grid/fit/rounding-errors.js';
 import type { Grid, Panel } from '../../grid/grid.js';
-import type { OutlierGrid } from '../../grid/own/outliers.js';
+import type { OutlierGrid } from '../../grid/tersor/outliers.js';
 import { roundPanel } from '../../grid/round.js';
 import type { Arena } from '../../kernels/kernels.js';
 import { doubles, total } from '../layer-error.js';

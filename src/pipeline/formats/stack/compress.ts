@@ -1,0 +1,211 @@
+import { byGain } from '../../../decomposition/order.js';
+import { TersorError } from '../../../errors.js';
+import { createReferee } from '../../../evaluation/divergence-evaluator.js';
+import { checkSolver } from '../../../solver/index.js';
+import { requireConfig } from '../../../writer/folder.js';
+import { checkOutput } from '../../../writer/output.js';
+import { companionFiles, createStackWriter, type PlacedSlice, stackHeaderBytes } from '../../../writer/stack.js';
+import { calibrationText } from '../../prepare/calibration-text.js';
+import type { Hooks } from '../../context/hooks.js';
+import { heldOutText } from '../../search/table/table.js';
+import type { CompressOptions } from '../../options.js';
+import { recipeOf } from '../../prepare/prepare.js';
+import { provenance } from '../../prepare/provenance.js';
+import type { CompressResult, Prefix } from '../../measure/result.js';
+import { measure } from '../../measure/verify.js';
+import { withWorkshop } from '../../context/context.js';
+import { type StackedRefinement, type StackedTensors, stackTensors } from './tensors.js';
+
+/** Whether the output is a stacked file, by its name or because the format is asked for. */
+export const isStacked = ({ format, output }: CompressOptions): boolean =>
+  format === undefined ? output.endsWith('.stack') : format === 'stack';
+
+/**
+ * Refinements go through all sizes, so that descent, which searches beyond the nearest codes, pays at each of them. Much
+ * damping keeps the weights themselves near: what error feedback leaves in directions without inputs costs the next
+ * refinement bits (docs/results.md).
+ */
+const solving = { solver: 'quantease', options: { damping: 0.3 } } as const;
+/** Tokens that single tensors are judged on; half of them are scored. */
+const probeTokens = 4096;
+/** Shares of the file that are measured when it is written. */
+const measuredShares = [0.25, 0.5, 0.75, 1];
+
+/** Options of types and of other formats, with what calls for them on the command line where that is not their name. */
+const foreign = [
+  'type',
+  'maxDivergence',
+  'recipe',
+  'embeddingType',
+  'overrides',
+  'types',
+  'search',
+  'searchOptions',
+  'damage',
+  'fallback',
+  'activations',
+  'accuracyLevel',
+  'imatrix',
+  'prefix',
+  'target',
+  'tune',
+] as const satisfies readonly (keyof CompressOptions)[];
+const flagNames: Readonly<Record<string, string>> = { overrides: 'override', searchOptions: 'search-option' };
+
+/**
+ * Writes a stacked model: all refinements of all tensors, the most useful first, up to a size if one is asked for.
+ * @throws TersorError for options that do not apply, and when the size is below that of the coarsest model
+ */
+export function compressStack(options: CompressOptions, hooks: Hooks = {}): Promise<CompressResult> {
+  const started = performance.now();
+  return withWorkshop(options, hooks, async (shop) => {
+    refuseForeign(options);
+    const { time } = shop.stopwatch;
+    await checkOutput(options.output, '.stack');
+    const recipe = {
+      solver: options.solver ?? solving.solver,
+      options: options.solverOptions ?? solving.options,
+    };
+    checkSolver(recipe.solver, recipe.options);
+    const model = await time('prepare', () => shop.open(options.model));
+    const { checkpoint, architecture } = model;
+    requireConfig(checkpoint, 'a stacked file');
+    if (architecture.objective === 'embedding') {
+      throw new TersorError('encoders are not stacked yet', {
+        file: checkpoint.path,
+        remedy: 'write it with --format onnx or --format safetensors',
+      });
+    }
+    const tokenizer = await shop.tokenizer(model);
+    const calibration = await calibrationText(options, model, tokenizer, hooks);
+    const { heldOut, sequences } = calibration;
+    const referee = await time('prepare', () =>
+      createReferee(model, heldOutText({ calibration }), { ...shop, probeTokens }),
+    );
+    const writer = await createStackWriter(options.output);
+    try {
+      const stacked = await stackTensors(shop, model, sequences, referee, recipe, writer, hooks);
+      const header = {
+        config: { ...checkpoint.metadata },
+        files: await companionFiles(checkpoint, options.tokenizer ?? checkpoint.folder),
+        provenance: provenance(
+          recipeOf(
+            { ...options, solver: recipe.solver, solverOptions: recipe.options, prefix: 'original' },
+            calibration,
+            {},
+          ),
+          calibration,
+        ),
+        tensors: [...stacked.tensors],
+      };
+      const ordered = place(byGain(stacked.refinements));
+      const elements = architecture.tensors.reduce(
+        (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+        0,
+      );
+      const slices = within(ordered, budget(options, elements), (some) => stackHeaderBytes(header, some));
+      await time('write', () => writer.finish(header, slices));
+      const written = await shop.open(options.output);
+      const prefixes: Prefix[] = [];
+      const silent: Hooks = hooks.signal ? { signal: hooks.signal } : {};
+      for (const [index, share] of (heldOut.length > 0 ? measuredShares : []).entries()) {
+        const lost = await time('measure', () =>
+          measure(shop, options.output, model, heldOut, silent, { share }),
+        );
+        hooks.progress?.('measure', index + 1, measuredShares.length);
+        if (!('heldOut' in lost)) throw new Error('encoders are not stacked');
+        prefixes.push({ share, bytes: Math.floor(share * written.checkpoint.bytes), ...lost });
+      }
+      const whole = prefixes.at(-1)?.heldOut;
+      return {
+        output: options.output,
+        bytes: written.checkpoint.bytes,
+        originalBytes: checkpoint.bytes,
+        bitsPerWeight: (8 * slices.reduce((sum, { bytes }) => sum + bytes, 0)) / elements,
+        seconds: (performance.now() - started) / 1000,
+        stages: shop.stopwatch.seconds,
+        peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+        tensors: describeTensors(stacked, slices),
+        resumed: 0,
+        ...(whole ? { heldOut: whole, prefixes } : {}),
+      };
+    } finally {
+      await writer.abort();
+      await referee.release();
+    }
+  });
+}
+
+function refuseForeign(options: CompressOptions): void {
+  const found = foreign.find((name) => options[name] !== undefined);
+  if (!found) return;
+  const flag = flagNames[found] ?? found.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new TersorError(
+    `--${flag} does not apply to a stacked model, whose tensors are refined and not given types`,
+    {
+      file: options.output,
+      remedy: 'ask for a --size or nothing, or write a .gguf',
+    },
+  );
+}
+
+/** Slices in the order of their refinements. */
+const place = (refinements: readonly StackedRefinement[]): PlacedSlice[] =>
+  refinements.flatMap(({ tensor, refinement, slices }) =>
+    slices.map(({ from, to, position, bytes }) => ({
+      position,
+      bytes,
+      entry: [tensor, refinement, from, to] as const,
+    })),
+  );
+
+/** Bytes of the file at most. */
+function budget({ size, bits }: CompressOptions, elements: number): number {
+  if (size !== undefined && bits !== undefined)
+    throw new TersorError('--size and --bits contradict each other', { remedy: 'give one of them' });
+  return size ?? (bits === undefined ? Number.POSITIVE_INFINITY : Math.floor((bits * elements) / 8));
+}
+
+/**
+ * As many slices as fit.
+ * @throws TersorError when that is less than the first refinement of everything
+ */
+function within(
+  slices: readonly PlacedSlice[],
+  most: number,
+  headerBytes: (slices: readonly PlacedSlice[]) => number,
+): readonly PlacedSlice[] {
+  const stored = (some: readonly PlacedSlice[]) => some.reduce((sum, { bytes }) => sum + bytes, 0);
+  const total = (some: readonly PlacedSlice[]) => headerBytes(some) + stored(some);
+  if (total(slices) <= most) return slices;
+  const least = slices.filter(({ entry: [, refinement] }) => refinement === 0);
+  if (total(least) > most)
+    throw new TersorError(`${most} bytes cannot be reached: the coarsest model takes ${total(least)}`, {
+      remedy: `ask for ${total(least)} or more`,
+    });
+  let [fits, exceeds] = [least.length, slices.length];
+  while (exceeds - fits > 1) {
+    const middle = (fits + exceeds) >> 1;
+    if (total(slices.slice(0, middle)) <= most) fits = middle;
+    else exceeds = middle;
+  }
+  return slices.slice(0, fits);
+}
+
+/** What became of each tensor: the error where all of its rows have a refinement, by the last that is complete. */
+function describeTensors({ tensors, refinements }: StackedTensors, slices: readonly PlacedSlice[]) {
+  return tensors.map(({ name, steps }, tensor) => {
+    const own = slices.filter(({ entry }) => entry[0] === tensor);
+    const complete = refinements.filter(
+      (each) =>
+        each.tensor === tensor &&
+        own.filter(({ entry }) => entry[1] === each.refinement).length === each.slices.length,
+    );
+    return {
+      name,
+      type: steps ? `stacked, ${complete.length} of ${steps.length}` : 'f32',
+      bytes: own.reduce((sum, { bytes }) => sum + bytes, 0),
+      relativeError: complete.at(-1)?.relativeError ?? 1,
+    };
+  });
+}

@@ -1,0 +1,262 @@
+import { blockTensors, matrixShape, type TensorSpec } from '../../../architecture/architecture.js';
+import { createForward } from '../../../architecture/forward.js';
+import type { Model } from '../../../architecture/model.js';
+import { createCalibrator, type Visit } from '../../../calibration/walk.js';
+import { columnsText, type StackTensor } from '../../../checkpoint/stack/header.js';
+import { columnFactors } from '../../../decomposition/columns.js';
+import type { Candidate } from '../../../decomposition/order.js';
+import { refine } from '../../../decomposition/refine.js';
+import type { Probe, Referee } from '../../../evaluation/divergence-evaluator.js';
+import * as g from '../../../graph/build.js';
+import { compile } from '../../../graph/program.js';
+import { columnSteps } from '../../../grid/tersor/refinement.js';
+import { toPanel } from '../../../kernels/panel.js';
+import type { RuntimeOptions } from '../../../runtime/session.js';
+import { columnEnergies } from '../../../solver/column-energies.js';
+import { findSolver } from '../../../solver/index.js';
+import { layerError } from '../../../solver/layer-error.js';
+import type { Matrix, Moments } from '../../../types.js';
+import type { SpooledSlice, StackWriter } from '../../../writer/stack.js';
+import { checkAborted, type Hooks } from '../../context/hooks.js';
+import { slabRows } from '../../solve/slab.js';
+import { tableMoments, tableRecipe } from '../../solve/embedding-and-head.js';
+import type { TensorRecipe } from '../../solve/tensor.js';
+import type { Workshop } from '../../context/context.js';
+
+/** Rows of a refinement that wait for their place in the file. */
+export interface WaitingSlice extends SpooledSlice {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A refinement, where its slices wait, and what is left of the tensor's loss behind it. */
+export interface StackedRefinement extends Candidate {
+  readonly slices: readonly WaitingSlice[];
+  readonly relativeError: number;
+}
+
+export interface StackedTensors {
+  readonly tensors: readonly StackTensor[];
+  readonly refinements: readonly StackedRefinement[];
+}
+
+/** A tensor between being refined and being judged. */
+interface Refined {
+  readonly spec: TensorSpec;
+  readonly steps: readonly number[];
+  readonly columns?: Int8Array;
+  readonly refinements: readonly Omit<StackedRefinement, 'gain' | 'tensor'>[];
+  /** The weight with its first refinement only. */
+  readonly probe?: Probe;
+}
+
+/** What is stored as it is: few numbers, to which everything else is sensitive. */
+const isPlain = ({ kind }: TensorSpec) => kind === 'norm' || kind === 'bias';
+
+/**
+ * Refines all tensors, one block at a time, under the moments of the original's activations: unlike a file of one size, a
+ * stacked one has no single compressed prefix that later layers could make up for. What a refinement is worth is measured
+ * for the first (the model's divergence with only this tensor at its coarsest) and carried to the others along ε.
+ */
+export async function stackTensors(
+  shop: Workshop,
+  model: Model,
+  sequences: readonly Int32Array[],
+  referee: Referee,
+  recipe: TensorRecipe,
+  writer: StackWriter,
+  hooks: Hooks,
+): Promise<StackedTensors> {
+  const { architecture } = model;
+  const { time } = shop.stopwatch;
+  const forward = createForward(architecture, shop);
+  const calibrator = createCalibrator(architecture, shop);
+  const results = new Map<TensorSpec, { refined: Refined; divergence: number }>();
+  const total = architecture.tensors.reduce((sum, spec) => sum + spec.shape.reduce((a, b) => a * b, 1), 0);
+  let done = 0;
+
+  const treat = async (spec: TensorSpec, data: Float32Array, moments?: Moments): Promise<Refined> => {
+    checkAborted(hooks);
+    const [rows, cols] = matrixShape(spec);
+    const weight = { rows, cols, data };
+    const refined = isPlain(spec)
+      ? await storePlain(writer, spec, data)
+      : await refineTensor(
+          shop,
+          writer,
+          spec,
+          weight,
+          moments,
+          spec.kind === 'linear' ? recipe : tableRecipe(recipe),
+        );
+    done += data.length;
+    hooks.progress?.('refine', done, total);
+    return refined;
+  };
+  const outside = await time('read', () => model.readBlock(undefined));
+  const treatOutside = async (isWanted: (spec: TensorSpec) => boolean, momentsOf: () => Promise<Moments>) => {
+    for (const spec of blockTensors(architecture, undefined).filter(isWanted)) {
+      const isTable = spec.kind === 'embedding' || spec.kind === 'head';
+      const moments = isTable ? await momentsOf() : undefined;
+      const refined = await treat(spec, outside[spec.role] ?? new Float32Array(), moments);
+      const { probe } = refined;
+      const divergence = probe ? await time('measure', () => referee.outside(probe)) : 0;
+      results.set(spec, { refined, divergence });
+    }
+  };
+  await treatOutside(
+    ({ kind }) => kind !== 'head',
+    () => tableMoments(shop, model, sequences, outside),
+  );
+  let hidden = await time('calibrate', () => forward.embedAll(sequences, outside));
+  for (let block = 0; block < architecture.layers; block++) {
+    const weights = await time('read', () => model.readBlock(block));
+    const left = new Map(blockTensors(architecture, block).map((spec) => [spec.role, spec]));
+    const treated: Refined[] = [];
+    const visit: Visit = async (roles, moments) => {
+      for (const role of roles) {
+        const [spec, weight] = [left.get(role), weights[role]];
+        if (spec && weight) treated.push(await treat(spec, weight, moments));
+        left.delete(role);
+      }
+    };
+    hidden = (await time('calibrate', () => calibrator.walk({ hidden, weights }, visit))).output;
+    for (const [role, spec] of left) treated.push(await treat(spec, weights[role] ?? new Float32Array()));
+
+    const probes = treated.flatMap(({ probe }) => probe ?? []);
+    const divergences = await time('measure', () => referee.block(block, weights, probes));
+    for (const refined of treated) {
+      const divergence = refined.probe ? divergences[probes.indexOf(refined.probe)] : 0;
+      results.set(refined.spec, { refined, divergence: divergence ?? 0 });
+    }
+  }
+  await treatOutside(
+    ({ kind }) => kind === 'head',
+    () => time('calibrate', () => calibrator.head({ hidden, weights: outside })),
+  );
+  await Promise.all([forward.release(), calibrator.release()]);
+
+  const stacked = architecture.tensors.flatMap((spec) => results.get(spec) ?? []);
+  return {
+    tensors: stacked.map(({ refined: { spec, steps, columns } }) => ({
+      name: model.nameOf(spec),
+      shape: [...spec.shape],
+      ...(spec.transposed ? { transposed: true as const } : {}),
+      ...(steps.length > 0 ? { steps: [...steps] } : {}),
+      ...(columns ? { columns: columnsText(columns) } : {}),
+    })),
+    refinements: stacked.flatMap(({ refined, divergence }, tensor) =>
+      refined.refinements.map((each, index) => ({
+        ...each,
+        tensor,
+        gain: divergence * lossShare(refined, index),
+      })),
+    ),
+  };
+}
+
+/** By how much a refinement lowers the loss, in units of what the first leaves. */
+function lossShare({ refinements }: Refined, index: number): number {
+  const error = (at: number) => refinements[at]?.relativeError ?? 0;
+  return index === 0 || error(0) === 0 ? 0 : Math.max(0, error(index - 1) - error(index)) / error(0);
+}
+
+async function refineTensor(
+  shop: Workshop,
+  writer: StackWriter,
+  spec: TensorSpec,
+  weight: Matrix,
+  moments: Moments | undefined,
+  { solver, options }: TensorRecipe,
+): Promise<Refined> {
+  const { kernels, stopwatch } = shop;
+  const { solve } = findSolver(moments ? solver : 'rtn');
+  const columns = moments && (await stopwatch.time('solve', () => factorsOf(shop, weight, moments)));
+  const scaled = moments && (await scaleMoments(moments, columns, shop));
+  const steps: number[] = [];
+  const refinements: Refined['refinements'][number][] = [];
+  let coarsest: Float32Array = new Float32Array();
+  await stopwatch.time('solve', () =>
+    refine(
+      kernels,
+      weight,
+      async (arena, rest, grid) =>
+        (await solve({ ...shop, arena }, rest, scaled, grid, moments ? options : {})).encoded,
+      async ({ step, slices, values }, refinement) => {
+        const waiting: WaitingSlice[] = [];
+        for (const { bytes, ...rows } of slices) waiting.push({ ...rows, ...(await writer.add(bytes)) });
+        steps.push(step);
+        refinements.push({
+          refinement,
+          slices: waiting,
+          bytes: waiting.reduce((sum, { bytes }) => sum + bytes, 0),
+          relativeError: await errorOf(shop, weight, values, moments),
+        });
+        if (refinement === 0) coarsest = values.slice();
+      },
+      { columns },
+    ),
+  );
+  return {
+    spec,
+    steps,
+    ...(columns ? { columns } : {}),
+    refinements,
+    probe: { role: spec.role, weight: coarsest },
+  };
+}
+
+const factorsOf = (shop: Workshop, { rows }: Matrix, { gram }: Moments) =>
+  shop.kernels.scope(async (arena) => columnFactors(await columnEnergies({ ...shop, arena }, gram), rows));
+
+/** The moments of inputs to a weight whose columns are divided by their factors: diag(f) H diag(f). */
+async function scaleMoments(
+  moments: Moments,
+  columns: Int8Array | undefined,
+  options: RuntimeOptions,
+): Promise<Moments> {
+  if (!columns) return moments;
+  const { rows: size, data } = moments.gram;
+  const factor = g.input('factor', [size]);
+  const rows = g.reshape(factor, [size, 1]);
+  const program = await compile({ y: g.mul(g.mul(g.input('gram', [size, size]), factor), rows) }, options);
+  const { y } = await program.run({ gram: data, factor: columnSteps(1, size, columns) });
+  await program.release();
+  return { ...moments, gram: { ...moments.gram, data: y ?? data } };
+}
+
+/** ε, slab by slab of rows, of which each counts by its rows. */
+async function errorOf(
+  shop: Workshop,
+  { rows, cols, data }: Matrix,
+  values: Float32Array,
+  moments: Moments | undefined,
+): Promise<number> {
+  const { kernels } = shop;
+  let error = 0;
+  for (let from = 0; from < rows; from += slabRows(cols)) {
+    const to = Math.min(rows, from + slabRows(cols));
+    const part = (whole: Float32Array) => ({
+      rows: to - from,
+      cols,
+      data: whole.subarray(from * cols, to * cols),
+    });
+    await kernels.scope(async (arena) => {
+      const original = await toPanel(kernels, arena, part(data));
+      const refined = await toPanel(kernels, arena, part(values));
+      error +=
+        (await layerError({ ...shop, arena }, moments?.gram, original, refined.data)) * ((to - from) / rows);
+    });
+  }
+  return error;
+}
+
+async function storePlain(writer: StackWriter, spec: TensorSpec, data: Float32Array): Promise<Refined> {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const slice = { from: 0, to: matrixShape(spec)[0], ...(await writer.add(bytes)) };
+  return {
+    spec,
+    steps: [],
+    refinements: [{ refinement: 0, slices: [slice], bytes: bytes.length, relativeError: 0 }],
+  };
+}

@@ -1,0 +1,53 @@
+import type { Model } from '../../architecture/model.js';
+import { TersorError } from '../../errors.js';
+import { embed } from '../../evaluation/embedding.js';
+import { compareEmbeddings } from '../../evaluation/embedding-summary.js';
+import { embedWithOnnx } from '../../evaluation/onnx-embedding.js';
+import { readText, spread } from '../../text/corpus.js';
+import { encodeTexts, splitSentences } from '../../text/sentences.js';
+import type { EmbeddingSummary } from '../../types.js';
+import type { Hooks } from '../context/hooks.js';
+import type { EvaluateOptions } from '../options.js';
+import { onnxFileOf } from './verify.js';
+import type { Workshop } from '../context/context.js';
+
+/** An encoder's embeddings of a text's sentences beside the original's. */
+export interface EncoderEvaluation extends EmbeddingSummary {
+  readonly bytes: number;
+  readonly reference: { readonly bytes: number };
+}
+
+const defaultTokens = 20480;
+
+/** @throws TersorError where there is nothing to compare with, or too little text */
+export async function encoderEvaluation(
+  shop: Workshop,
+  model: Model,
+  against: Model | undefined,
+  options: EvaluateOptions,
+  hooks: Hooks,
+): Promise<EncoderEvaluation> {
+  const file = model.checkpoint.path;
+  if (!against)
+    throw new TersorError('embeddings of an encoder are measured beside those of its original', {
+      file,
+      remedy: 'name it with --against',
+    });
+  const tokenizer = await shop.tokenizer(against);
+  const context = options.context ?? model.architecture.context;
+  const texts = encodeTexts(tokenizer, splitSentences(await readText(options.text)), context);
+  const some = spread(texts, options.tokens ?? defaultTokens);
+  if (some.length < 2)
+    throw new TersorError(`the text has ${texts.length} sentences, too few to compare`, {
+      file: options.text,
+      remedy: 'give a longer text',
+    });
+  const settings = { ...shop, ...hooks };
+  const expected = await embed(against, some, settings);
+  const actual =
+    options.runtime === 'onnxruntime'
+      ? await embedWithOnnx(await onnxFileOf(file), model.architecture, some, shop)
+      : await embed(model, some, settings);
+  const summary = await compareEmbeddings(actual, expected, shop);
+  return { ...summary, bytes: model.checkpoint.bytes, reference: { bytes: against.checkpoint.bytes } };
+}

@@ -1,0 +1,100 @@
+import { createHash } from 'node:crypto';
+import type { Objective } from '../../architecture/architecture.js';
+import type { Model } from '../../architecture/model.js';
+import { builtinText } from '../../text/builtin.js';
+import { chunk, readText, sample, spread } from '../../text/corpus.js';
+import { encodeTexts, splitSentences, windows } from '../../text/sentences.js';
+import type { Tokenizer } from '../../text/tokenizer.js';
+import type { Hooks } from '../context/hooks.js';
+import type { CompressOptions } from '../options.js';
+
+export interface CalibrationText {
+  /** The file's name, or `built-in`. */
+  readonly source: string;
+  readonly sequences: readonly Int32Array[];
+  /** From the end of the same text, not calibrated on: what the verdict is measured with. */
+  readonly heldOut: readonly Int32Array[];
+  /** What is neither calibrated on nor held out, where the text is longer than what is used of it. */
+  readonly spare: readonly Int32Array[];
+  readonly tokens: number;
+  /** Hash of the tokens in use. */
+  readonly fingerprint: string;
+}
+
+const defaultTokens = 65536;
+// Longer contexts change the second moments little and cost attention time that grows with their square. Encoders are
+// mostly given less.
+const usualContext: Readonly<Record<Objective, number>> = { prediction: 512, embedding: 256 };
+const heldOutShare = 0.1;
+const heldOutTokens = 8192;
+
+interface Cut {
+  readonly open: Int32Array[];
+  readonly heldOut: Int32Array[];
+}
+
+/** How a text is cut up for models of each kind. */
+const cut: Readonly<
+  Record<
+    Objective,
+    (tokenizer: Tokenizer, text: string, context: number, source: string, share: number) => Cut
+  >
+> = {
+  prediction(tokenizer, text, context, source, share) {
+    const chunks = chunk(tokenizer, text, context, source);
+    const held = Math.min(Math.floor(heldOutTokens / context), Math.floor(chunks.length * share));
+    return { open: chunks.slice(0, chunks.length - held), heldOut: chunks.slice(chunks.length - held) };
+  },
+  embedding(tokenizer, text, context, source, share) {
+    const end = text.indexOf('\n', Math.floor(text.length * (1 - share)));
+    const kept = end < 0 ? text : text.slice(0, end);
+    const open = windows(tokenizer, kept, context, source);
+    const held = encodeTexts(tokenizer, splitSentences(text.slice(kept.length)), context);
+    return { open, heldOut: held.length < fewestTexts ? [] : spread(held, heldOutTokens) };
+  },
+};
+/** Fewer texts say nothing about the order in which a search finds them. */
+const fewestTexts = 20;
+
+/** What decides on the text. */
+export type TextOptions = Pick<CompressOptions, 'calibration' | 'tokens' | 'context' | 'seed' | 'imatrix'>;
+
+/**
+ * Tokenises the calibration text and sets a part aside for measuring.
+ * @param share of the text that is set aside, at most
+ */
+export async function calibrationText(
+  options: TextOptions,
+  model: Model,
+  tokenizer: Tokenizer,
+  hooks: Hooks,
+  share = heldOutShare,
+): Promise<CalibrationText> {
+  const { calibration, tokens: limit = defaultTokens, seed = 0 } = options;
+  if (!calibration && !options.imatrix) {
+    hooks.warn?.(
+      'no --calibration text given: calibrating on a small built-in text; your own text gives a better model',
+    );
+  }
+  const text = calibration ? await readText(calibration) : builtinText;
+  const { objective, context: longest } = model.architecture;
+  const context = options.context ?? Math.min(usualContext[objective], longest);
+  const source = calibration ?? 'built-in';
+  const { open, heldOut } = cut[objective](tokenizer, text, context, source, share);
+  const all = open.reduce((sum, { length }) => sum + length, 0);
+  const chosen = sample(open, Math.max(1, Math.floor((open.length * limit) / all)), seed);
+  // Those of a length are processed together.
+  const sequences = chosen.toSorted((a, b) => b.length - a.length);
+  const taken = new Set(sequences);
+  const hash = createHash('sha256');
+  for (const sequence of sequences)
+    hash.update(new Uint8Array(sequence.buffer, sequence.byteOffset, sequence.byteLength));
+  return {
+    source,
+    sequences,
+    heldOut,
+    spare: open.filter((sequence) => !taken.has(sequence)),
+    tokens: sequences.reduce((sum, { length }) => sum + length, 0),
+    fingerprint: hash.digest('hex').slice(0, 16),
+  };
+}

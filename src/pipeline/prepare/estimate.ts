@@ -1,0 +1,67 @@
+import { matrixShape } from '../../architecture/architecture.js';
+import { footprint } from '../../calibration/walk.js';
+import type { Job } from './job.js';
+import { peakMemory } from './memory.js';
+import type { Workshop } from '../context/context.js';
+
+/** What carrying out a plan will take on this machine. */
+export interface Estimate {
+  readonly seconds: number;
+  readonly peakMemoryBytes: number;
+  /** How much of that is the finished file as its runtime maps it, which the system can take back. */
+  readonly mappedBytes: number;
+}
+
+// Fitted to four runs of tales and stories15M: time came out within a factor of two.
+/** Share of the bare product's speed that a block with its second moments reaches. */
+const efficiency = 0.6;
+/** Seconds per weight and thread of kernels beside matrix products: fits, sweeps, packing. */
+const secondsPerWeight: Readonly<Record<string, number>> = { rtn: 1.2e-7, gptq: 6e-7 };
+const descentSecondsPerWeight = 5e-6;
+/** Products of a weight with H that its target takes (src/calibration/target.ts), and those of GPTQ and its error. */
+const [targetProducts, solverProducts] = [17, 3];
+
+/** Time of a job, from its shapes and this machine's speed at matrix products, and memory. */
+export async function estimate(shop: Workshop, job: Job, memory?: number): Promise<Estimate> {
+  const { model, assignments, recipe, calibration } = job;
+  const { architecture } = model;
+  const { sites } = footprint(architecture, { sequences: 1, length: 1 });
+  const twins = recipe.target === 'asymmetric' ? 2 : 1;
+  const linear = assignments.filter(({ spec }) => spec.kind === 'linear');
+  const weights = linear.reduce((sum, { elements }) => sum + elements, 0);
+  const outside = assignments.reduce(
+    (sum, { spec, elements }) => sum + (spec.block === undefined ? elements : 0),
+    0,
+  );
+  const squares = sites.reduce((sum, { width }) => sum + width ** 2, 0);
+  const forward = 2 * weights * twins;
+  const moments = 2 * squares * architecture.layers * twins;
+  const products = solverProducts + (twins > 1 ? targetProducts : 0);
+  const solving = linear.reduce((sum, { spec, elements }) => sum + elements * matrixShape(spec)[1], 0);
+  const flops = (forward + moments) * recipe.tokens + 2 * products * solving;
+  const perWeight = secondsPerWeight[recipe.solver] ?? descentSecondsPerWeight;
+  const measured = calibration.heldOut.length * recipe.context * 2 * (weights + outside) * 3;
+  const speed = await productSpeed(shop);
+  const peak = peakMemory(job, memory);
+  return {
+    seconds:
+      (flops / efficiency + measured) / speed +
+      (weights * perWeight + outside * (secondsPerWeight.rtn ?? 0)) / shop.threads +
+      2,
+    peakMemoryBytes: peak.bytes,
+    mappedBytes: peak.mapped,
+  };
+}
+
+/** Floating-point operations per second of a matrix product, the best of a few. */
+async function productSpeed({ gemm }: Workshop): Promise<number> {
+  const size = 768;
+  const square = { data: new Float32Array(size ** 2).fill(1), shape: [size, size] };
+  let best = 0;
+  for (let attempt = 0; attempt < 4; attempt++) {
+    const start = performance.now();
+    await gemm(square, square);
+    best = Math.max(best, (2000 * size ** 3) / (performance.now() - start));
+  }
+  return best;
+}

@@ -1,0 +1,214 @@
+import { totalmem } from 'node:os';
+import {
+  type Architecture,
+  blockTensors,
+  matrixShape,
+  type TensorSpec,
+} from '../../architecture/architecture.js';
+import { batchTokensOf, largestTable } from '../../architecture/forward.js';
+import type { Model } from '../../architecture/model.js';
+import { usedTokens } from '../../architecture/used-tokens.js';
+import { stripRows } from '../../calibration/moments.js';
+import { type Footprint, footprint } from '../../calibration/walk.js';
+import { product } from '../../checkpoint/decode.js';
+import { TersorError } from '../../errors.js';
+import * as g from '../../graph/build.js';
+import { workSpace } from '../../graph/work-space.js';
+import { isCoded } from '../../grid/grid.js';
+import { findSolver } from '../../solver/index.js';
+import type { Job } from './job.js';
+import { slabElements, solvedRows } from '../solve/slab.js';
+
+/** What of a job decides on its memory. */
+export interface MemoryJob extends Pick<Job, 'assignments' | 'recipe'> {
+  readonly model: Pick<Model, 'architecture' | 'checkpoint'>;
+  readonly calibration: Pick<Job['calibration'], 'sequences' | 'heldOut'>;
+  readonly format: Pick<Job['format'], 'runtime'>;
+}
+
+/** Bytes of a job, at most. */
+export interface Memory {
+  /** What it takes while it compresses, whatever it is given, beside activations. */
+  readonly compressing: number;
+  /** What it takes to verify and to measure the finished file. */
+  readonly measuring: number;
+  /** The file itself, where its runtime maps it: the system counts it, and can take it back. */
+  readonly mapped: number;
+  /** Activations between two parts of a block, which may wait on disk. */
+  readonly activations: number;
+}
+
+/** Node, the kernels and onnxruntime before any work, and a tokenizer's maps per token. */
+const [processBytes, bytesPerToken] = [150e6, 700];
+/** Arrays that nobody needs and that are not collected yet, or not given back to the system. */
+const looseBytes = 170e6;
+/** Bytes of the kernels' memory per element of a slab: weight, values, codes, scales; with a copy of all in a descent. */
+const [kernelBytes, descentKernelBytes] = [9.3, 14.6];
+/** Bytes of other arrays per element of a slab: the rows read, their target, errors; with those of a descent. */
+const [slabBytes, descentSlabBytes] = [12, 20];
+/** The same per row of a slab, and per column: what belongs to one block of columns. */
+const [rowKernelBytes, rowBytes, columnBytes] = [4096, 5120, 4096];
+/** Arrays of logits as they are compared, with those not yet collected (src/evaluation/score.ts). */
+const logitsArrays = 14;
+/** Positions whose distributions are compared at a time. */
+const scoredPositions = 128;
+/** So much is always there for activations: less would only mean more disk. */
+const leastRoom = 64e6;
+/** Share of the machine's memory that a job takes at most, unless told. */
+const share = 0.6;
+
+const most = (values: readonly number[]) => Math.max(0, ...values);
+
+/**
+ * The sum of what exists at once in every stage, from the shapes of arrays. Only activations depend on the length of the
+ * text, and only a mapped file on the number of blocks.
+ */
+export function memoryOf(job: MemoryJob): Memory {
+  const { model, assignments, recipe } = job;
+  const { architecture } = model;
+  const twins = recipe.target === 'asymmetric' ? 2 : 1;
+  const batch = batchOf(architecture, recipe);
+  const walk = footprint(architecture, batch);
+  const tables = assignments.filter(({ spec }) => isTable(spec));
+  // An importance matrix takes the place of calibration.
+  const sites = recipe.imatrix === undefined ? walk.sites : [];
+  const descends = 'sweeps' in findSolver(recipe.solver).options.shape;
+
+  const slabs = new Map(
+    assignments.map(({ spec, grid }) => {
+      const [rows, cols] = matrixShape(spec);
+      return [spec, { rows: solvedRows(grid, rows, cols), cols }];
+    }),
+  );
+  const [perElement, perElementOutside] = descends
+    ? [descentKernelBytes, descentSlabBytes]
+    : [kernelBytes, slabBytes];
+  const kernels = most(
+    [...slabs.values()].map(
+      ({ rows, cols }) => perElement * rows * cols + rowKernelBytes * rows + columnBytes * cols,
+    ),
+  );
+  const outside = (specs: readonly TensorSpec[]) =>
+    most(
+      specs.map((spec) => {
+        const { rows, cols }: Slab = slabs.get(spec) ?? { rows: 0, cols: 0 };
+        return perElementOutside * rows * cols + rowBytes * rows;
+      }),
+    );
+
+  const standing = processBytes + bytesPerToken * architecture.vocabulary + looseBytes + kernels;
+  // Rows of the embedding that the text needs, before and after.
+  const used = usedTokens(job.calibration.sequences).tokens.length;
+  // A table is packed as a whole; a coded one is copied for a later run.
+  // What a block has become, which its later parts compute with.
+  const block = assignments.reduce((sum, { spec, bytes }) => sum + (spec.block === 0 ? bytes : 0), 0);
+  const packed = most(tables.map(({ bytes, grid }) => (isCoded(grid) ? 2 : 1) * bytes));
+  const compressing = most([
+    4 * walk.weights,
+    ...sites.map(({ width }) => 4 * (twins * width ** 2 + stripRows(width) * width)),
+    ...sites.map((site) => solving(architecture, site, twins, outside)),
+    packed + outside(tables.map(({ spec }) => spec)) + 6 * architecture.hidden ** 2,
+    tableMomentsBytes(job),
+  ]);
+  return {
+    compressing: standing + 4 * (walk.workSpace + 2 * used * architecture.hidden) + block + compressing,
+    measuring: standing + measuringBytes(job, batch),
+    mapped: job.format.runtime === 'llama.cpp' ? assignments.reduce((sum, { bytes }) => sum + bytes, 0) : 0,
+    activations: 4 * recipe.tokens * walk.shelved * twins,
+  };
+}
+
+/** The rows of a weight that are solved together. */
+interface Slab {
+  readonly rows: number;
+  readonly cols: number;
+}
+
+const isTable = ({ kind }: TensorSpec) => kind === 'embedding' || kind === 'head';
+
+/** The second moments of a site, the factor of a layer there, and a slab of it; src/pipeline/solve/blocks.ts. */
+function solving(
+  architecture: Architecture,
+  { width, roles }: Footprint['sites'][number],
+  twins: number,
+  outside: (specs: readonly TensorSpec[]) => number,
+): number {
+  const specs = blockTensors(architecture, 0).filter(({ role }) => roles.includes(role));
+  const all = specs.reduce((sum, { shape }) => sum + product(shape), 0);
+  const square = width ** 2;
+  // Targets are made before, where they take less than the drift (with a part of the weight, and its own).
+  const aimed = twins > 1 && all < square;
+  const aiming = aimed ? 2 * square + all + 2 * Math.min(all, slabElements) : 0;
+  const drift = twins === 1 ? 0 : Math.min(square, all);
+  // The factor is a triangle; two of its columns are on their way.
+  const factor = square / 2 + 2 * 256 * width;
+  return Math.max(4 * aiming, 4 * (square + drift + factor) + outside(specs));
+}
+
+/** Of the embedding: layers that read it, times their gains, and squared; the whole model, one block at a time, where it
+ * is the head, too. */
+function tableMomentsBytes({ model }: MemoryJob): number {
+  const { architecture } = model;
+  const { hidden, tied } = architecture;
+  const block = blockTensors(architecture, 0);
+  const readers = block.filter(({ kind, shape }) => kind === 'linear' && shape[1] === hidden);
+  // The weight, the same times the gains, either turned over, and what onnxruntime reserves beside them.
+  const reading = 6 * most(readers.map(({ shape }) => product(shape))) + 4 * hidden ** 2;
+  const all = block.reduce((sum, { shape }) => sum + product(shape), 0);
+  return 4 * Math.max(reading, tied ? all : 0);
+}
+
+/** A block of either model on its way, and logits. */
+function measuringBytes({ model, calibration }: MemoryJob, batch: ReturnType<typeof batchOf>): number {
+  const { architecture } = model;
+  const { hidden, vocabulary } = architecture;
+  const block = blockTensors(architecture, 0).reduce((sum, { shape }) => sum + product(shape), 0);
+  const tokens = calibration.heldOut.reduce((sum, { length }) => sum + length, 0);
+  const states = g.input('hidden', [batch.sequences * batch.length, hidden]);
+  const tables = blockTensors(architecture, undefined)
+    .filter(isTable)
+    .map(({ shape }) => product(shape));
+  const held = tables.reduce((sum, size) => sum + (size > largestTable ? largestTable / 2 : size), 0);
+  const predicting = workSpace([architecture.block(states, batch)]);
+  const scoring = logitsArrays * scoredPositions * vocabulary;
+  return 4 * (2 * (held + predicting) + 3 * tokens * hidden + Math.max(block, scoring));
+}
+
+/** Batches as they go through a block. */
+function batchOf(architecture: Architecture, { context, tokens }: Job['recipe']) {
+  const length = Math.max(1, context);
+  const most = Math.min(tokens, batchTokensOf(architecture));
+  return { sequences: Math.max(1, Math.floor(most / length)), length };
+}
+
+/** Bytes of activations that may lie in memory where a job may take so many in all; the rest waits on disk. */
+export function activationRoom(job: MemoryJob, memory = share * machineMemory()): number {
+  return Math.max(leastRoom, memory - memoryOf(job).compressing);
+}
+
+/** The most that a job has in memory at once, and how much of it is the finished file, mapped. */
+export function peakMemory(
+  job: MemoryJob,
+  memory?: number,
+): { readonly bytes: number; readonly mapped: number } {
+  const { compressing, measuring, mapped, activations } = memoryOf(job);
+  const before = compressing + Math.min(activations, activationRoom(job, memory));
+  return before > measuring + mapped ? { bytes: before, mapped: 0 } : { bytes: measuring + mapped, mapped };
+}
+
+/** @throws TersorError when a job cannot be done with so little */
+export function checkMemory(job: MemoryJob, memory: number | undefined): void {
+  const { compressing, measuring } = memoryOf(job);
+  const least = Math.max(compressing + leastRoom, measuring);
+  if (memory === undefined || memory >= least) return;
+  throw new TersorError(
+    `compressing it takes at least ${(least / 1e9).toFixed(1)} GB of memory, more than --memory allows`,
+    { file: job.model.checkpoint.path, remedy: `give --memory ${Math.ceil(least / 1e8) / 10}GB` },
+  );
+}
+
+/** What the machine has, or the container that the process runs in. */
+function machineMemory(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+}

@@ -1,0 +1,216 @@
+import { basename } from 'node:path';
+import type { TensorSpec } from '../../architecture/architecture.js';
+import type { Model } from '../../architecture/model.js';
+import { TersorError } from '../../errors.js';
+import { checkSolver } from '../../solver/index.js';
+import { assign, requestedTypes } from './assign.js';
+import { type CalibrationText, calibrationText } from './calibration-text.js';
+import { findFormat } from '../formats/index.js';
+import type { Hooks } from '../context/hooks.js';
+import { readImportance } from '../imatrix.js';
+import { type Job, type Materials, refuseProblems } from './job.js';
+import { type CompressOptions, isSearch, withRecipe } from '../options.js';
+import type { Assignment, PlannedTensor, SearchResult } from './plan.js';
+import type { Recipe } from './recipe.js';
+import { allocate } from '../search/allocate.js';
+import { ownSolver } from '../solve/tensor.js';
+import { tune } from '../search/tune.js';
+import type { Workshop } from '../context/context.js';
+
+/** Opens what a job is made from. Throws a TersorError for options that name nothing that there is. */
+export async function gather(shop: Workshop, options: CompressOptions, hooks: Hooks): Promise<Materials> {
+  checkSolver(solverOf(options), options.solverOptions);
+  if (options.imatrix) checkImportance(options, hooks);
+  const format = findFormat(options);
+  const model = await shop.open(options.model);
+  if (format.runtime === 'llama.cpp' && model.architecture.objective === 'embedding') {
+    throw new TersorError('an encoder cannot be written as a GGUF', {
+      file: options.model,
+      remedy: 'write it with --format onnx (for transformers.js) and the name of a folder',
+    });
+  }
+  const tokenizer = await shop.tokenizer(model);
+  const importance = options.imatrix ? await readImportance(options.imatrix, model, shop) : undefined;
+  const calibration = await calibrationText(options, model, tokenizer, hooks);
+  return { model, tokenizer, format, calibration, ...(importance ? { importance } : {}) };
+}
+
+/** An importance matrix is enough for rounding only. */
+const solverOf = ({ solver, imatrix }: CompressOptions) => solver ?? (imatrix ? 'rtn' : defaults.solver);
+
+/** @throws TersorError for options that need more than an importance matrix tells */
+function checkImportance(options: CompressOptions, { warn }: Hooks): void {
+  const solver = solverOf(options);
+  const file = options.imatrix ?? '';
+  if (solver !== 'rtn')
+    throw new TersorError(
+      `the solver ${solver} needs the second moments of a text, of which an importance matrix has the diagonal`,
+      { file, remedy: 'leave --solver out, or give --calibration TEXT in the place of --imatrix' },
+    );
+  if (options.solverOptions)
+    throw new TersorError(
+      '--imatrix and --solver-option contradict each other: the matrix decides on scales',
+      {
+        file,
+        remedy: 'leave one of them out',
+      },
+    );
+  if (isSearch(options))
+    throw new TersorError('a search for types needs the second moments of a text', {
+      file,
+      remedy: 'give --type, or --calibration TEXT in the place of --imatrix',
+    });
+  warn?.(
+    'with --imatrix every weight is rounded by itself under the importance of its input, and texts are measured on ' +
+      'only; without it, layers are calibrated on the text, which gives a better model',
+  );
+}
+
+/**
+ * Takes every decision that the options leave open, before the work itself; where a size is asked for and no type,
+ * that includes solving all tensors at all types they may get, and where the recipe is to be tuned, compressing the model
+ * as often as recipes are tried.
+ */
+export async function prepare(shop: Workshop, given: CompressOptions, hooks: Hooks): Promise<Job> {
+  const job = await decide(shop, given, hooks);
+  if (!given.tune) return remarked(job, hooks);
+  if (given.recipe) {
+    throw new TersorError('--tune and --recipe contradict each other', { remedy: 'give one of them' });
+  }
+  refuseProblems(job);
+  const { options, tuning } = await tune(shop, job, given, given.tune, hooks);
+  // What a file says of its recipe is part of its size, so that types for a size are chosen again.
+  const tuned = await decide(shop, options, hooks);
+  return remarked({ ...tuned, plan: { ...tuned.plan, tuning } }, hooks);
+}
+
+function remarked(job: Job, { warn }: Hooks): Job {
+  for (const line of job.format.remarks?.(job.assignments) ?? []) warn?.(line);
+  return job;
+}
+
+async function decide(shop: Workshop, given: CompressOptions, hooks: Hooks): Promise<Job> {
+  const searching = isSearch(given);
+  const options = withRecipe(given);
+  const materials = await gather(shop, options, hooks);
+  const { model, format, calibration } = materials;
+  if (options.recipe) {
+    const { recipe, types } = options.recipe;
+    return draft(
+      materials,
+      options,
+      recipe,
+      (spec) => types[format.nameOf(model, spec)] ?? missing(model, spec),
+    );
+  }
+  if (!searching) {
+    const types = requestedTypes(model, format, options, hooks.warn);
+    const recipe = recipeOf(options, calibration, {
+      type: types.linear ?? 'f32',
+      embedding: types.embedding ?? 'f32',
+    });
+    return draft(materials, options, recipe, ({ kind }) => types[kind] ?? 'f32');
+  }
+  const recipe = recipeOf(options, calibration, {});
+  return allocate(shop, materials, recipe, options, hooks, (types, found) =>
+    draft(materials, options, recipe, (spec) => types.get(spec) ?? 'f32', found),
+  );
+}
+
+function missing({ checkpoint }: Model, { names }: TensorSpec): never {
+  throw new TersorError('the recipe has no type for it', {
+    file: checkpoint.path,
+    tensor: names.gguf,
+    remedy: 'use a recipe that was made for this model and output format',
+  });
+}
+
+const defaults = { solver: 'decoupleq', prefix: 'compressed', target: 'asymmetric' } as const;
+
+/** What a file says of how it was made. */
+export function recipeOf(
+  options: CompressOptions,
+  calibration: CalibrationText,
+  types: Partial<Recipe>,
+): Recipe {
+  const { prefix = defaults.prefix, target = defaults.target, overrides, imatrix } = options;
+  const { activations, accuracyLevel } = options;
+  const { size, bits, maxDivergence, search, searchOptions, damage, fallback, solverOptions, seed } = options;
+  return defined({
+    type: types.type,
+    embedding: types.embedding ?? options.embeddingType,
+    size,
+    bits,
+    maxDivergence,
+    types: options.types && [...options.types],
+    search,
+    searchOptions,
+    damage,
+    overrides: overrides && Object.fromEntries(overrides.map(({ pattern, type }) => [pattern.source, type])),
+    fallback,
+    activations,
+    accuracyLevel,
+    solver: solverOf(options),
+    options: solverOptions,
+    imatrix,
+    prefix,
+    target: prefix === 'compressed' && !imatrix ? target : undefined,
+    bias: options.bias,
+    context: calibration.sequences[0]?.length ?? 0,
+    tokens: calibration.tokens,
+    seed,
+  });
+}
+
+/** Without the properties that are undefined. */
+function defined(recipe: { readonly [Key in keyof Recipe]: Recipe[Key] | undefined }): Recipe {
+  return Object.fromEntries(Object.entries(recipe).filter(([, value]) => value !== undefined)) as Recipe;
+}
+
+/** The job that follows from a type for every tensor. */
+function draft(
+  materials: Materials,
+  options: CompressOptions,
+  recipe: Recipe,
+  typeOf: (spec: TensorSpec) => string,
+  found?: SearchResult,
+): Job {
+  const { model, format, importance } = materials;
+  const { architecture, checkpoint } = model;
+  const assignments = assign(model, format, typeOf, options);
+  const beyond = assignments.find(({ spec, grid }) => importance?.of(spec) && ownSolver(grid));
+  if (beyond)
+    throw new TersorError(`the type ${beyond.type} needs the second moments of a text`, {
+      file: checkpoint.path,
+      tensor: beyond.name,
+      remedy: 'choose another type, or give --calibration TEXT in the place of --imatrix',
+    });
+  const name = basename(checkpoint.path).replace(/\.(gguf|bin|safetensors)$/, '');
+  const layout = format.layout({ name, ...materials, assignments, recipe }, options);
+  const stored = assignments.reduce((sum, { bytes }) => sum + bytes, 0);
+  const elements = assignments.reduce((sum, tensor) => sum + tensor.elements, 0);
+  return {
+    ...materials,
+    assignments,
+    layout,
+    recipe,
+    plan: {
+      model: checkpoint.path,
+      architecture: architecture.modelType,
+      tensors: assignments.map(publicPart),
+      problems: assignments
+        .filter((tensor) => tensor.reason && tensor.type === tensor.requestedType)
+        .map(publicPart),
+      format: format.name,
+      recipe,
+      bytes: layout.bytes,
+      originalBytes: checkpoint.bytes,
+      bitsPerWeight: (8 * stored) / elements,
+      ...(found ? { search: found } : {}),
+    },
+  };
+}
+
+function publicPart({ spec: _spec, grid: _grid, ...tensor }: Assignment): PlannedTensor {
+  return tensor;
+}

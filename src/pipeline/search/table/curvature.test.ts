@@ -1,0 +1,124 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { randomModel } from '../../../../test/fixtures/random-model.js';
+import { uniform } from '../../../../test/reference/random.js';
+import { emptyCheckpoint } from '../../../../test/tiny-model.js';
+import { bert } from '../../../architecture/bert.js';
+import { llama } from '../../../architecture/llama.js';
+import type { Model } from '../../../architecture/model.js';
+import { createReferee } from '../../../evaluation/divergence-evaluator.js';
+import { findGrid } from '../../../grid/index.js';
+import { damageMeasures } from '../../../sensitivity/index.js';
+import { type CurvatureNeed, jointDamage } from '../../../sensitivity/measure.js';
+import { rankCorrelation, ranks } from '../../../sensitivity/rank.js';
+import { openStore } from '../../context/store.js';
+import { withWorkshop } from '../../context/context.js';
+import { addCurvature } from './curvature.js';
+import { solveLevels } from './levels.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'tersor-curvature-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const shape = {
+  layers: 2,
+  hidden: 32,
+  intermediate: 64,
+  heads: 4,
+  vocabulary: 64,
+  context: 16,
+  epsilon: 1e-5,
+};
+const architectures = {
+  llama: llama(
+    { ...shape, modelType: 'llama', kvHeads: 2, rotary: { headDim: 8, theta: 10000 } },
+    () => false,
+  ),
+  bert: bert({ ...shape, segments: 2, activation: 'gelu', pooling: 'mean' }),
+};
+const next = uniform(7);
+const text = Array.from({ length: 12 }, () => Int32Array.from({ length: 16 }, () => Math.floor(64 * next())));
+
+function describeLevels(name: keyof typeof architectures, needs: readonly CurvatureNeed[]) {
+  const { weights, ...random } = randomModel(architectures[name], 0.2);
+  const read: Model['read'] = async (spec) => weights.get(spec) ?? new Float32Array();
+  const model: Model = {
+    ...random,
+    checkpoint: emptyCheckpoint(folder),
+    nameOf: ({ names }) => names.gguf,
+    read,
+    readRows: () => Promise.reject(new Error('not of this model')),
+  };
+  return withWorkshop({ threads: 1 }, {}, async (shop) => {
+    const store = await openStore(join(folder, name));
+    const referee = await createReferee(model, text, shop);
+    const candidates = model.architecture.tensors.map((spec) => ({
+      spec,
+      name: spec.names.gguf,
+      grids: (['linear', 'embedding'].includes(spec.kind) ? ['q4_0', 'q5_0'] : ['f32']).map(findGrid),
+    }));
+    const request = {
+      model,
+      candidates,
+      recipe: { solver: 'rtn' },
+      calibration: text,
+      referee,
+      probed: (grids: readonly ReturnType<typeof findGrid>[]) => (grids.length > 1 ? grids : []),
+      statistics: true,
+    };
+    const tensors = await solveLevels(shop, store, request, {});
+    await referee.release();
+    return addCurvature(shop, store, request, tensors, needs, {});
+  });
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+test('of a language model the second order is about the divergence of each level', async () => {
+  const needs = ['gradients', 'drawn gradients', 'traces', 'eigenvalues'] as const;
+  const tensors = await describeLevels('llama', needs);
+  const chosen = tensors.filter(({ levels }) => levels.length > 1);
+  expect(chosen).toHaveLength(15);
+  const measured = chosen.flatMap(({ levels }) => levels.map(({ divergence = Number.NaN }) => divergence));
+  // Errors of plain rounding point anywhere, so that a diagonal tells nearly all.
+  for (const [name, least, factor] of [
+    ['second-order', 0.7, 2],
+    ['gauss-newton', 0.85, 1.5],
+    ['hutchinson', 0.8, 1.5],
+    ['trace', 0.8, 1.5],
+  ] as const) {
+    const measure = damageMeasures.find((each) => each.name === name);
+    const damages = chosen.flatMap((tensor) => measure?.damage(tensor) ?? []);
+    const ratio = mean(damages) / mean(measured);
+    expect(Math.max(ratio, 1 / ratio), name).toBeLessThan(factor);
+    expect(rankCorrelation(ranks(damages), ranks(measured)), name).toBeGreaterThan(least);
+  }
+  // Alone, a tensor has no interactions; two equal errors have four times the damage of one.
+  const [level] = chosen[0]?.levels ?? [];
+  if (!level) throw new Error('there is no level');
+  expect(jointDamage([level])).toBeCloseTo(level.curvature?.drawnFisherForm ?? 0, 10);
+  expect(jointDamage([level, level]) / jointDamage([level])).toBeCloseTo(4, 6);
+  for (const { statistics, levels } of chosen) {
+    const { trace = 0, eigenvalue = 0, eigenvalues = [] } = statistics?.curvature ?? {};
+    expect(eigenvalue).toBeLessThan(trace * 1.5);
+    expect(eigenvalue).toBeGreaterThan(0);
+    expect(eigenvalues).toHaveLength(4);
+    for (const { curvature = {} } of levels) {
+      expect(curvature.fisher).toBeGreaterThan(0);
+      expect(curvature.fisherForm).toBeGreaterThan(0);
+      expect(curvature.slope).not.toBe(0);
+    }
+  }
+  expect(await describeLevels('llama', needs)).toEqual(tensors);
+});
+
+test('of an encoder there are traces and eigenvalues, and no gradients of predictions', async () => {
+  const tensors = await describeLevels('bert', ['traces', 'eigenvalues']);
+  const chosen = tensors.filter(({ levels }) => levels.length > 1);
+  expect(chosen).toHaveLength(13);
+  const measured = chosen.flatMap(({ levels }) => levels.map(({ divergence = Number.NaN }) => divergence));
+  const damages = chosen.flatMap(({ levels }) => levels.map(({ curvature }) => curvature?.diagonal ?? 0));
+  expect(rankCorrelation(ranks(damages), ranks(measured))).toBeGreaterThan(0.8);
+  await expect(describeLevels('bert', ['gradients'])).rejects.toThrow('an encoder predicts no tokens');
+});

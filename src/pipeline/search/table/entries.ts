@@ -1,0 +1,80 @@
+import type { Level } from '../../../allocation/table.js';
+import { matrixShape, type TensorSpec } from '../../../architecture/architecture.js';
+import type { Grid } from '../../../grid/grid.js';
+import { isRowMixGrid } from '../../../grid/tersor/row-mix.js';
+import type { LevelCurvature } from '../../../sensitivity/measure.js';
+import type { Moments } from '../../../types.js';
+import { unpackTensor } from '../../solve/compressed.js';
+import { compressTensor, type TensorRecipe } from '../../solve/tensor.js';
+import { keyOf, numberBytes, readNumber, type Store } from '../../context/store.js';
+import type { Workshop } from '../../context/context.js';
+
+/** One way to store a tensor, solved on the original model's activations. */
+export interface SolvedLevel extends Level {
+  readonly grid: Grid;
+  /** ε = tr(Δ H Δᵀ) / tr(W H Wᵀ), with H as for a compressed tensor; without moments H = I. */
+  readonly relativeError: number;
+  /** Mean divergence of the model with only this tensor so, where it was measured; nats per token. */
+  readonly divergence?: number;
+  /** ‖W − Ŵ‖² / ‖W‖², where it was asked for. */
+  readonly weightError?: number;
+  /** What gradients and second derivatives tell of the error, where it was asked for. */
+  readonly curvature?: LevelCurvature;
+  /** Where the store has its packed rows. */
+  readonly key: string;
+}
+
+/** A level that was solved just now or before. */
+export interface Solved {
+  readonly level: Omit<SolvedLevel, 'damage'>;
+  /** Decoded values. */
+  readonly values: () => Promise<Float32Array>;
+}
+
+/** One level, from the store if it is there. An entry is the relative error as a double, then the packed rows. */
+export async function solveLevel(
+  shop: Workshop,
+  store: Store,
+  task: { readonly spec: TensorSpec; readonly grid: Grid },
+  weight: Float32Array,
+  moments: Moments | undefined,
+  recipe: TensorRecipe,
+  identity: string,
+  importance?: Float32Array,
+): Promise<Solved> {
+  const { grid, spec } = task;
+  const type = grid.variant ? `${grid.name} ${grid.variant}` : grid.name;
+  const key = keyOf(identity, type, ...(importance && isRowMixGrid(grid) ? [importance] : []));
+  const [rows, cols] = matrixShape(spec);
+  const level = (relativeError: number) => ({
+    type: grid.name,
+    bytes: grid.bytes(rows, cols),
+    grid,
+    relativeError,
+    key,
+  });
+  const known = await store.get(key);
+  if (known)
+    return {
+      level: level(readNumber(known)),
+      values: () => readLevel(shop, store, key, grid, spec),
+    };
+  const { bytes, relativeError } = await compressTensor(shop, task, weight, moments, recipe, {
+    rows: importance,
+  });
+  await store.put(key, Buffer.concat([numberBytes(relativeError), bytes]));
+  return { level: level(relativeError), values: () => unpackTensor(shop.kernels, task, bytes) };
+}
+
+/** Decoded values of a level in the store, rows × cols. */
+export async function readLevel(
+  { kernels }: Workshop,
+  store: Store,
+  key: string,
+  grid: Grid,
+  spec: TensorSpec,
+): Promise<Float32Array> {
+  const entry = await store.get(key);
+  if (!entry) throw new Error(`the store has lost the level ${grid.name} of ${spec.names.gguf}`);
+  return unpackTensor(kernels, { spec, grid }, entry.subarray(8));
+}

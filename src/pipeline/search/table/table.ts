@@ -1,0 +1,144 @@
+import type { TensorSpec } from '../../../architecture/architecture.js';
+import { TersorError } from '../../../errors.js';
+import { createReferee, type Referee } from '../../../evaluation/divergence-evaluator.js';
+import { type Grid, isCoded } from '../../../grid/grid.js';
+import { findDamageMeasure } from '../../../sensitivity/index.js';
+import type { DamageMeasure } from '../../../sensitivity/measure.js';
+import { spread } from '../../../text/corpus.js';
+import { candidateGrids } from '../../prepare/assign.js';
+import type { CalibrationText } from '../../prepare/calibration-text.js';
+import type { Hooks } from '../../context/hooks.js';
+import type { Job, Materials } from '../../prepare/job.js';
+import type { CompressOptions } from '../../options.js';
+import { defaultStoreFolder, openStore, type Store } from '../../context/store.js';
+import type { Workshop } from '../../context/context.js';
+import { addCurvature } from './curvature.js';
+import { type LevelRequest, solveLevels, type TensorLevels } from './levels.js';
+
+/** What levels are solved with, whatever solves the tensors in the end: it orders them as well as slower ones do. */
+export const tableSolver = 'gptq';
+/** Calibration tokens for levels. */
+export const tableTokens = 16384;
+/** Tokens that whole models are judged on, and the first of them for single levels; half of them are scored. */
+const judgedTokens = 8192;
+const probeTokens = 4096;
+
+export const defaultDamage = 'divergence';
+
+/**
+ * The level table of a model: every tensor solved at every type that the output can hold, with the damage that it
+ * does.
+ */
+export interface LevelTable {
+  readonly store: Store;
+  readonly referee: Referee;
+  readonly tensors: readonly TensorLevels[];
+}
+
+export function levelTable(
+  shop: Workshop,
+  materials: Materials,
+  options: CompressOptions,
+  hooks: Hooks,
+  measure: DamageMeasure = findDamageMeasure(options.damage ?? defaultDamage),
+): Promise<LevelTable> {
+  const { model, format } = materials;
+  const candidates = model.architecture.tensors.map((spec) => ({
+    spec,
+    name: format.nameOf(model, spec),
+    grids: candidateGrids(model, format, spec, options),
+  }));
+  return tableOf(shop, materials, candidates, options, hooks, measure);
+}
+
+/** Nothing is measured of single levels where there is nothing to choose. */
+const unmeasured: Pick<DamageMeasure, 'needs' | 'damage'> = {
+  needs: [],
+  damage: ({ levels }) => levels.map(() => 0),
+};
+
+/** The table of a plan with a type for every tensor. */
+export const plannedTable = (
+  shop: Workshop,
+  job: Materials & Pick<Job, 'assignments'>,
+  options: CompressOptions,
+  hooks: Hooks,
+): Promise<LevelTable> =>
+  tableOf(
+    shop,
+    job,
+    job.assignments.map(({ spec, name, grid }) => ({ spec, name, grids: [grid] })),
+    options,
+    hooks,
+    unmeasured,
+  );
+
+async function tableOf(
+  shop: Workshop,
+  materials: Materials,
+  candidates: LevelRequest['candidates'],
+  options: CompressOptions,
+  hooks: Hooks,
+  measure: Pick<DamageMeasure, 'needs' | 'damage'>,
+): Promise<LevelTable> {
+  const { model, calibration } = materials;
+  const needs = measure.needs.filter((need) => need !== 'divergence' && need !== 'statistics');
+  if (model.architecture.objective === 'embedding' && needs.some((need) => /gradients$/.test(need))) {
+    throw new TersorError(`--damage ${options.damage} needs next tokens, which an encoder does not predict`, {
+      file: model.checkpoint.path,
+      remedy: 'leave --damage out, or choose trace, hutchinson or eigenvalue',
+    });
+  }
+  const store = await openStore(options.store ?? defaultStoreFolder);
+  const referee = await createReferee(model, heldOutText(materials), { ...shop, probeTokens });
+  const request = {
+    model,
+    candidates,
+    recipe: { solver: tableSolver },
+    calibration: calibrationForTable(calibration),
+    referee,
+    probed: measure.needs.includes('divergence') ? probed : () => [],
+    statistics: measure.needs.includes('statistics'),
+  };
+  const tensors = await solveLevels(shop, store, request, hooks).catch(async (error) => {
+    await referee.release();
+    throw error;
+  });
+  const described = await addCurvature(shop, store, request, tensors, needs, hooks).catch(async (error) => {
+    await referee.release();
+    throw error;
+  });
+  return {
+    store,
+    referee,
+    tensors: described.map((tensor) => {
+      const damage = measure.damage(tensor);
+      return { ...tensor, levels: tensor.levels.map((level, i) => ({ ...level, damage: damage[i] ?? 0 })) };
+    }),
+  };
+}
+
+/** The part of the calibration text that levels are solved on. */
+export const calibrationForTable = ({ sequences }: CalibrationText): Int32Array[] =>
+  spread(sequences, tableTokens);
+
+/** Text that damage is measured on, not calibrated on where there is enough. */
+export function heldOutText({
+  calibration: { heldOut, sequences },
+}: Pick<Materials, 'calibration'>): readonly Int32Array[] {
+  return spread(heldOut.length > 0 ? heldOut : sequences, judgedTokens);
+}
+
+/**
+ * Of a linear layer the smallest level and one of about five bits: between them lie most of those that are chosen.
+ * There are few tensors outside the blocks and they are large, so that all their levels are measured.
+ */
+function probed(grids: readonly Grid[], { kind }: TensorSpec): readonly Grid[] {
+  const coded = grids.filter(isCoded);
+  if (coded.length < 2) return [];
+  if (kind !== 'linear') return coded;
+  const bits = ({ blockBytes, blockSize }: Grid) => (8 * blockBytes) / blockSize;
+  const nearest = (target: number) =>
+    coded.toSorted((a, b) => Math.abs(bits(a) - target) - Math.abs(bits(b) - target))[0];
+  return [...new Set([nearest(0), nearest(5)])].flatMap((grid) => grid ?? []);
+}

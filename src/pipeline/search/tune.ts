@@ -1,0 +1,124 @@
+import { type Dimension, optimise, type Recipe as Settings, type Space } from '../../allocation/bayesian.js';
+import { TersorError } from '../../errors.js';
+import { findSolver } from '../../solver/index.js';
+import type { Hooks } from '../context/hooks.js';
+import type { Job } from '../prepare/job.js';
+import type { CompressOptions } from '../options.js';
+import type { TunedRecipe, Tuning } from '../prepare/plan.js';
+import type { Recipe } from '../prepare/recipe.js';
+import { average, difference } from './paired.js';
+import { createRehearsals } from './trial-compression.js';
+import { defaultStoreFolder, openStore } from '../context/store.js';
+import type { Workshop } from '../context/context.js';
+
+/** Settings of solvers worth tuning; one that a solver does not have is left out. */
+const settings: Readonly<Record<string, Dimension>> = {
+  damping: { kind: 'real', low: 0.003, high: 1, scale: 'log' },
+  order: { kind: 'choice', values: ['natural', 'activation'] },
+  groups: { kind: 'choice', values: ['static', 'dynamic'] },
+  temperature: { kind: 'real', low: 0, high: 2 },
+  windows: { kind: 'integer', low: 2, high: 16 },
+};
+/** Which inputs and outputs layers are solved for: `--prefix` and `--target` in one. */
+const aims = ['asymmetric', 'symmetric', 'original'] as const;
+
+/**
+ * Looks for settings of the solver that make the model better, by Bayesian optimisation (src/allocation/bayesian.ts)
+ * from the settings as they are: every recipe tried compresses the whole model, which is judged on text that
+ * calibration did not see. What the caller has set is not touched. A recipe takes the place of the first only when it
+ * is better by more than the standard error of their difference, position by position.
+ * @param count recipes tried, the first included
+ * @returns options that give the chosen recipe, and what was tried
+ * @throws TersorError when there is nothing left to tune
+ */
+export async function tune(
+  shop: Workshop,
+  job: Job,
+  options: CompressOptions,
+  count: number,
+  hooks: Hooks,
+): Promise<{ readonly options: CompressOptions; readonly tuning: Tuning }> {
+  const started = performance.now();
+  const space = spaceOf(job.recipe, options);
+  const store = await openStore(options.store ?? defaultStoreFolder);
+  const rehearsals = createRehearsals(shop, job, store, options, hooks);
+  const types = new Map(job.assignments.map(({ spec, type }) => [spec, type]));
+  const trials: (TunedRecipe & { readonly positions: Float32Array })[] = [];
+  const measure = async (proposed: Settings) => {
+    const chosen = rounded(proposed);
+    const positions = await rehearsals.full(types, withSettings(job.recipe, chosen));
+    const divergence = average(positions);
+    trials.push({ settings: chosen, divergence, positions });
+    hooks.progress?.('tune', trials.length, count);
+    return divergence;
+  };
+  try {
+    const start = settingsOf(job.recipe, space);
+    const first = { recipe: start, value: await measure(start) };
+    const initial = Math.max(2, Math.ceil(count / 3));
+    await optimise(space, measure, { evaluations: count, initial, seed: options.seed ?? 0 }, [first]);
+  } finally {
+    await rehearsals.release();
+  }
+  const [reference = new Float32Array()] = trials.map(({ positions }) => positions);
+  const better = trials.flatMap(({ positions, divergence }, index) => {
+    const { mean: change, standardError } = difference(positions, reference);
+    return change < -standardError ? [{ index, divergence }] : [];
+  });
+  const chosen = better.toSorted((a, b) => a.divergence - b.divergence)[0]?.index ?? 0;
+  const recipe = withSettings(job.recipe, trials[chosen]?.settings ?? {});
+  return {
+    options: {
+      ...options,
+      prefix: recipe.prefix,
+      ...(recipe.target ? { target: recipe.target } : {}),
+      ...(recipe.options ? { solverOptions: recipe.options } : {}),
+    },
+    tuning: {
+      trials: trials.map(({ positions: _, ...trial }) => trial),
+      chosen,
+      tokens: reference.length,
+      seconds: (performance.now() - started) / 1000,
+    },
+  };
+}
+
+/** Three digits are as good as all, and can be read. */
+const rounded = (values: Settings): Settings =>
+  Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      typeof value === 'number' ? Number(value.toPrecision(3)) : value,
+    ]),
+  );
+
+/** What may be tuned: settings that the solver has and the caller has not set. */
+function spaceOf({ solver }: Recipe, { solverOptions = {}, prefix, target }: CompressOptions): Space {
+  const known = findSolver(solver).options.shape;
+  const free = Object.entries(settings).filter(([name]) => name in known && !(name in solverOptions));
+  const aim: Space = prefix || target ? {} : { target: { kind: 'choice', values: aims } };
+  const space = { ...Object.fromEntries(free), ...aim };
+  if (Object.keys(space).length > 0) return space;
+  throw new TersorError(`${solver} has no settings left to tune`, {
+    remedy: 'leave --tune out, or some of --solver-option, --prefix and --target',
+  });
+}
+
+/** The settings of a recipe, defaults filled in. */
+function settingsOf({ solver, options = {}, target }: Recipe, space: Space): Settings {
+  const complete = findSolver(solver).options.parse(options);
+  const values = Object.keys(space).map((name) =>
+    name === 'target' ? [name, target ?? 'original'] : [name, complete[name]],
+  );
+  return Object.fromEntries(values);
+}
+
+/** The recipe with other settings. */
+function withSettings({ target: before, ...recipe }: Recipe, { target, ...solver }: Settings): Recipe {
+  const options = { ...recipe.options, ...solver };
+  const own = Object.keys(options).length > 0 ? { options } : {};
+  if (target === undefined) return { ...recipe, ...(before ? { target: before } : {}), ...own };
+  if (target === 'original') return { ...recipe, prefix: 'original', ...own };
+  const aim = aims.find((name) => name === target);
+  return { ...recipe, prefix: 'compressed', ...(aim && aim !== 'original' ? { target: aim } : {}), ...own };
+}

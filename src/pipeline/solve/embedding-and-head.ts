@@ -1,0 +1,56 @@
+import { blockTensors } from '../../architecture/architecture.js';
+import { createForward } from '../../architecture/forward.js';
+import type { Model } from '../../architecture/model.js';
+import { combinedMoments, embeddingMoments } from '../../calibration/embedding.js';
+import { createCalibrator } from '../../calibration/walk.js';
+import { findSolver } from '../../solver/index.js';
+import type { Moments } from '../../types.js';
+import type { Workshop } from '../context/context.js';
+import type { TensorRecipe } from './tensor.js';
+
+/** Calibration tokens per column: enough for a second moment, few beside what blocks are calibrated on. */
+const tokensPerColumn = 16;
+
+/**
+ * What the embedding is solved under, seen from the original model, since its values come before all others. A table
+ * that is the output head, too, needs a first pass of some text through all blocks, one in memory at a time.
+ * @param outside the original's weights outside its blocks
+ */
+export async function tableMoments(
+  shop: Workshop,
+  { architecture, read, readBlock }: Pick<Model, 'architecture' | 'read' | 'readBlock'>,
+  sequences: readonly Int32Array[],
+  outside: Readonly<Record<string, Float32Array>>,
+): Promise<Moments> {
+  const { hidden: width, layers, tied } = architecture;
+  const { time } = shop.stopwatch;
+  const forward = createForward(architecture, shop);
+  const calibrator = createCalibrator(architecture, shop);
+  const count = Math.ceil((tokensPerColumn * width) / (sequences[0]?.length ?? 1));
+  const first = Object.fromEntries(
+    blockTensors(architecture, 0).map((spec) => [spec.role, () => time('read', () => read(spec))]),
+  );
+  let hidden = await time('calibrate', () => forward.embedAll(sequences.slice(0, count), outside));
+  let moments = await time('calibrate', () =>
+    embeddingMoments(architecture, calibrator, { hidden, weights: { ...outside, ...first } }, shop),
+  );
+  if (tied) {
+    for (let block = 0; block < layers; block++) {
+      const weights = await time('read', () => readBlock(block));
+      hidden = await time('calibrate', () => forward.blockAll(hidden, weights, { consume: true }));
+    }
+    const head = await time('calibrate', () => calibrator.head({ hidden, weights: outside }));
+    moments = combinedMoments(moments, head);
+  }
+  await Promise.all([forward.release(), calibrator.release()]);
+  return moments;
+}
+
+/**
+ * How embedding and head are solved: like the blocks, without annealing unless it was asked for. In small models they
+ * are most of the weights, and annealing would be most of the time.
+ */
+export function tableRecipe({ solver, options }: TensorRecipe): TensorRecipe {
+  if (!('temperature' in findSolver(solver).options.shape)) return { solver, options };
+  return { solver, options: { temperature: 0, ...options } };
+}
