@@ -75,15 +75,23 @@ function annealColumn(column: i32, scale: usize, offset: usize, vectors: i32): v
   state1 = advance(state1);
   state2 = advance(state2);
   state3 = advance(state3);
-  let any = shake(column, 0, current0, state0, diagonal, scale, offset);
-  if (vectors > 1) any = v128.or(any, shake(column, 1, current1, state1, diagonal, scale, offset));
-  if (vectors > 2) any = v128.or(any, shake(column, 2, current2, state2, diagonal, scale, offset));
-  if (vectors > 3) any = v128.or(any, shake(column, 3, current3, state3, diagonal, scale, offset));
+  let any = perturb(column, 0, current0, state0, diagonal, scale, offset);
+  if (vectors > 1) any = v128.or(any, perturb(column, 1, current1, state1, diagonal, scale, offset));
+  if (vectors > 2) any = v128.or(any, perturb(column, 2, current2, state2, diagonal, scale, offset));
+  if (vectors > 3) any = v128.or(any, perturb(column, 3, current3, state3, diagonal, scale, offset));
   if (v128.any_true(any)) keepChange(column);
 }
 
 /** Moves four rows of a column; returns which of them changed. */
-function shake(column: i32, v: i32, g: v128, noise: v128, diagonal: f32, scale: usize, offset: usize): v128 {
+function perturb(
+  column: i32,
+  v: i32,
+  g: v128,
+  noise: v128,
+  diagonal: f32,
+  scale: usize,
+  offset: usize,
+): v128 {
   const at = (<usize>v) << 4;
   const own = values + <usize>column * stripBytes + at;
   const s = v128.load(scale + at);

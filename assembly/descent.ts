@@ -59,7 +59,7 @@ let firstLane: usize = 0;
  * @param windows how many windows are tried behind the refits; columns and factors as for factorWindows
  * @param damping what was added to the diagonal of H
  * @param heat 6 × temperature of every row; 0: no annealing
- * @param shakes noisy passes behind the refits (assembly/descent-anneal.ts); the others descend from what they leave
+ * @param annealingPasses noisy passes behind the refits (assembly/descent-anneal.ts); the others descend from what they leave
  * @param seed of the noise
  * @param deltas blockWidth × stride, written: Δ
  * @param gained 3 · stride doubles: by how much the loss fell is added, how many columns moved one by one, and the
@@ -90,7 +90,7 @@ export function descendBlock(
   windowFactors: usize,
   damping: f32,
   heat: usize,
-  shakes: i32,
+  annealingPasses: i32,
   seed: i32,
   bytes: usize,
   outputs: usize,
@@ -156,7 +156,7 @@ export function descendBlock(
       }
       // Descending behind the noise would undo it.
       if (heat) {
-        for (let shake = 0; shake < shakes; shake++) {
+        for (let pass = 0; pass < annealingPasses; pass++) {
           annealBlock(group, scales + lane, offsets + lane, pitch, vectors);
         }
         break;

@@ -151,7 +151,7 @@ export function addOutliers(start: i32, end: i32, outliers: usize, values: usize
 }
 
 /** scores[col] = w · Σ over rows of (x − y)² for columns [start, end). */
-export function columnDamage(
+export function columnLoss(
   start: i32,
   end: i32,
   rows: i32,

@@ -82,7 +82,7 @@ export function sweepVector(
         }
       }
       if (noise)
-        shake(targets + (v << 4), d, noise + lane, f32x4.mul(f32x4.sqrt(v128.load(heat + lane)), inverse));
+        perturb(targets + (v << 4), d, noise + lane, f32x4.mul(f32x4.sqrt(v128.load(heat + lane)), inverse));
     }
     search(targets, d, tiles, size);
     for (let v: usize = 0; v < <usize>vectors; v++) {
@@ -104,7 +104,7 @@ export function sweepVector(
 }
 
 /** Adds uniform noise that is `reach` wide to the d coordinates of four rows. */
-function shake(targets: usize, d: i32, states: usize, reach: v128): void {
+function perturb(targets: usize, d: i32, states: usize, reach: v128): void {
   let state = v128.load(states);
   for (let i: usize = 0; i < <usize>d; i++) {
     state = advance(state);

@@ -7,11 +7,11 @@
  *
  *   node bench/run.mjs layers [model] [types,…] [solvers,…] [tokens] [threads]
  *
- * A solver may have options behind its name: decoupleq:anneals=16:windows=16.
+ * A solver may have options behind its name: decoupleq:annealingSweeps=16:windows=16.
  */
 import { findGrid } from '../src/grid/index.js';
 import { findOutlierGrid } from '../src/grid/tersor/outliers.js';
-import type { Workshop } from '../src/pipeline/context/context.js';
+import type { Context } from '../src/pipeline/context/context.js';
 import type { Matrix, Moments } from '../src/types.js';
 import { errorOf, forLinearLayers, median, type Procedure } from './linear-layers.js';
 
@@ -58,7 +58,7 @@ type Errors = Map<string, number>;
 /** By type and layer. */
 const table = new Map<string, Map<string, Errors>>();
 
-async function measure(shop: Workshop, layer: string, weight: Matrix, moments: Moments): Promise<void> {
+async function measure(context: Context, layer: string, weight: Matrix, moments: Moments): Promise<void> {
   for (const type of types) {
     const grid = findGrid(type);
     if (Number.isFinite(grid.groupSize) && weight.cols % grid.groupSize) continue;
@@ -70,7 +70,8 @@ async function measure(shop: Workshop, layer: string, weight: Matrix, moments: M
         ...comparisons(run).map((other) => [other, grid] as const),
         [run, sparse] as const,
       ])
-        if (!errors.has(each.title)) errors.set(each.title, await errorOf(shop, weight, moments, on, each));
+        if (!errors.has(each.title))
+          errors.set(each.title, await errorOf(context, weight, moments, on, each));
     }
     const layers = table.get(type) ?? new Map<string, Errors>();
     table.set(type, layers.set(layer, errors));

@@ -3,8 +3,8 @@ import { createForward } from '../src/architecture/forward.js';
 import { createCalibrator } from '../src/calibration/walk.js';
 import type { Grid } from '../src/grid/grid.js';
 import { toPanel } from '../src/kernels/panel.js';
+import { type Context, withContext } from '../src/pipeline/context/context.js';
 import { calibrationText } from '../src/pipeline/prepare/calibration-text.js';
-import { type Workshop, withWorkshop } from '../src/pipeline/context/context.js';
 import { findSolver } from '../src/solver/index.js';
 import type { Matrix, Moments } from '../src/types.js';
 import { shared, tales } from '../test/fixtures/data.js';
@@ -15,13 +15,13 @@ import { shared, tales } from '../test/fixtures/data.js';
  */
 export async function forLinearLayers(
   { name, tokens, threads }: { readonly name: string; readonly tokens?: number; readonly threads: number },
-  visit: (shop: Workshop, layer: string, weight: Matrix, moments: Moments) => Promise<void>,
+  visit: (context: Context, layer: string, weight: Matrix, moments: Moments) => Promise<void>,
 ): Promise<void> {
   const models: Readonly<Record<string, string>> = shared?.models ?? { tales: tales.model };
   const model = models[name];
   if (!model) throw new Error(`there is no model ${name} in ../shared/data`);
-  await withWorkshop({ threads }, {}, async (shop) => {
-    const opened = await shop.open(model);
+  await withContext({ threads }, {}, async (context) => {
+    const opened = await context.open(model);
     const { architecture } = opened;
     const options = {
       model,
@@ -29,10 +29,10 @@ export async function forLinearLayers(
       calibration: (shared ?? tales).calibration,
       ...(tokens ? { tokens } : {}),
     };
-    const calibration = await calibrationText(options, opened, await shop.tokenizer(opened), {});
+    const calibration = await calibrationText(options, opened, await context.tokenizer(opened), {});
     console.log(`${name}, ${calibration.tokens} tokens`);
-    const forward = createForward(architecture, shop);
-    const calibrator = createCalibrator(architecture, shop);
+    const forward = createForward(architecture, context);
+    const calibrator = createCalibrator(architecture, context);
     let hidden = await forward.embedAll(calibration.sequences, await opened.readBlock(undefined));
     for (let block = 0; block < architecture.layers; block++) {
       const weights = await opened.readBlock(block);
@@ -42,7 +42,7 @@ export async function forLinearLayers(
           const [rows, cols] = matrixShape(spec);
           const data = weights[spec.role];
           const layer = `${spec.role.replace('.weight', '')} ${block}`;
-          if (data) await visit(shop, layer, { rows, cols, data }, moments);
+          if (data) await visit(context, layer, { rows, cols, data }, moments);
         }
       });
       hidden = passed.output;
@@ -60,16 +60,16 @@ export interface Procedure {
 
 /** The relative error of a layer on a grid. */
 export async function errorOf(
-  shop: Workshop,
+  context: Context,
   weight: Matrix,
   moments: Moments,
   grid: Grid,
   { solver, options }: Procedure,
 ): Promise<number> {
-  return shop.kernels.scope(async (arena) => {
-    const panel = await toPanel(shop.kernels, arena, weight);
+  return context.kernels.scope(async (arena) => {
+    const panel = await toPanel(context.kernels, arena, weight);
     const { solve } = findSolver(solver);
-    return (await solve({ ...shop, arena }, panel, moments, grid, options)).relativeError;
+    return (await solve({ ...context, arena }, panel, moments, grid, options)).relativeError;
   });
 }
 

@@ -23,11 +23,11 @@ interface Share {
 const shares: Share[] = [];
 const settings = { name, threads: Number(threads), ...(tokens ? { tokens: Number(tokens) } : {}) };
 
-await forLinearLayers(settings, async (shop, layer, weight, moments) => {
-  const { kernels } = shop;
+await forLinearLayers(settings, async (context, layer, weight, moments) => {
+  const { kernels } = context;
   const { rows, cols } = weight;
   await kernels.scope(async (arena) => {
-    const bench = { ...shop, arena };
+    const bench = { ...context, arena };
     const panel = await toPanel(kernels, arena, weight);
     const direct = new Map<number, number>();
     for (const bits of nestedBits) {

@@ -1,6 +1,6 @@
 /**
- * How well each measure of damage orders mixes of types by the divergence that they really have: Spearman's correlation
- * of Σ damage with the divergence of the whole model, over random mixes of any size and over mixes of about one size.
+ * How well each measure of sensitivity orders mixes of types by the divergence that they really have: Spearman's correlation
+ * of Σ loss with the divergence of the whole model, over random mixes of any size and over mixes of about one size.
  * Then what the same search finds with each of them, a formula evolved on half of the tensors, and whether lowering
  * blocks in the order of a measure beats lowering random ones.
  *
@@ -10,20 +10,20 @@
  */
 
 import { knapsack } from '../src/allocation/knapsack.js';
-import { calibrationText } from '../src/pipeline/prepare/calibration-text.js';
+import { withContext } from '../src/pipeline/context/context.js';
+import { defaultStoreFolder, keyOf } from '../src/pipeline/context/store.js';
 import { findFormat } from '../src/pipeline/formats/index.js';
+import type { CompressOptions } from '../src/pipeline/options.js';
+import { calibrationText } from '../src/pipeline/prepare/calibration-text.js';
 import type { SolvedLevel } from '../src/pipeline/search/table/entries.js';
 import type { TensorLevels } from '../src/pipeline/search/table/levels.js';
 import { mixture } from '../src/pipeline/search/table/mixture.js';
 import { levelTable } from '../src/pipeline/search/table/table.js';
-import type { CompressOptions } from '../src/pipeline/options.js';
-import { defaultStoreFolder, keyOf } from '../src/pipeline/context/store.js';
-import { withWorkshop } from '../src/pipeline/context/context.js';
 import { createRandom } from '../src/random.js';
 import { evolveProxy, proxyCorrelation } from '../src/sensitivity/evolve-proxy.js';
 import { evaluate } from '../src/sensitivity/expression.js';
-import { damageMeasures } from '../src/sensitivity/index.js';
-import { type DamageMeasure, jointDamage } from '../src/sensitivity/measure.js';
+import { sensitivityMeasures } from '../src/sensitivity/index.js';
+import { jointLoss, type SensitivityMeasure } from '../src/sensitivity/measure.js';
 import { proxyColumns } from '../src/sensitivity/proxy-columns.js';
 import { spearman } from '../src/sensitivity/rank.js';
 import { shared, tales } from '../test/fixtures/data.js';
@@ -41,31 +41,31 @@ const options: CompressOptions = {
 const judged = 2048;
 const row = (...cells: readonly (string | number)[]) => console.log(`| ${cells.join(' | ')} |`);
 
-const needs = [...new Set(damageMeasures.flatMap((measure) => measure.needs))].filter(
+const needs = [...new Set(sensitivityMeasures.flatMap((measure) => measure.needs))].filter(
   (need) => !without.split(',').includes(need),
 );
-const measures = damageMeasures.filter((measure) => measure.needs.every((need) => needs.includes(need)));
+const measures = sensitivityMeasures.filter((measure) => measure.needs.every((need) => needs.includes(need)));
 
 /** Has all facts collected, for all measures. */
-const everything: DamageMeasure = {
+const everything: SensitivityMeasure = {
   name: 'everything',
   id: '',
   title: '',
   paper: '',
   needs,
-  damage: ({ levels }) => levels.map(() => 0),
+  loss: ({ levels }) => levels.map(() => 0),
 };
 
 /** A level for every tensor, by index. */
 type Mix = readonly number[];
 
-await withWorkshop({ threads: 1 }, {}, async (shop) => {
-  const model = await shop.open(options.model);
+await withContext({ threads: 1 }, {}, async (context) => {
+  const model = await context.open(options.model);
   const { architecture } = model;
-  const tokenizer = await shop.tokenizer(model);
+  const tokenizer = await context.tokenizer(model);
   const calibration = await calibrationText(options, model, tokenizer, {});
   const materials = { model, tokenizer, format: findFormat(options), calibration };
-  const table = await levelTable(shop, materials, options, {}, everything);
+  const table = await levelTable(context, materials, options, {}, everything);
   const tensors = table.tensors.map(sorted);
   const bytesOf = (mix: Mix) =>
     tensors.reduce((sum, { levels }, tensor) => sum + (levels[mix[tensor] ?? 0]?.bytes ?? 0), 0);
@@ -78,10 +78,10 @@ await withWorkshop({ threads: 1 }, {}, async (shop) => {
       }),
     );
     const keys = [...chosen.values()].map(({ key }) => key);
-    const key = keyOf(`mix ${judged}`, table.referee.fingerprint, ...keys);
+    const key = keyOf(`mix ${judged}`, table.evaluator.fingerprint, ...keys);
     const known = await table.store.get(key);
     if (known) return Number(new TextDecoder().decode(known));
-    const { mean } = await table.referee.model(mixture(shop, table.store, model, chosen), judged);
+    const { mean } = await table.evaluator.model(mixture(context, table.store, model, chosen), judged);
     await table.store.put(key, new TextEncoder().encode(String(mean)));
     return mean;
   };
@@ -90,8 +90,8 @@ await withWorkshop({ threads: 1 }, {}, async (shop) => {
     for (const mix of list) values.push(await divergence(mix));
     return values;
   };
-  const sums = (damages: readonly (readonly number[])[], list: readonly Mix[]) =>
-    list.map((mix) => damages.reduce((sum, damage, tensor) => sum + (damage[mix[tensor] ?? 0] ?? 0), 0));
+  const sums = (losses: readonly (readonly number[])[], list: readonly Mix[]) =>
+    list.map((mix) => losses.reduce((sum, loss, tensor) => sum + (loss[mix[tensor] ?? 0] ?? 0), 0));
 
   const any = anySize(tensors, mixes);
   const equal = equalSize(tensors, mixes, bytesOf);
@@ -103,16 +103,16 @@ await withWorkshop({ threads: 1 }, {}, async (shop) => {
   row('---', '--:', '--:');
   const compare = (title: string, predict: (list: readonly Mix[]) => number[]) =>
     row(title, spearman(predict(any), anyKld).toFixed(3), spearman(predict(equal), equalKld).toFixed(3));
-  const correlations = (title: string, damages: readonly (readonly number[])[]) =>
-    compare(title, (list) => sums(damages, list));
+  const correlations = (title: string, losses: readonly (readonly number[])[]) =>
+    compare(title, (list) => sums(losses, list));
   for (const measure of measures) {
     correlations(
       `\`${measure.name}\``,
-      tensors.map((tensor) => measure.damage(tensor)),
+      tensors.map((tensor) => measure.loss(tensor)),
     );
   }
   compare('`second-order` with interactions', (list) =>
-    list.map((mix) => jointDamage(tensors.flatMap(({ levels }, tensor) => levels[mix[tensor] ?? 0] ?? []))),
+    list.map((mix) => jointLoss(tensors.flatMap(({ levels }, tensor) => levels[mix[tensor] ?? 0] ?? []))),
   );
   correlations(
     'bytes',
@@ -124,10 +124,10 @@ await withWorkshop({ threads: 1 }, {}, async (shop) => {
   const budgets = [1.1, 1.25, 1.5].map((factor) => Math.round(factor * least));
   row('measure', ...budgets.map((budget) => `${(budget / 1e6).toFixed(2)} MB`));
   row('---', ...budgets.map(() => '--:'));
-  for (const { name: title, damage } of measures) {
+  for (const { name: title, loss } of measures) {
     const choices = tensors.map((tensor) => {
-      const damages = damage(tensor);
-      const levels = tensor.levels.map((level, index) => ({ ...level, damage: damages[index] ?? 0 }));
+      const losses = loss(tensor);
+      const levels = tensor.levels.map((level, index) => ({ ...level, loss: losses[index] ?? 0 }));
       return { name: tensor.name, levels };
     });
     const found = await measured(budgets.map((budget) => knapsack(choices, budget).levels));
@@ -138,18 +138,18 @@ await withWorkshop({ threads: 1 }, {}, async (shop) => {
   const choice = tensors.filter(({ levels }) => levels.length > 1);
   const [seen, kept] = [0, 1].map((side) => probedRows(choice.filter((_, index) => index % 2 === side)));
   if (seen && kept) {
-    const proxy = evolveProxy(seen.columns, seen.damages, { size: 7, parsimony: 0.003 });
-    console.log(`\nevolved on ${seen.damages.length} levels of half the tensors: ${proxy.formula}`);
+    const proxy = evolveProxy(seen.columns, seen.losses, { size: 7, parsimony: 0.003 });
+    console.log(`\nevolved on ${seen.losses.length} levels of half the tensors: ${proxy.formula}`);
     console.log(JSON.stringify(proxy.expression));
     row('statistic', 'levels it was evolved on', 'levels of the other tensors');
     row('---', '--:', '--:');
-    const other = (column: string) => proxyCorrelation({ column }, kept.columns, kept.damages).toFixed(3);
+    const other = (column: string) => proxyCorrelation({ column }, kept.columns, kept.losses).toFixed(3);
     for (const [column, own] of Object.entries(proxy.columns)) row(column, own.toFixed(3), other(column));
-    const fresh = proxyCorrelation(proxy.expression, kept.columns, kept.damages);
+    const fresh = proxyCorrelation(proxy.expression, kept.columns, kept.losses);
     row('evolved', proxy.correlation.toFixed(3), fresh.toFixed(3));
     // A rank correlation leaves the formula's scale open; a power of it follows the divergence.
-    const values = evaluate(proxy.expression, seen.columns, seen.damages.length);
-    const power = slope(values.map(logOf), seen.damages.map(logOf));
+    const values = evaluate(proxy.expression, seen.columns, seen.losses.length);
+    const power = slope(values.map(logOf), seen.losses.map(logOf));
     console.log(`divergence grows as its power ${power.toFixed(2)}; summed over mixes:`);
     correlations(
       'evolved',
@@ -251,17 +251,17 @@ function equalSize(tensors: readonly TensorLevels[], count: number, bytesOf: (mi
 /** The levels whose divergence was measured, with their cheap facts. */
 function probedRows(tensors: readonly TensorLevels[]) {
   const columns: Record<string, number[]> = {};
-  const damages: number[] = [];
+  const losses: number[] = [];
   for (const tensor of tensors) {
     for (const [index, { divergence }] of tensor.levels.entries()) {
       if (divergence === undefined) continue;
-      damages.push(divergence);
+      losses.push(divergence);
       for (const [column, values] of Object.entries(proxyColumns(tensor))) {
         columns[column] = [...(columns[column] ?? []), values[index] ?? 0];
       }
     }
   }
-  return { columns, damages };
+  return { columns, losses };
 }
 
 function logOf(value: number): number {

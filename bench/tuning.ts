@@ -7,13 +7,13 @@
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { requestedTypes } from '../src/pipeline/prepare/assign.js';
+import { withContext } from '../src/pipeline/context/context.js';
+import { defaultStoreFolder, openStore } from '../src/pipeline/context/store.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
+import { requestedTypes } from '../src/pipeline/prepare/assign.js';
 import { gather, recipeOf } from '../src/pipeline/prepare/prepare.js';
 import { average } from '../src/pipeline/search/paired.js';
-import { createRehearsals } from '../src/pipeline/search/trial-compression.js';
-import { defaultStoreFolder, openStore } from '../src/pipeline/context/store.js';
-import { withWorkshop } from '../src/pipeline/context/context.js';
+import { createTrialCompressor } from '../src/pipeline/search/trial-compression.js';
 import { tales } from '../test/fixtures/data.js';
 
 const [, , , threads = '1', folder = defaultStoreFolder] = process.argv;
@@ -28,31 +28,31 @@ const space = {
   damping: [0.003, 0.01, 0.03, 0.1, 0.3, 1],
   order: ['natural', 'activation'],
   groups: ['static', 'dynamic'],
-  target: ['asymmetric', 'symmetric'],
+  match: ['original', 'own'],
 } as const;
 
-await withWorkshop({ threads: Number(threads) }, {}, async (shop) => {
-  const materials = await gather(shop, options, {});
+await withContext({ threads: Number(threads) }, {}, async (context) => {
+  const materials = await gather(context, options, {});
   const { model, calibration } = materials;
   const kinds = requestedTypes(model, materials.format, options);
   const types = new Map(model.architecture.tensors.map((spec) => [spec, kinds[spec.kind] ?? 'f32']));
-  const rehearsals = createRehearsals(shop, materials, await openStore(folder), options, {});
-  const { prefix: _, target: __, ...base } = recipeOf(options, calibration, {});
+  const compressor = createTrialCompressor(context, materials, await openStore(folder), options, {});
+  const { calibrateOn: _, match: __, ...base } = recipeOf(options, calibration, {});
   const recipes: { readonly recipe: Record<string, number | string>; readonly value: number }[] = [];
-  for (const target of space.target) {
-    const aim = { prefix: 'compressed', target } as const;
+  for (const match of space.match) {
+    const inputs = { calibrateOn: 'quantized', match } as const;
     for (const damping of space.damping) {
       for (const order of space.order) {
         for (const groups of space.groups) {
-          const recipe = { ...base, ...aim, options: { damping, order, groups } };
-          const value = Number(average(await rehearsals.full(types, recipe)).toPrecision(5));
-          recipes.push({ recipe: { damping, order, groups, target }, value });
-          console.log(target, damping, order, groups, value);
+          const recipe = { ...base, ...inputs, options: { damping, order, groups } };
+          const value = Number(average(await compressor.full(types, recipe)).toPrecision(5));
+          recipes.push({ recipe: { damping, order, groups, match }, value });
+          console.log(match, damping, order, groups, value);
         }
       }
     }
   }
-  await rehearsals.release();
+  await compressor.release();
   const path = fileURLToPath(new URL('../test/fixtures/recipes.json', import.meta.url));
   writeFileSync(path, `${JSON.stringify({ space, recipes }, null, 2)}\n`);
 });

@@ -21,7 +21,7 @@ const found = new Map<string, Comparison[]>();
 
 await forLinearLayers(
   { name, threads: Number(threads), ...(count ? { tokens: Number(count) } : {}) },
-  async (shop, layer, weight, moments) => {
+  async (context, layer, weight, moments) => {
     const { rows, cols } = weight;
     for (const type of list.split(',')) {
       const grid = findGrid(type);
@@ -30,9 +30,9 @@ await forLinearLayers(
       // Names of vector types have four digits of bits per weight.
       const vectors = findGrid(`vq-${Math.floor((80000 * bytes) / (rows * cols)) / 10000}`);
       if (vectors.bytes(rows, cols) > bytes) throw new Error(`${vectors.name} is larger than ${type}`);
-      const ours = await errorOf(shop, weight, moments, vectors, { solver: 'vptq', options: {} });
+      const ours = await errorOf(context, weight, moments, vectors, { solver: 'vptq', options: {} });
       for (const solver of solvers.split(',')) {
-        const theirs = await errorOf(shop, weight, moments, grid, { solver, options: {} });
+        const theirs = await errorOf(context, weight, moments, grid, { solver, options: {} });
         const key = `${type} | ${solver}`;
         found.set(key, [...(found.get(key) ?? []), { layer, ratio: ours / theirs }]);
       }

@@ -13,7 +13,7 @@ export interface Moments {
    * Σ (x − x̃) x̃ᵀ / tokens, in × in: x is what the layer gets in the original model, x̃ what it gets behind compressed
    * layers, to which `gram` then belongs.
    */
-  readonly drift?: Matrix;
+  readonly crossMoments?: Matrix;
   /** Means E[x] in the original model and E[x̃] behind compressed layers (the same one where there are none). */
   readonly means?: { readonly original: Float32Array; readonly own: Float32Array };
   /** Number of token positions that went into the sums. */

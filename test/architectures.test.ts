@@ -6,8 +6,8 @@ import { predictWithLlama } from '../src/evaluation/llama.js';
 import { predict } from '../src/evaluation/predictor.js';
 import { score } from '../src/evaluation/score.js';
 import { compress } from '../src/pipeline/compress.js';
+import { withContext } from '../src/pipeline/context/context.js';
 import { predictIn } from '../src/pipeline/measure/verify.js';
-import { withWorkshop } from '../src/pipeline/context/context.js';
 import { micros, writeMicro } from './fixtures/micro.js';
 import { uniform } from './reference/random.js';
 
@@ -30,11 +30,11 @@ describe('every architecture predicts what llama.cpp predicts from the F32 GGUF 
     await writeMicro(model, micro, seed);
     await compress({ model, output, type: 'f32', solver: 'rtn', tokens: 256, context: 64 });
 
-    await withWorkshop({}, {}, async (shop) => {
-      const llama = await predictWithLlama(output, sequences, shop);
+    await withContext({}, {}, async (context) => {
+      const llama = await predictWithLlama(output, sequences, context);
       for (const path of [model, output]) {
-        const tersor = await predict(await shop.open(path), sequences, shop);
-        const { reference } = await score(sequences, llama, tersor, shop);
+        const tersor = await predict(await context.open(path), sequences, context);
+        const { reference } = await score(sequences, llama, tersor, context);
         expect(Math.max(...(reference?.largestShift ?? [Number.NaN])), path).toBeLessThan(0.002);
         await tersor.release();
       }
@@ -52,10 +52,10 @@ describe('every architecture predicts the same in onnxruntime', () => {
     for (const type of ['f32', 'int4']) {
       const output = join(folder, `${name} ${type}`);
       await compress({ model, output, format: 'onnx', type, solver: 'rtn', tokens: 256, context: 64 });
-      await withWorkshop({}, {}, async (shop) => {
-        const own = await predict(await shop.open(type === 'f32' ? model : output), sequences, shop);
-        const theirs = await predictIn('onnxruntime', output, sequences, shop);
-        const { reference } = await score(sequences, theirs, own, shop);
+      await withContext({}, {}, async (context) => {
+        const own = await predict(await context.open(type === 'f32' ? model : output), sequences, context);
+        const theirs = await predictIn('onnxruntime', output, sequences, context);
+        const { reference } = await score(sequences, theirs, own, context);
         expect(Math.max(...(reference?.largestShift ?? [Number.NaN])), type).toBeLessThan(0.002);
         await own.release();
         await theirs.release();

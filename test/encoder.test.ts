@@ -5,9 +5,10 @@ import { env, pipeline } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Pooling, poolingName, readPooling } from '../src/checkpoint/pooling.js';
 import { embed } from '../src/evaluation/embedding.js';
-import { compress, plan } from '../src/pipeline/compress.js';
+import { compress } from '../src/pipeline/compress.js';
+import { withContext } from '../src/pipeline/context/context.js';
 import { evaluate, evaluateEncoder } from '../src/pipeline/evaluate.js';
-import { withWorkshop } from '../src/pipeline/context/context.js';
+import { plan } from '../src/pipeline/plan.js';
 import { builtinText } from '../src/text/builtin.js';
 import { encodeTexts } from '../src/text/sentences.js';
 import { tersor } from './fixtures/command.js';
@@ -35,11 +36,11 @@ async function expectOfTransformers(name: string, pooling: Pooling): Promise<voi
   const extract = await pipeline('feature-extraction', name, { dtype: 'q4' });
   const { data, dims } = await extract(texts, { pooling, normalize: true });
   await extract.dispose();
-  await withWorkshop({ threads: 1 }, {}, async (shop) => {
-    const reopened = await shop.open(join(folder, name));
-    const tokenizer = await shop.tokenizer(reopened);
+  await withContext({ threads: 1 }, {}, async (context) => {
+    const reopened = await context.open(join(folder, name));
+    const tokenizer = await context.tokenizer(reopened);
     const ids = encodeTexts(tokenizer, texts, reopened.architecture.context);
-    const expected = await embed(reopened, ids, shop);
+    const expected = await embed(reopened, ids, context);
     expect(dims).toEqual([expected.rows, expected.cols]);
     const worst = Math.max(...expected.data.map((value, at) => Math.abs(value - Number(data[at]))));
     expect(worst).toBeLessThan(1e-5);

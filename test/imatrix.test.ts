@@ -74,7 +74,7 @@ describe('compress --imatrix', () => {
     const { provenance } = await inspect({ model: output });
     const recipe = JSON.parse(provenance?.recipe ?? '{}');
     expect(recipe).toMatchObject({ solver: 'rtn', imatrix: theirs('gguf'), type: 'q4_0' });
-    expect(recipe).not.toHaveProperty('target');
+    expect(recipe).not.toHaveProperty('match');
   });
 
   test('reports the error under the matrix, which it makes smaller', async () => {

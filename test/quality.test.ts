@@ -31,7 +31,7 @@ describe('tales, calibrated on its own texts, stays closer to itself than by rou
     ['q2_k', 0.7],
   ])('%s: at most %d of its divergence', async (type, share) => {
     // Measured 0.58, 0.53 and 0.58, with scales that know the inputs' energies in both.
-    const rounded = await divergence(type, { solver: 'rtn', prefix: 'original' });
+    const rounded = await divergence(type, { solver: 'rtn', calibrateOn: 'original' });
     expect(await divergence(type, {})).toBeLessThan(share * rounded);
   });
 });

@@ -19,7 +19,7 @@ const alone = ['--threads', '1'];
 let made: CompressResult;
 
 test('compress writes a report of what it made', async () => {
-  // Without a compressed prefix errors of layers are those of the original's inputs, as in reports.
+  // Calibrated on the original model, errors of layers are those of the original's inputs, as in reports.
   const words = [
     'compress',
     tales.model,
@@ -29,7 +29,7 @@ test('compress writes a report of what it made', async () => {
     'q3_k',
     '--solver',
     'rtn',
-    '--prefix',
+    '--calibrate-on',
     'original',
   ];
   const text = ['--calibration', tales.calibration, '--report', page, '--json'];
@@ -92,7 +92,7 @@ test('a model compared with itself has lost nothing', async () => {
 test('the front of a search is found again by what the file says', async () => {
   const store = join(folder, 'store');
   const small = join(folder, 'small.gguf');
-  const goal = ['--size', '2.5MB', '--types', 'q3_k,q6_k', '--damage', 'evolved', '--solver', 'rtn'];
+  const goal = ['--size', '2.5MB', '--types', 'q3_k,q6_k', '--sensitivity', 'evolved', '--solver', 'rtn'];
   const text = ['--calibration', tales.calibration, '--tokens', '1024', '--store', store];
   expect((await tersor('compress', tales.model, '-o', small, ...goal, ...text, ...alone)).stderr).toBe('');
   const { front, bytes } = JSON.parse(

@@ -2,12 +2,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compress, plan } from '../src/pipeline/compress.js';
+import { compress } from '../src/pipeline/compress.js';
 import { evaluate } from '../src/pipeline/evaluate.js';
+import type { CompressResult } from '../src/pipeline/measure/result.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
+import { plan } from '../src/pipeline/plan.js';
 import { recipeFile } from '../src/pipeline/prepare/plan.js';
 import { readRecipe } from '../src/pipeline/prepare/recipe.js';
-import type { CompressResult } from '../src/pipeline/measure/result.js';
 import { front } from '../src/pipeline/search/front.js';
 import { tales } from './fixtures/data.js';
 
@@ -190,6 +191,8 @@ test('what cannot be is said', async () => {
   const limit = { ...options, maxDivergence: 0.1 };
   await expect(plan({ ...limit, search: 'evopress' })).rejects.toThrow('--search evopress does not look for');
   await expect(plan({ ...limit, searchOptions: { states: 3 } })).rejects.toThrow('the options of bisection');
-  await expect(plan({ ...options, size, damage: 'pain' })).rejects.toThrow('no measure of damage pain');
+  await expect(plan({ ...options, size, sensitivity: 'pain' })).rejects.toThrow(
+    'no measure of sensitivity pain',
+  );
   await expect(plan({ ...options, size, types: ['int4'] })).rejects.toThrow('cannot hold the type int4');
 });

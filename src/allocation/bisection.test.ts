@@ -10,32 +10,32 @@ const largest = knapsack(choices, Number.MAX_SAFE_INTEGER);
 
 test('finds the smallest allocation that holds the limit', async () => {
   for (const share of [1.1, 2, 10, 50]) {
-    const limit = share * largest.damage;
-    const measure = async ({ damage }: Allocation) => ({ value: damage });
+    const limit = share * largest.loss;
+    const measure = async ({ loss }: Allocation) => ({ value: loss });
     const found = await bisect(choices, limit, measure, { measurements: 30, tolerance: 0.001 });
     expect(found.quality.value).toBeLessThanOrEqual(limit);
     expect(found.measurements).toBeLessThanOrEqual(30);
-    expect(knapsack(choices, Math.floor(found.bytes * 0.999)).damage).toBeGreaterThan(limit);
+    expect(knapsack(choices, Math.floor(found.bytes * 0.999)).loss).toBeGreaterThan(limit);
     expect(found.failedBytes ?? 0).toBeGreaterThan(0.998 * found.bytes);
   }
 });
 
 test('twelve measurements are enough for half a per cent', async () => {
-  const limit = 3 * largest.damage;
-  const found = await bisect(choices, limit, async ({ damage }) => ({ value: damage }));
+  const limit = 3 * largest.loss;
+  const found = await bisect(choices, limit, async ({ loss }) => ({ value: loss }));
   expect(found.measurements).toBeLessThanOrEqual(12);
-  expect(knapsack(choices, Math.floor(found.bytes * 0.995)).damage).toBeGreaterThan(limit);
+  expect(knapsack(choices, Math.floor(found.bytes * 0.995)).loss).toBeGreaterThan(limit);
 });
 
 test('with noise the limit still holds in truth', async () => {
-  const limit = 4 * largest.damage;
+  const limit = 4 * largest.loss;
   let missed = 0;
   for (let seed = 0; seed < 40; seed++) {
     const random = createRandom(seed);
     const error = 0.05 * limit;
-    const measure = async ({ damage }: Allocation) => ({ value: damage + error * random.normal(), error });
+    const measure = async ({ loss }: Allocation) => ({ value: loss + error * random.normal(), error });
     const found = await bisect(choices, limit, measure);
-    if (found.damage > limit) missed++;
+    if (found.loss > limit) missed++;
     expect(found.bytes).toBeLessThan(largest.bytes);
   }
   // Every search asks several times near the limit, each at a chance of 1 in 44 to be misled.

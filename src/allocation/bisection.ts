@@ -38,7 +38,7 @@ export interface BisectionSolution extends Allocation {
  *
  * @param measure quality of an allocation, with its standard error
  * @param limit in the units of `measure`
- * @throws TersorError when the table holds no number, or even the allocation of least damage does not hold the limit
+ * @throws TersorError when the table holds no number, or even the allocation of least loss does not hold the limit
  */
 export async function bisect(
   choices: readonly Choice[],
@@ -65,8 +65,8 @@ export async function bisect(
     );
   }
   const result = (failedBytes: number | undefined): BisectionSolution => {
-    const { levels, bytes, damage } = held.allocation;
-    return { levels, bytes, damage, quality: held.quality, measurements, failedBytes };
+    const { levels, bytes, loss } = held.allocation;
+    return { levels, bytes, loss, quality: held.quality, measurements, failedBytes };
   };
   const least = smallest(choices);
   if (least.bytes === held.allocation.bytes || measurements >= most) return result(undefined);

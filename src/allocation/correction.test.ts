@@ -8,12 +8,12 @@ import { type Choice, smallest, total } from './table.js';
 const choices = modelTable(40, 12);
 const budget = Math.floor(2.1 * smallest(choices).bytes);
 
-/** What allocations really cost: every tensor's damages count for more or less than the table says. */
+/** What allocations really cost: every tensor's losses count for more or less than the table says. */
 function truth(seed: number): Choice[] {
   const random = createRandom(seed);
   return choices.map((choice) => {
     const factor = 0.6 * Math.exp(0.3 * random.normal());
-    return { ...choice, levels: choice.levels.map((level) => ({ ...level, damage: factor * level.damage })) };
+    return { ...choice, levels: choice.levels.map((level) => ({ ...level, loss: factor * level.loss })) };
   });
 }
 
@@ -23,16 +23,16 @@ function search(real: readonly Choice[], count: number, seed: number): Measured[
   const measured: Measured[] = [];
   let { levels } = knapsack(choices, budget);
   for (let i = 0; i < count; i++) {
-    measured.push({ levels, value: total(real, levels).damage * (1 + 0.01 * random.normal()) });
+    measured.push({ levels, value: total(real, levels).loss * (1 + 0.01 * random.normal()) });
     levels = knapsack(correctDamages(choices, measured, {}, random), budget).levels;
   }
   return measured;
 }
 
-test('damages corrected by measurements lead to better allocations', () => {
+test('losses corrected by measurements lead to better allocations', () => {
   for (const seed of [1, 2, 3]) {
     const real = truth(seed);
-    const cost = (levels: readonly number[]) => total(real, levels).damage;
+    const cost = (levels: readonly number[]) => total(real, levels).loss;
     const start = cost(knapsack(choices, budget).levels);
     const optimum = cost(knapsack(real, budget).levels);
     const found = cost(knapsack(correctDamages(choices, search(real, 20, seed)), budget).levels);
@@ -45,18 +45,18 @@ test('predicts what it has measured, and draws scatter around what is expected',
   const measured = search(real, 12, 5);
   const expected = correctDamages(choices, measured);
   const scale = measured.reduce((sum, { value }) => sum + value, 0);
-  const sums = measured.reduce((sum, { levels }) => sum + total(choices, levels).damage, 0);
+  const sums = measured.reduce((sum, { levels }) => sum + total(choices, levels).loss, 0);
   for (const { levels, value } of measured) {
-    const predicted = (total(expected, levels).damage * scale) / sums;
+    const predicted = (total(expected, levels).loss * scale) / sums;
     expect(Math.abs(predicted / value - 1)).toBeLessThan(0.02);
   }
   const random = createRandom(9);
   const first = measured[0]?.levels ?? [];
   const drawn = Array.from({ length: 200 }, () =>
     total(correctDamages(choices, measured, {}, random), first),
-  ).map(({ damage }) => damage);
-  const mean = drawn.reduce((sum, damage) => sum + damage, 0) / drawn.length;
-  expect(mean / total(expected, first).damage).toBeCloseTo(1, 2);
+  ).map(({ loss }) => loss);
+  const mean = drawn.reduce((sum, loss) => sum + loss, 0) / drawn.length;
+  expect(mean / total(expected, first).loss).toBeCloseTo(1, 2);
   expect(Math.max(...drawn)).toBeGreaterThan(Math.min(...drawn));
 });
 
@@ -71,11 +71,11 @@ test('choices with a label in common learn from each other', () => {
   const random = createRandom(4);
   const real = choices.map((choice, index) => {
     const factor = (index < choices.length / 2 ? 0.7 : 1.3) * Math.exp(0.05 * random.normal());
-    return { ...choice, levels: choice.levels.map((level) => ({ ...level, damage: factor * level.damage })) };
+    return { ...choice, levels: choice.levels.map((level) => ({ ...level, loss: factor * level.loss })) };
   });
   const measured = search(real, 4, 4);
   const cost = (options: Partial<CorrectionOptions>) =>
-    total(real, knapsack(correctDamages(choices, measured, options), budget).levels).damage;
-  const optimum = total(real, knapsack(real, budget).levels).damage;
+    total(real, knapsack(correctDamages(choices, measured, options), budget).levels).loss;
+  const optimum = total(real, knapsack(real, budget).levels).loss;
   expect(cost({ labels }) - optimum).toBeLessThan(0.5 * (cost({}) - optimum));
 });

@@ -2,14 +2,14 @@ import type { Random } from '../random.js';
 import { dot, factorize, solve } from './linear.js';
 import type { Choice } from './table.js';
 
-/** An allocation whose quality was measured on the whole model, in the units of damages or any other. */
+/** An allocation whose quality was measured on the whole model, in the units of losses or any other. */
 export interface Measured {
   readonly levels: readonly number[];
   readonly value: number;
 }
 
 export interface CorrectionOptions {
-  /** How far the factor of a tensor's damages may be off one: standard deviation of the prior. */
+  /** How far the factor of a tensor's losses may be off one: standard deviation of the prior. */
   readonly deviation: number;
   /** What a draw is off the expected factors by, as a share of what is possible: all of it leads far astray at first. */
   readonly boldness: number;
@@ -36,7 +36,7 @@ const leastFactor = 0.2;
 
 /**
  * Damages with a factor for every tensor that makes their sums follow what was measured of whole models: a tensor's
- * damage was found with all others as they are in the original, and behind compressed layers, which later ones make up
+ * loss was found with all others as they are in the original, and behind compressed layers, which later ones make up
  * for, it counts for more or less. Bayesian linear regression (Rasmussen and Williams, 2006, section 2.1) of
  * value / scale = Σ (1 + δ_t) damage_t, δ_t ~ N(0, deviation²), in the form of one unknown per measurement.
  *
@@ -52,9 +52,9 @@ export function correctDamages(
   const { deviation, boldness, labels, noise } = { ...correctionDefaults, ...options };
   const relate = related(choices.length, labels);
   const rows = measured.map(({ levels }) =>
-    Float64Array.from(choices, (choice, tensor) => choice.levels[levels[tensor] ?? -1]?.damage ?? 0),
+    Float64Array.from(choices, (choice, tensor) => choice.levels[levels[tensor] ?? -1]?.loss ?? 0),
   );
-  const sums = rows.map((row) => row.reduce((sum, damage) => sum + damage, 0));
+  const sums = rows.map((row) => row.reduce((sum, loss) => sum + loss, 0));
   const all = (values: Iterable<number>) => [...values].reduce((sum, value) => sum + value, 0);
   const scale = all(measured.map(({ value }) => value)) / all(sums);
   const drawn = random
@@ -82,7 +82,7 @@ export function correctDamages(
   const learnt = relate.covariance(pulls);
   return choices.map((choice, tensor) => {
     const change = Math.max(leastFactor, 1 + (drawn[tensor] ?? 0) + deviation ** 2 * (learnt[tensor] ?? 0));
-    return { ...choice, levels: choice.levels.map((level) => ({ ...level, damage: change * level.damage })) };
+    return { ...choice, levels: choice.levels.map((level) => ({ ...level, loss: change * level.loss })) };
   });
 }
 

@@ -8,7 +8,7 @@ import { createLadder, mutate, operators } from './mutation.js';
 import { type Allocation, type Choice, smallest } from './table.js';
 
 /**
- * A quality with interactions: errors of tensors are vectors of length √damage in directions that are partly shared,
+ * A quality with interactions: errors of tensors are vectors of length √loss in directions that are partly shared,
  * and the sum's square counts. Measured on few tokens it is off by a noise that is the same for the same question.
  */
 function interacting(choices: readonly Choice[], seed: number, noise = 0) {
@@ -20,10 +20,10 @@ function interacting(choices: readonly Choice[], seed: number, noise = 0) {
     const sums = [0, 0, 0];
     let alone = 0;
     for (const [tensor, level] of levels.entries()) {
-      const damage = choices[tensor]?.levels[level]?.damage ?? 0;
-      alone += damage;
+      const loss = choices[tensor]?.levels[level]?.loss ?? 0;
+      alone += loss;
       for (const axis of [0, 1, 2]) {
-        sums[axis] = (sums[axis] ?? 0) + Math.sqrt(damage) * (directions[tensor]?.[axis] ?? 0);
+        sums[axis] = (sums[axis] ?? 0) + Math.sqrt(loss) * (directions[tensor]?.[axis] ?? 0);
       }
     }
     const key = levels.reduce((hash, level) => Math.imul(hash, 31) + level, tokens);

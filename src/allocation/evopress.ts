@@ -70,7 +70,7 @@ export type Fitness = (allocation: Allocation, tokens: number) => Promise<number
  * EvoPress (Sieberling et al., 2024, arXiv:2410.14649, algorithm 1): evolves one allocation by level switches that
  * keep the size. A generation's mutants are measured on few tokens, the best of them on more, and the one that is
  * left competes with its parent on the most. Fitness is the measured quality of the whole model, so that interactions
- * between tensors count, which a sum of damages does not see.
+ * between tensors count, which a sum of losses does not see.
  *
  * Measures at most 1 + generations × (offspring + Σ survivors) times, and once more a generation with immigrants.
  *

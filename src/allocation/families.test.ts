@@ -11,7 +11,7 @@ function mixedTable(tensors: number, seed: number): Choice[] {
     const factor = 0.5 + random();
     const floats = levels
       .filter(({ type }) => type !== 'Q2')
-      .map((level) => ({ ...level, type: `E${level.type.slice(1)}`, damage: level.damage * factor }));
+      .map((level) => ({ ...level, type: `E${level.type.slice(1)}`, loss: level.loss * factor }));
     return { name, levels: [...levels, ...floats] };
   });
 }
@@ -29,18 +29,18 @@ test('together is never worse than the better family alone, and mostly better', 
       expect(allocation.bytes).toBeLessThanOrEqual(budget);
       expect(allocation).toEqual(total(choices, allocation.levels));
       expect(countFamilies(choices, allocation, familyOf)).toEqual({ [family]: choices.length });
-      expect(together.damage).toBeLessThanOrEqual(allocation.damage * (1 + 1e-12));
+      expect(together.loss).toBeLessThanOrEqual(allocation.loss * (1 + 1e-12));
     }
     expect(alone.integer).toBeDefined();
-    const best = Math.min(alone.integer?.damage ?? Infinity, alone.float?.damage ?? Infinity);
-    if (together.damage < 0.999 * best) better++;
+    const best = Math.min(alone.integer?.loss ?? Infinity, alone.float?.loss ?? Infinity);
+    if (together.loss < 0.999 * best) better++;
   }
   expect(better).toBeGreaterThan(60);
 });
 
 test('a family that cannot meet the budget is left out; a fixed tensor belongs to every family', () => {
   const choices = mixedTable(4, 2);
-  const fixed = { name: 'norm', levels: [{ type: 'F32', bytes: 100, damage: 0 }] };
+  const fixed = { name: 'norm', levels: [{ type: 'F32', bytes: 100, loss: 0 }] };
   const least = smallest(choices).bytes + 100;
   const { alone } = allocateFamilies([...choices, fixed], least, familyOf);
   expect(alone.float).toBeUndefined();

@@ -11,7 +11,7 @@ export interface FamilyAllocations {
 
 /**
  * Allocations with integer formats only, with float formats only, and with both in one search (FLIQS: Dotzel et al.,
- * 2023, arXiv:2308.03290, which searches by reinforcement learning; on a table of damages the exact knapsack does,
+ * 2023, arXiv:2308.03290, which searches by reinforcement learning; on a table of losses the exact knapsack does,
  * and more choice cannot make its optimum worse). A tensor without levels in a family, such as one that must stay as
  * it is, keeps its smallest level in all of them.
  *
@@ -39,8 +39,8 @@ export function allocateFamilies(
       levels: (kept[tensor] ?? []).flatMap((index) => levels.slice(index, index + 1)),
     }));
     if (smallest(table).bytes > budget) return [family, undefined];
-    const { levels, bytes, damage } = knapsack(table, budget);
-    return [family, { levels: levels.map((level, tensor) => kept[tensor]?.[level] ?? 0), bytes, damage }];
+    const { levels, bytes, loss } = knapsack(table, budget);
+    return [family, { levels: levels.map((level, tensor) => kept[tensor]?.[level] ?? 0), bytes, loss }];
   });
   return { alone: Object.fromEntries(alone), together };
 }

@@ -13,11 +13,11 @@ function truth(choices: readonly Choice[], seed: number) {
   const next = normal(seed);
   const factors = choices.map(() => Math.exp(1.5 * next()));
   return async ({ levels }: Allocation) => {
-    const damages = levels.map(
-      (level, tensor) => (choices[tensor]?.levels[level]?.damage ?? 0) * (factors[tensor] ?? 1),
+    const losses = levels.map(
+      (level, tensor) => (choices[tensor]?.levels[level]?.loss ?? 0) * (factors[tensor] ?? 1),
     );
-    const pairs = damages.slice(1).map((damage, index) => Math.sqrt(damage * (damages[index] ?? 0)));
-    return [[...damages, ...pairs].reduce((sum, damage) => sum + damage, 0)];
+    const pairs = losses.slice(1).map((loss, index) => Math.sqrt(loss * (losses[index] ?? 0)));
+    return [[...losses, ...pairs].reduce((sum, loss) => sum + loss, 0)];
   };
 }
 
@@ -41,7 +41,7 @@ test('the hull is the lower convex hull of all allocations', () => {
     const all = [...everyAllocation(choices)];
     for (const price of [0, 1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-3]) {
       const least = (points: readonly Allocation[]) =>
-        Math.min(...points.map(({ bytes, damage }) => damage + price * bytes));
+        Math.min(...points.map(({ bytes, loss }) => loss + price * bytes));
       expect(least(front) / least(all), `seed ${seed}`).toBeCloseTo(1, 12);
     }
     for (const [index, point] of front.entries()) {
@@ -100,8 +100,8 @@ test('the front dominates uniform settings, and that of as many measurements on 
 test('a third objective keeps its own trade-offs', async () => {
   const choices = modelTable(10, 4);
   const measure = async (allocation: Allocation) => {
-    const [damage = 0] = await truth(choices, 4)(allocation);
-    return [damage, allocation.levels.filter((level) => level === 1).length];
+    const [loss = 0] = await truth(choices, 4)(allocation);
+    return [loss, allocation.levels.filter((level) => level === 1).length];
   };
   const front = await searchFront(choices, measure, { measurements: 40 });
   expect(front.some(({ objectives }) => objectives[2] === 0)).toBe(true);
@@ -129,7 +129,7 @@ test('the predictor ranks allocations that it has not seen better than the table
     return logs.reduce((sum, log) => sum + (log - mean) ** 2, 0);
   };
   expect(error((own) => Math.max(1e-12, predict(model, own)))).toBeLessThan(
-    0.5 * error((own) => total(choices, own).damage),
+    0.5 * error((own) => total(choices, own).loss),
   );
 });
 

@@ -132,11 +132,11 @@ function logarithms(objectives: Objectives): Objectives {
   return objectives.map((value) => Math.log(Math.max(value, 1e-12)));
 }
 
-/** The table with damages as a model of measurements has them. */
+/** The table with losses as a model of measurements has them. */
 function corrected(choices: readonly Choice[], model: Additive): Choice[] {
   return choices.map(({ name, levels }, tensor) => ({
     name,
-    levels: levels.map((level, index) => ({ ...level, damage: model[tensor]?.[index] ?? 0 })),
+    levels: levels.map((level, index) => ({ ...level, loss: model[tensor]?.[index] ?? 0 })),
   }));
 }
 

@@ -2,7 +2,7 @@ import { hullSteps } from './relaxation.js';
 import { type Allocation, type Choice, checkChoices, total, worthwhile } from './table.js';
 
 /**
- * The lower convex hull of all allocations of a table in (bytes, damage), the smallest first: exact, by taking the
+ * The lower convex hull of all allocations of a table in (bytes, loss), the smallest first: exact, by taking the
  * hulls of the tensors apart at every price of a byte (the Lagrangian sweep of HAWQ-V2's Pareto front).
  *
  * @throws TersorError when the table holds no number

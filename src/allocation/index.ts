@@ -108,10 +108,10 @@ const banditOptions = z.strictObject({
 });
 
 const interactionOptions = z.strictObject({
-  kicks: z
+  perturbations: z
     .int()
     .min(0)
-    .default(interactionDefaults.kicks)
+    .default(interactionDefaults.perturbations)
     .describe('how often the best allocation is disturbed and improved again'),
   seed: seed.default(interactionDefaults.seed),
 });
@@ -121,7 +121,7 @@ export const searches: readonly OptionalMethod[] = [
   {
     name: 'knapsack',
     id: 'A1',
-    title: 'Exact knapsack: the levels of least total damage within a budget',
+    title: 'Exact knapsack: the levels of least total loss within a budget',
     paper:
       'Dong et al., 2019, arXiv:1911.03852; Hubara et al., 2020, arXiv:2006.10518; solved as Pisinger, 1995, does',
     options: knapsackOptions,

@@ -10,41 +10,41 @@ export interface Pair {
   readonly firstLevel: number;
   readonly second: number;
   readonly secondLevel: number;
-  readonly damage: number;
+  readonly loss: number;
 }
 
 export interface InteractionOptions {
   /** How often the best allocation is disturbed and improved again. */
-  readonly kicks: number;
+  readonly perturbations: number;
   readonly seed: number;
 }
 
-export const interactionDefaults: InteractionOptions = { kicks: 40, seed: 0 };
+export const interactionDefaults: InteractionOptions = { perturbations: 40, seed: 0 };
 
 /**
- * The damage of levels with their interactions: the quadratic model of a loss whose Hessian has blocks between layers
+ * The loss of levels with their interactions: the quadratic model of a loss whose Hessian has blocks between layers
  * (Schaefer et al., 2023, "Augmenting Hessians with inter-layer dependencies", arXiv:2306.04879).
  */
-export function interactingDamage(
+export function interactingLoss(
   choices: readonly Choice[],
   pairs: readonly Pair[],
   levels: readonly number[],
 ): number {
   return pairs.reduce(
-    (sum, { first, firstLevel, second, secondLevel, damage }) =>
-      levels[first] === firstLevel && levels[second] === secondLevel ? sum + damage : sum,
-    total(choices, levels).damage,
+    (sum, { first, firstLevel, second, secondLevel, loss }) =>
+      levels[first] === firstLevel && levels[second] === secondLevel ? sum + loss : sum,
+    total(choices, levels).loss,
   );
 }
 
 /**
- * An allocation of little damage, interactions included, within a budget. The problem is a quadratic knapsack, which
+ * An allocation of little loss, interactions included, within a budget. The problem is a quadratic knapsack, which
  * no known method solves exactly for hundreds of tensors; this is a local search. From the exact knapsack of the
- * damages alone, it solves the knapsack of damages as they are given the other tensors' levels, as long as that
+ * losses alone, it solves the knapsack of losses as they are given the other tensors' levels, as long as that
  * helps, then changes one or two tensors at a time until no change helps, and goes on from random disturbances of
  * the best.
  *
- * @returns never worse than the knapsack without interactions; `damage` includes them
+ * @returns never worse than the knapsack without interactions; `loss` includes them
  * @throws TersorError when the table or a pair holds no number, a pair names no level, or the budget is too small
  */
 export function allocateInteracting(
@@ -53,7 +53,7 @@ export function allocateInteracting(
   budget: number,
   options: Partial<InteractionOptions> = {},
 ): Allocation {
-  const { kicks, seed } = { ...interactionDefaults, ...options };
+  const { perturbations, seed } = { ...interactionDefaults, ...options };
   checkBudget(choices, budget);
   const couplings = coupled(choices, pairs);
   const random = createRandom(seed);
@@ -61,16 +61,16 @@ export function allocateInteracting(
     const linear = linearised(choices, couplings, pairs, budget, start);
     return improve(choices, couplings, budget, linear);
   };
-  const value = (levels: readonly number[]) => interactingDamage(choices, pairs, levels);
+  const value = (levels: readonly number[]) => interactingLoss(choices, pairs, levels);
   let best = descend(knapsack(choices, budget).levels);
   let least = value(best);
-  for (let kick = 0; kick < kicks; kick++) {
+  for (let round = 0; round < perturbations; round++) {
     const next = descend(disturb(choices, budget, best, random));
-    const damage = value(next);
-    if (damage >= least) continue;
-    [best, least] = [next, damage];
+    const loss = value(next);
+    if (loss >= least) continue;
+    [best, least] = [next, loss];
   }
-  return { ...total(choices, best), damage: least };
+  return { ...total(choices, best), loss: least };
 }
 
 /** For each tensor and level the pairs that it is part of, by the other tensor and its level. */
@@ -78,23 +78,23 @@ type Couplings = readonly (readonly ReadonlyMap<number, ReadonlyMap<number, numb
 
 function coupled(choices: readonly Choice[], pairs: readonly Pair[]): Couplings {
   const couplings = choices.map(({ levels }) => levels.map(() => new Map<number, Map<number, number>>()));
-  const add = (tensor: number, level: number, other: number, otherLevel: number, damage: number) => {
+  const add = (tensor: number, level: number, other: number, otherLevel: number, loss: number) => {
     const own = couplings[tensor]?.[level];
     const row = own?.get(other) ?? new Map<number, number>();
-    own?.set(other, row.set(otherLevel, (row.get(otherLevel) ?? 0) + damage));
+    own?.set(other, row.set(otherLevel, (row.get(otherLevel) ?? 0) + loss));
   };
-  for (const { first, firstLevel, second, secondLevel, damage } of pairs) {
+  for (const { first, firstLevel, second, secondLevel, loss } of pairs) {
     const [a, b] = [choices[first], choices[second]];
     if (!a || !b || first === second) {
       throw new TersorError(`tensors ${first} and ${second} are no pair among ${choices.length}`);
     }
     levelOf(a, firstLevel);
     levelOf(b, secondLevel);
-    if (!Number.isFinite(damage)) {
-      throw new TersorError(`its interaction with ${b.name} has a damage of ${damage}`, { tensor: a.name });
+    if (!Number.isFinite(loss)) {
+      throw new TersorError(`its interaction with ${b.name} has a loss of ${loss}`, { tensor: a.name });
     }
-    add(first, firstLevel, second, secondLevel, damage);
-    add(second, secondLevel, first, firstLevel, damage);
+    add(first, firstLevel, second, secondLevel, loss);
+    add(second, secondLevel, first, firstLevel, loss);
   }
   return couplings;
 }
@@ -107,12 +107,12 @@ function fieldOf(
   tensor: number,
   level: number,
 ): number {
-  let sum = choices[tensor]?.levels[level]?.damage ?? 0;
+  let sum = choices[tensor]?.levels[level]?.loss ?? 0;
   for (const [other, row] of couplings[tensor]?.[level] ?? []) sum += row.get(levels[other] ?? 0) ?? 0;
   return sum;
 }
 
-/** Knapsacks of the damages around an allocation, each accepted if it lowers the true damage. */
+/** Knapsacks of the losses around an allocation, each accepted if it lowers the true loss. */
 function linearised(
   choices: readonly Choice[],
   couplings: Couplings,
@@ -121,19 +121,19 @@ function linearised(
   start: readonly number[],
 ): number[] {
   let current = [...start];
-  let damage = interactingDamage(choices, pairs, current);
+  let loss = interactingLoss(choices, pairs, current);
   for (;;) {
     const around = choices.map(({ name, levels }, tensor) => ({
       name,
       levels: levels.map((level, index) => ({
         ...level,
-        damage: fieldOf(choices, couplings, current, tensor, index),
+        loss: fieldOf(choices, couplings, current, tensor, index),
       })),
     }));
     const next = [...knapsack(around, budget, { states: 1024 }).levels];
-    const value = interactingDamage(choices, pairs, next);
-    if (value >= damage) return current;
-    [current, damage] = [next, value];
+    const value = interactingLoss(choices, pairs, next);
+    if (value >= loss) return current;
+    [current, loss] = [next, value];
   }
 }
 
@@ -141,11 +141,11 @@ interface Move {
   readonly tensor: number;
   readonly level: number;
   readonly bytes: number;
-  /** What the move alone adds to the damage. */
-  readonly damage: number;
+  /** What the move alone adds to the loss. */
+  readonly loss: number;
 }
 
-/** Changes of one or two tensors, the best first, until none lowers the damage. */
+/** Changes of one or two tensors, the best first, until none lowers the loss. */
 function improve(
   choices: readonly Choice[],
   couplings: Couplings,
@@ -163,19 +163,19 @@ function improve(
       const before = fieldOf(choices, couplings, levels, tensor, now);
       return choice.levels.flatMap((level, index) => {
         if (index === now) return [];
-        const damage = fieldOf(choices, couplings, levels, tensor, index) - before;
-        return [{ tensor, level: index, bytes: level.bytes - from.bytes, damage }];
+        const loss = fieldOf(choices, couplings, levels, tensor, index) - before;
+        return [{ tensor, level: index, bytes: level.bytes - from.bytes, loss }];
       });
     });
-    // Pairs of the moves that promise most: those that save damage, and those that save bytes for little damage.
-    const helpful = moves.toSorted((a, b) => a.damage - b.damage).slice(0, 150);
+    // Pairs of the moves that promise most: those that save loss, and those that save bytes for little loss.
+    const helpful = moves.toSorted((a, b) => a.loss - b.loss).slice(0, 150);
     const paying = moves.filter((move) => move.bytes < 0);
-    const price = (move: Move) => move.damage / -move.bytes;
+    const price = (move: Move) => move.loss / -move.bytes;
     const cheap = paying.toSorted((a, b) => price(a) - price(b)).slice(0, 150);
-    let best: { readonly damage: number; readonly moves: readonly Move[] } = { damage: -1e-12, moves: [] };
+    let best: { readonly loss: number; readonly moves: readonly Move[] } = { loss: -1e-12, moves: [] };
     const left = budget - bytes;
     for (const move of moves) {
-      if (move.bytes <= left && move.damage < best.damage) best = { damage: move.damage, moves: [move] };
+      if (move.bytes <= left && move.loss < best.loss) best = { loss: move.loss, moves: [move] };
     }
     for (const a of helpful) {
       for (const b of [...helpful, ...cheap]) {
@@ -186,8 +186,8 @@ function improve(
           coupling(a.tensor, a.level, b.tensor, y) -
           coupling(a.tensor, x, b.tensor, b.level) +
           coupling(a.tensor, x, b.tensor, y);
-        const damage = a.damage + b.damage + together;
-        if (damage < best.damage) best = { damage, moves: [a, b] };
+        const loss = a.loss + b.loss + together;
+        if (loss < best.loss) best = { loss, moves: [a, b] };
       }
     }
     if (best.moves.length === 0) return levels;

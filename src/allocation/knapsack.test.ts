@@ -5,7 +5,7 @@ import { knapsack } from './knapsack.js';
 import { layerDp } from './layer-dp.js';
 import type { Choice } from './table.js';
 
-/** Small tables of all kinds: ties, zeros, equal levels, worse ones, negative damage, proportional ones. */
+/** Small tables of all kinds: ties, zeros, equal levels, worse ones, negative loss, proportional ones. */
 function smallTable(seed: number): Choice[] {
   const random = uniform(seed);
   const integer = (below: number) => Math.floor(random() * below);
@@ -14,8 +14,8 @@ function smallTable(seed: number): Choice[] {
     name: `t${tensor}`,
     levels: Array.from({ length: 1 + integer(4) }, (_, level) => {
       const bytes = integer(kind === 0 ? 6 : 1000);
-      const damage = [integer(5), random() ** 4 - 0.1, 1000 - bytes, 1 / (1 + bytes) + 0.01 * random()][kind];
-      return { type: `l${level}`, bytes, damage: damage ?? 0 };
+      const loss = [integer(5), random() ** 4 - 0.1, 1000 - bytes, 1 / (1 + bytes) + 0.01 * random()][kind];
+      return { type: `l${level}`, bytes, loss: loss ?? 0 };
     }),
   }));
 }
@@ -32,11 +32,11 @@ test('equals brute force on 400 small tables, ties to the smaller size', () => {
     const choices = smallTable(seed);
     const budget = budgetOf(choices, uniform(seed + 1e6)());
     const allowed = [...everyAllocation(choices)].filter(({ bytes }) => bytes <= budget);
-    const damage = Math.min(...allowed.map((allocation) => allocation.damage));
-    const bytes = Math.min(...allowed.filter((a) => a.damage <= damage + 1e-9).map((a) => a.bytes));
+    const loss = Math.min(...allowed.map((allocation) => allocation.loss));
+    const bytes = Math.min(...allowed.filter((a) => a.loss <= loss + 1e-9).map((a) => a.bytes));
     const found = knapsack(choices, budget);
     expect(found.bytes, `seed ${seed}`).toBe(bytes);
-    expect(found.damage, `seed ${seed}`).toBeCloseTo(damage, 9);
+    expect(found.loss, `seed ${seed}`).toBeCloseTo(loss, 9);
     expect(found.gap, `seed ${seed}`).toBe(0);
     expect(
       found.levels.reduce((sum, level, tensor) => sum + (choices[tensor]?.levels[level]?.bytes ?? 0), 0),
@@ -52,7 +52,7 @@ test('equals dynamic programming on tables of the size of models', () => {
     expect(found.bytes).toBeLessThanOrEqual(budget);
     expect(found.gap).toBe(0);
     const exact = layerDp(choices, budget, { cells: 200_000 });
-    expect(Math.abs(found.damage / exact.damage - 1), `share ${share}`).toBeLessThan(1e-12);
+    expect(Math.abs(found.loss / exact.loss - 1), `share ${share}`).toBeLessThan(1e-12);
   }
 });
 
@@ -63,7 +63,7 @@ test('a hundred layers alike are no trouble', () => {
     levels: first?.levels ?? [],
   }));
   const budget = budgetOf(choices, 0.377);
-  expect(knapsack(choices, budget).damage).toBeCloseTo(layerDp(choices, budget).damage, 12);
+  expect(knapsack(choices, budget).loss).toBeCloseTo(layerDp(choices, budget).loss, 12);
 });
 
 test('sizes without a common divisor are solved and proven, too', () => {
@@ -73,7 +73,7 @@ test('sizes without a common divisor are solved and proven, too', () => {
     levels: Array.from({ length: 20 }, (_, level) => ({
       type: `${level}`,
       bytes: Math.floor((level + random()) * 1e6),
-      damage: random() * 2 ** -level,
+      loss: random() * 2 ** -level,
     })),
   }));
   const budget = budgetOf(choices, 0.2);
@@ -83,32 +83,32 @@ test('sizes without a common divisor are solved and proven, too', () => {
 });
 
 test('says how far it may be off when it has to forget', () => {
-  // Damage proportional to size: a sum of subsets, in which no bound helps.
+  // Loss proportional to size: a sum of subsets, in which no bound helps.
   const random = uniform(3);
   const choices = Array.from({ length: 40 }, (_, tensor) => ({
     name: `${tensor}`,
     levels: [0, 1, 2].map((level) => {
       const bytes = level * Math.floor(1e9 * (1 + random()));
-      return { type: `${level}`, bytes, damage: 1e10 - bytes };
+      return { type: `${level}`, bytes, loss: 1e10 - bytes };
     }),
   }));
   const budget = budgetOf(choices, 0.5);
   const rough = knapsack(choices, budget, { states: 8 });
   const fine = knapsack(choices, budget, { states: 4096 });
   expect(rough.gap).toBeGreaterThan(0);
-  expect(fine.damage).toBeLessThanOrEqual(rough.damage);
-  expect(rough.damage - rough.gap).toBeLessThanOrEqual(fine.damage);
+  expect(fine.loss).toBeLessThanOrEqual(rough.loss);
+  expect(rough.loss - rough.gap).toBeLessThanOrEqual(fine.loss);
 });
 
 test('errors name what is wrong', () => {
   const choices: Choice[] = [
-    { name: 'a', levels: [{ type: 'Q4', bytes: 70, damage: 1 }] },
-    { name: 'b', levels: [{ type: 'Q4', bytes: 50, damage: 1 }] },
+    { name: 'a', levels: [{ type: 'Q4', bytes: 70, loss: 1 }] },
+    { name: 'b', levels: [{ type: 'Q4', bytes: 50, loss: 1 }] },
   ];
   expect(() => knapsack(choices, 119)).toThrow('the smallest size is 120 bytes');
   expect(knapsack(choices, 120).levels).toEqual([0, 0]);
-  const bad = (bytes: number, damage: number) => [{ name: 'a', levels: [{ type: 'Q4', bytes, damage }] }];
-  expect(() => knapsack(bad(1, Number.NaN), 10)).toThrow('tensor a: type Q4 has a damage of NaN');
+  const bad = (bytes: number, loss: number) => [{ name: 'a', levels: [{ type: 'Q4', bytes, loss }] }];
+  expect(() => knapsack(bad(1, Number.NaN), 10)).toThrow('tensor a: type Q4 has a loss of NaN');
   expect(() => knapsack(bad(1.5, 1), 10)).toThrow('a size of 1.5 bytes');
   expect(() => knapsack(bad(1, 1), Number.NaN)).toThrow('not a number');
   expect(() => knapsack([{ name: 'a', levels: [] }], 10)).toThrow('tensor a: there is no way to store it');

@@ -9,14 +9,14 @@ export interface KnapsackOptions {
 export const knapsackDefaults: KnapsackOptions = { states: 65536 };
 
 export interface KnapsackSolution extends Allocation {
-  /** By how much the damage may at most exceed the optimum: 0 (proven) unless `states` was reached. */
+  /** By how much the loss may at most exceed the optimum: 0 (proven) unless `states` was reached. */
   readonly gap: number;
 }
 
-/** Partial allocations of the tensors so far, relative to the base: more bytes, less damage. */
+/** Partial allocations of the tensors so far, relative to the base: more bytes, less loss. */
 interface States {
   readonly bytes: readonly number[];
-  readonly damage: readonly number[];
+  readonly loss: readonly number[];
   /** Index of the state it extends, and the position it adds, to go back from the optimum. */
   readonly parents: readonly number[];
   readonly positions: readonly number[];
@@ -26,14 +26,14 @@ interface States {
 interface Branch {
   readonly tensor: number;
   /** Its levels relative to the base. */
-  readonly levels: readonly { readonly position: number; readonly bytes: number; readonly damage: number }[];
-  /** The most damage that a byte more saves, and the least that a byte less costs (Infinity: no smaller level). */
+  readonly levels: readonly { readonly position: number; readonly bytes: number; readonly loss: number }[];
+  /** The most loss that a byte more saves, and the least that a byte less costs (Infinity: no smaller level). */
   readonly up: number;
   readonly down: number;
 }
 
 /**
- * The allocation of least damage within a budget, exactly: a multiple-choice knapsack. Of equal damage (to twelve
+ * The allocation of least loss within a budget, exactly: a multiple-choice knapsack. Of equal loss (to twelve
  * digits) the smaller size is returned, then the first in the table.
  *
  * Starts from the linear relaxation and lets tensors leave it one by one, those first whose alternatives are priced
@@ -41,7 +41,7 @@ interface Branch {
  * problem"). Partial allocations are kept in a list without dominated ones (Nemhauser and Ullmann, 1969); those go
  * that cannot beat the best known even if the remaining tensors gave and took bytes at their best prices.
  *
- * @param choices damages add up; bytes are whole numbers
+ * @param choices losses add up; bytes are whole numbers
  * @param budget bytes for all tensors together
  * @throws TersorError when the table holds no number, or the budget is below the smallest size, which is named
  */
@@ -55,40 +55,39 @@ export function knapsack(
   const tensors = choices.map(worthwhile);
   const size = (positions: readonly number[]) => sum(tensors, positions, 'bytes');
   const { base, greedy, price } = relax(tensors, budget - size(base0(tensors)));
-  const baseDamage = sum(tensors, base, 'damage');
+  const baseLoss = sum(tensors, base, 'loss');
   const tolerance = 1e-12 * sum(tensors, base, 'magnitude');
   const slack = budget - size(base);
   const branches = branchesOf(tensors, base, price);
 
   // The best known allocation, relative to the base, and how to find it again.
-  let best = { damage: sum(tensors, greedy, 'damage') - baseDamage, slack: budget - size(greedy) };
+  let best = { loss: sum(tensors, greedy, 'loss') - baseLoss, slack: budget - size(greedy) };
   let found: { stage: number; parent: number; position: number } | undefined;
   let unproven = Infinity;
 
   const stages: States[] = [];
-  let list: States = { bytes: [0], damage: [0], parents: [0], positions: [0] };
+  let list: States = { bytes: [0], loss: [0], parents: [0], positions: [0] };
   for (const [stage, branch] of branches.entries()) {
     const rest = branches.slice(stage + 1);
     const up = rest.reduce((steepest, other) => Math.max(steepest, other.up), 0);
     const down = rest.reduce((cheapest, other) => Math.min(cheapest, other.down), Infinity);
-    // The least damage of whatever this state can become with so many bytes left.
-    const bound = (damage: number, left: number) =>
-      left >= 0 ? damage - up * left : damage - left * Math.min(down, Number.MAX_VALUE);
-    const hopeless = (bytes: number, damage: number) =>
-      bound(damage, slack - bytes) >= best.damage - tolerance &&
-      bound(damage, slack - bytes - best.slack - 1) > best.damage + tolerance;
+    // The least loss of whatever this state can become with so many bytes left.
+    const bound = (loss: number, left: number) =>
+      left >= 0 ? loss - up * left : loss - left * Math.min(down, Number.MAX_VALUE);
+    const hopeless = (bytes: number, loss: number) =>
+      bound(loss, slack - bytes) >= best.loss - tolerance &&
+      bound(loss, slack - bytes - best.slack - 1) > best.loss + tolerance;
 
-    const extended = extend(list, branch, (bytes, damage, parent, position) => {
+    const extended = extend(list, branch, (bytes, loss, parent, position) => {
       const left = slack - bytes;
-      const better =
-        damage < best.damage - tolerance || (damage <= best.damage + tolerance && left > best.slack);
+      const better = loss < best.loss - tolerance || (loss <= best.loss + tolerance && left > best.slack);
       if (left >= 0 && better) {
-        best = { damage, slack: left };
+        best = { loss, slack: left };
         found = { stage, parent, position };
       }
-      return !hopeless(bytes, damage);
+      return !hopeless(bytes, loss);
     });
-    const limited = limit(extended, most, (bytes, damage) => bound(damage, slack - bytes));
+    const limited = limit(extended, most, (bytes, loss) => bound(loss, slack - bytes));
     unproven = Math.min(unproven, limited.dropped);
     stages.push(limited.states);
     list = limited.states;
@@ -97,7 +96,7 @@ export function knapsack(
 
   const positions = found ? trace(base, branches, stages, found) : greedy;
   const levels = positions.map((position, tensor) => tensors[tensor]?.[position]?.index ?? 0);
-  return { ...total(choices, levels), gap: Math.max(0, best.damage - unproven) };
+  return { ...total(choices, levels), gap: Math.max(0, best.loss - unproven) };
 }
 
 const base0 = (tensors: readonly unknown[]) => tensors.map(() => 0);
@@ -105,12 +104,12 @@ const base0 = (tensors: readonly unknown[]) => tensors.map(() => 0);
 function sum(
   tensors: readonly (readonly IndexedLevel[])[],
   positions: readonly number[],
-  what: 'bytes' | 'damage' | 'magnitude',
+  what: 'bytes' | 'loss' | 'magnitude',
 ): number {
   return tensors.reduce((result, levels, tensor) => {
     const level = levels[positions[tensor] ?? 0];
     if (!level) return result;
-    return result + (what === 'magnitude' ? Math.abs(level.damage) : level[what]);
+    return result + (what === 'magnitude' ? Math.abs(level.loss) : level[what]);
   }, 0);
 }
 
@@ -123,13 +122,13 @@ function branchesOf(
   const branches = tensors.flatMap((all, tensor): Branch[] => {
     const start = all[base[tensor] ?? 0];
     if (!start || all.length < 2) return [];
-    const levels = all.map(({ bytes, damage }, position) => ({
+    const levels = all.map(({ bytes, loss }, position) => ({
       position,
       bytes: bytes - start.bytes,
-      damage: damage - start.damage,
+      loss: loss - start.loss,
     }));
     const slopes = (sign: 1 | -1) =>
-      levels.filter(({ bytes }) => sign * bytes > 0).map(({ bytes, damage }) => -damage / bytes);
+      levels.filter(({ bytes }) => sign * bytes > 0).map(({ bytes, loss }) => -loss / bytes);
     return [{ tensor, levels, up: Math.max(0, ...slopes(1)), down: Math.min(Infinity, ...slopes(-1)) }];
   });
   const distance = ({ up, down }: Branch) => Math.min(up > 0 ? price - up : Infinity, down - price);
@@ -140,55 +139,55 @@ function branchesOf(
 function extend(
   from: States,
   branch: Branch,
-  keep: (bytes: number, damage: number, parent: number, position: number) => boolean,
+  keep: (bytes: number, loss: number, parent: number, position: number) => boolean,
 ): States {
   // Each level shifts a sorted list, so the result is a merge of sorted lists.
   const heads = branch.levels.map((level) => ({ ...level, next: 0 }));
   const count = from.bytes.length;
   const bytes: number[] = [];
-  const damage: number[] = [];
+  const loss: number[] = [];
   const parents: number[] = [];
   const positions: number[] = [];
   let lowest = Infinity;
   for (;;) {
     let chosen: (typeof heads)[number] | undefined;
-    let [leastBytes, leastDamage] = [Infinity, Infinity];
+    let [leastBytes, leastLoss] = [Infinity, Infinity];
     for (const head of heads) {
       if (head.next >= count) continue;
       const ownBytes = (from.bytes[head.next] ?? 0) + head.bytes;
       if (ownBytes > leastBytes) continue;
-      const ownDamage = (from.damage[head.next] ?? 0) + head.damage;
-      if (ownBytes === leastBytes && ownDamage >= leastDamage) continue;
-      [chosen, leastBytes, leastDamage] = [head, ownBytes, ownDamage];
+      const ownLoss = (from.loss[head.next] ?? 0) + head.loss;
+      if (ownBytes === leastBytes && ownLoss >= leastLoss) continue;
+      [chosen, leastBytes, leastLoss] = [head, ownBytes, ownLoss];
     }
     if (!chosen) break;
     const parent = chosen.next++;
-    if (leastDamage >= lowest || !keep(leastBytes, leastDamage, parent, chosen.position)) continue;
-    lowest = leastDamage;
+    if (leastLoss >= lowest || !keep(leastBytes, leastLoss, parent, chosen.position)) continue;
+    lowest = leastLoss;
     bytes.push(leastBytes);
-    damage.push(leastDamage);
+    loss.push(leastLoss);
     parents.push(parent);
     positions.push(chosen.position);
   }
-  return { bytes, damage, parents, positions };
+  return { bytes, loss, parents, positions };
 }
 
 /** At most so many states, those of the lowest bounds; `dropped` is the lowest bound that went. */
 function limit(
   states: States,
   most: number,
-  bound: (bytes: number, damage: number) => number,
+  bound: (bytes: number, loss: number) => number,
 ): { readonly states: States; readonly dropped: number } {
   if (states.bytes.length <= most) return { states, dropped: Infinity };
-  const bounds = states.bytes.map((bytes, index) => bound(bytes, states.damage[index] ?? 0));
+  const bounds = states.bytes.map((bytes, index) => bound(bytes, states.loss[index] ?? 0));
   const order = [...bounds.keys()].sort((a, b) => (bounds[a] ?? 0) - (bounds[b] ?? 0) || a - b);
   const kept = new Set(order.slice(0, most));
   const pick = (values: readonly number[]) => values.filter((_, index) => kept.has(index));
-  const { bytes, damage, parents, positions } = states;
+  const { bytes, loss, parents, positions } = states;
   return {
     states: {
       bytes: pick(bytes),
-      damage: pick(damage),
+      loss: pick(loss),
       parents: pick(parents),
       positions: pick(positions),
     },

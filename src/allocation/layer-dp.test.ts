@@ -13,7 +13,7 @@ test('equals the exact knapsack when the unit divides all sizes', () => {
     const found = layerDp(choices, budget);
     const optimum = knapsack(choices, budget);
     expect(found.bytes).toBeLessThanOrEqual(budget);
-    expect(Math.abs(found.damage / optimum.damage - 1), `seed ${seed}`).toBeLessThan(1e-12);
+    expect(Math.abs(found.loss / optimum.loss - 1), `seed ${seed}`).toBeLessThan(1e-12);
   }
 });
 
@@ -24,15 +24,15 @@ test('a coarse grid keeps the budget and comes close', () => {
   }));
   const budget = Math.floor(2 * smallest(choices).bytes);
   const optimum = knapsack(choices, budget);
-  const damages = [200, 2000, 20_000].map((cells) => {
+  const losses = [200, 2000, 20_000].map((cells) => {
     const found = layerDp(choices, budget, { cells });
     expect(found.bytes).toBeLessThanOrEqual(budget);
-    return found.damage / optimum.damage;
+    return found.loss / optimum.loss;
   });
-  expect(damages[0]).toBeLessThan(1.2);
-  expect(damages[0]).toBeGreaterThan(1);
-  expect(damages[1]).toBeLessThan(1.01);
-  expect(damages[2]).toBeLessThan(1.001);
+  expect(losses[0]).toBeLessThan(1.2);
+  expect(losses[0]).toBeGreaterThan(1);
+  expect(losses[1]).toBeLessThan(1.01);
+  expect(losses[2]).toBeLessThan(1.001);
 });
 
 test('the smallest size within reach is reached, less is an error', () => {

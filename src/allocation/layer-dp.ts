@@ -17,10 +17,10 @@ export interface LayerDpOptions {
 export const layerDpDefaults: LayerDpOptions = { cells: 20_000 };
 
 /**
- * The allocation of least damage within a budget by dynamic programming over tensors and a grid of sizes: for every
- * tensor and every size the least damage that the tensors so far can have, in time linear in tensors × cells ×
+ * The allocation of least loss within a budget by dynamic programming over tensors and a grid of sizes: for every
+ * tensor and every size the least loss that the tensors so far can have, in time linear in tensors × cells ×
  * levels (Xu et al., 2023, "Efficient joint optimization of layer-adaptive weight pruning in deep neural
- * networks", arXiv:2308.10438, where levels are pruning ratios and damage is the distortion of the output, which
+ * networks", arXiv:2308.10438, where levels are pruning ratios and loss is the distortion of the output, which
  * they find to be additive).
  *
  * Exact when the greatest common divisor of the size differences cuts the budget into no more than `cells`;
@@ -57,7 +57,7 @@ export function layerDp(
     if (unused < unit) break;
     offered += unused;
     const next = attempt(offered);
-    if (next.bytes > budget || next.damage >= best.damage) break;
+    if (next.bytes > budget || next.loss >= best.loss) break;
     best = next;
   }
   return best;
@@ -66,20 +66,20 @@ export function layerDp(
 /** Dynamic programmes at most; the second wins back nearly all that rounding loses. */
 const passes = 3;
 
-/** Indices of the levels of least damage whose sizes, each rounded up to units, fit into so many units. */
+/** Indices of the levels of least loss whose sizes, each rounded up to units, fit into so many units. */
 function onGrid(tensors: readonly (readonly IndexedLevel[])[], units: number, unit: number): number[] {
   const cells = units + 1;
   // A size that is a multiple of the unit but for rounding must not cost one more.
   const cost = (bytes: number) => Math.ceil(bytes / unit - 1e-9);
-  // best[c]: least damage of the tensors so far in at most c units.
+  // best[c]: least loss of the tensors so far in at most c units.
   let best = new Float64Array(cells);
   const chosen = tensors.map((levels) => {
     const next = new Float64Array(cells).fill(Infinity);
     const positions = new Uint16Array(cells);
-    for (const [position, { bytes, damage }] of levels.entries()) {
+    for (const [position, { bytes, loss }] of levels.entries()) {
       const step = cost(bytes);
       for (let cell = step; cell < cells; cell++) {
-        const sum = (best[cell - step] ?? 0) + damage;
+        const sum = (best[cell - step] ?? 0) + loss;
         if (sum >= (next[cell] ?? 0)) continue;
         next[cell] = sum;
         positions[cell] = position;
@@ -90,7 +90,7 @@ function onGrid(tensors: readonly (readonly IndexedLevel[])[], units: number, un
   });
 
   const indices = tensors.map(() => 0);
-  // The smallest size that has the least damage.
+  // The smallest size that has the least loss.
   let cell = best.indexOf(best[units] ?? 0);
   for (let tensor = tensors.length - 1; tensor >= 0; tensor--) {
     const level = tensors[tensor]?.[chosen[tensor]?.[cell] ?? 0];

@@ -9,16 +9,12 @@ export function predict(model: Additive, levels: readonly number[]): number {
   return levels.reduce((sum, level, tensor) => sum + (model[tensor]?.[level] ?? 0), 0);
 }
 
-/** What a level is first taken to contribute: its damage, its size, or as much as any other. */
-const columns: readonly ((level: Level) => number)[] = [
-  ({ damage }) => damage,
-  ({ bytes }) => bytes,
-  () => 1,
-];
+/** What a level is first taken to contribute: its loss, its size, or as much as any other. */
+const columns: readonly ((level: Level) => number)[] = [({ loss }) => loss, ({ bytes }) => bytes, () => 1];
 
 /**
  * Ridge regression of a measured objective on which level each tensor has. The column of the table whose sum is
- * closest to proportional to the objective is the starting point (damage for a divergence, size for a latency), and
+ * closest to proportional to the objective is the starting point (loss for a divergence, size for a latency), and
  * the regression finds factors of it, per tensor and per level. Errors count relative to the values; the strength of
  * the ridge is that of the least leave-one-out error.
  *

@@ -6,11 +6,11 @@ export interface Step {
   /** Position after the step among the levels handed in. */
   readonly to: number;
   readonly bytes: number;
-  /** Damage saved per byte, > 0. */
+  /** Loss saved per byte, > 0. */
   readonly slope: number;
 }
 
-/** Levels on the lower convex hull of (bytes, damage), as positions; levels as `worthwhile` returns them. */
+/** Levels on the lower convex hull of (bytes, loss), as positions; levels as `worthwhile` returns them. */
 export function hull(levels: readonly IndexedLevel[]): readonly number[] {
   const kept: number[] = [];
   for (let next = 0; next < levels.length; next++) {
@@ -25,10 +25,10 @@ export function hull(levels: readonly IndexedLevel[]): readonly number[] {
   return kept;
 }
 
-/** Damage saved per byte from one position to a larger one. */
+/** Loss saved per byte from one position to a larger one. */
 function slope(levels: readonly IndexedLevel[], from: number, to: number): number {
   const [a, b] = [levels[from], levels[to]];
-  return a && b ? (a.damage - b.damage) / (b.bytes - a.bytes) : 0;
+  return a && b ? (a.loss - b.loss) / (b.bytes - a.bytes) : 0;
 }
 
 /**
@@ -54,7 +54,7 @@ export interface Relaxation {
   readonly base: number[];
   /** The same, with all later steps that still fit: a feasible allocation. */
   readonly greedy: number[];
-  /** Damage per byte at which the budget is used up; 0 when the budget holds the best of every tensor. */
+  /** Loss per byte at which the budget is used up; 0 when the budget holds the best of every tensor. */
   readonly price: number;
 }
 

@@ -7,7 +7,7 @@ export interface Level {
   /** What the file grows by: a whole number of bytes, ≥ 0. */
   readonly bytes: number;
   /** What it costs in quality: any finite number in the units of its neighbours, additive over tensors. */
-  readonly damage: number;
+  readonly loss: number;
 }
 
 /** A tensor and the ways to store it, at least one. */
@@ -21,14 +21,14 @@ export interface Allocation {
   /** Index into the levels of each choice, in the order of the choices. */
   readonly levels: readonly number[];
   readonly bytes: number;
-  readonly damage: number;
+  readonly loss: number;
 }
 
 /** A level with its index in the table that was handed in. */
 export interface IndexedLevel {
   readonly index: number;
   readonly bytes: number;
-  readonly damage: number;
+  readonly loss: number;
 }
 
 /**
@@ -42,16 +42,16 @@ export function levelOf(choice: Choice, index: number): Level {
   throw new TersorError(`there is no level ${index} among ${choice.levels.length}`, { tensor: choice.name });
 }
 
-/** @throws TersorError when a tensor has no levels, or a level has no size or damage that can be summed */
+/** @throws TersorError when a tensor has no levels, or a level has no size or loss that can be summed */
 export function checkChoices(choices: readonly Choice[]): void {
   for (const { name, levels } of choices) {
     if (levels.length === 0) throw new TersorError('there is no way to store it', { tensor: name });
-    for (const { type, bytes, damage } of levels) {
+    for (const { type, bytes, loss } of levels) {
       if (!Number.isSafeInteger(bytes) || bytes < 0) {
         throw new TersorError(`type ${type} has a size of ${bytes} bytes`, { tensor: name });
       }
-      if (!Number.isFinite(damage)) {
-        throw new TersorError(`type ${type} has a damage of ${damage}`, {
+      if (!Number.isFinite(loss)) {
+        throw new TersorError(`type ${type} has a loss of ${loss}`, {
           tensor: name,
           remedy: 'leave out what could not be measured',
         });
@@ -62,29 +62,29 @@ export function checkChoices(choices: readonly Choice[]): void {
 
 /** Sums over the levels chosen. */
 export function total(choices: readonly Choice[], levels: readonly number[]): Allocation {
-  let [bytes, damage] = [0, 0];
+  let [bytes, loss] = [0, 0];
   for (const [tensor, choice] of choices.entries()) {
     const level = levelOf(choice, levels[tensor] ?? -1);
     bytes += level.bytes;
-    damage += level.damage;
+    loss += level.loss;
   }
-  return { levels: [...levels], bytes, damage };
+  return { levels: [...levels], bytes, loss };
 }
 
 /**
- * The levels that are worth their bytes: sorted by size, each larger one with less damage than all before. Of
+ * The levels that are worth their bytes: sorted by size, each larger one with less loss than all before. Of
  * equals the first in the table stays.
  */
 export function worthwhile(choice: Choice): readonly IndexedLevel[] {
   const sorted = choice.levels
-    .map(({ bytes, damage }, index) => ({ index, bytes, damage }))
-    .sort((a, b) => a.bytes - b.bytes || a.damage - b.damage || a.index - b.index);
+    .map(({ bytes, loss }, index) => ({ index, bytes, loss }))
+    .sort((a, b) => a.bytes - b.bytes || a.loss - b.loss || a.index - b.index);
   const kept: IndexedLevel[] = [];
-  for (const level of sorted) if (level.damage < (kept.at(-1)?.damage ?? Infinity)) kept.push(level);
+  for (const level of sorted) if (level.loss < (kept.at(-1)?.loss ?? Infinity)) kept.push(level);
   return kept;
 }
 
-/** Every tensor at its smallest level, of equal sizes at the one of least damage. */
+/** Every tensor at its smallest level, of equal sizes at the one of least loss. */
 export function smallest(choices: readonly Choice[]): Allocation {
   return total(
     choices,

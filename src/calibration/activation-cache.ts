@@ -4,7 +4,7 @@ import { TersorError } from '../errors.js';
 
 /** An array that waits for its next use. */
 export interface Kept {
-  /** Where it lies on disk, it is read at each access, into an array that may be given back to the shelf. */
+  /** Where it lies on disk, it is read at each access, into an array that may be given back to the cache. */
   readonly data: Float32Array;
   readonly onDisk?: boolean;
   /** Makes room for others; who still has the array must not use it any more. */
@@ -12,18 +12,18 @@ export interface Kept {
 }
 
 /** Keeps activations between two parts of a block: in memory as long as they fit, and on disk beyond. */
-export interface Shelf {
+export interface ActivationCache {
   keep(data: Float32Array): Kept;
   /** An array of so many floats, whatever they are: one that nobody needs any more, if there is such. */
   take(length: number): Float32Array;
-  /** Of an array that does not lie on the shelf: nobody needs it any more. */
+  /** Of an array that does not lie in the activation cache: nobody needs it any more. */
   give(data: Float32Array): void;
   /** Bytes that lie on disk at the moment. */
   readonly spilled: number;
   close(): void;
 }
 
-export interface ShelfOptions {
+export interface ActivationCacheOptions {
   /** Bytes that may lie in memory; all, unless told otherwise. */
   readonly bytes?: number;
   /** Where the file with what does not fit is made. */
@@ -38,7 +38,10 @@ const leastIdle = 2;
  * memory. Arrays are used again, because fresh ones for every batch pile up until the garbage is collected. The file has
  * no name once it is open, so that the system removes it however the process ends.
  */
-export function createShelf({ bytes = Number.POSITIVE_INFINITY, folder }: ShelfOptions = {}): Shelf {
+export function createActivationCache({
+  bytes = Number.POSITIVE_INFINITY,
+  folder,
+}: ActivationCacheOptions = {}): ActivationCache {
   let [inMemory, idleBytes, onDisk, end] = [0, 0, 0, 0];
   let file: number | undefined;
   /** Arrays that nobody needs, by their length. */

@@ -10,7 +10,7 @@ function moments(width: number, tokens: number) {
   const [noise, change] = [normals(tokens * width, 1), normals(tokens * width, 2)];
   const own = noise.map((value, at) => value * (1 + (at % width) / 64));
   const gram = new Float32Array(width * width);
-  const drift = new Float32Array(width * width);
+  const crossMoments = new Float32Array(width * width);
   for (let t = 0; t < tokens; t++)
     for (let i = 0; i < width; i++) {
       const [x, d] = [own[t * width + i] ?? 0, 0.3 * (change[t * width + i] ?? 0)];
@@ -18,10 +18,10 @@ function moments(width: number, tokens: number) {
         const y = own[t * width + j] ?? 0;
         const at = i * width + j;
         gram[at] = (gram[at] ?? 0) + (x * y) / tokens;
-        drift[at] = (drift[at] ?? 0) + (d * y) / tokens;
+        crossMoments[at] = (crossMoments[at] ?? 0) + (d * y) / tokens;
       }
     }
-  return { gram: matrix(width, width, gram), drift: matrix(width, width, drift), tokens };
+  return { gram: matrix(width, width, gram), crossMoments: matrix(width, width, crossMoments), tokens };
 }
 
 test('targets lower the loss of every row, whether rows are done together or in parts', async () => {
@@ -41,7 +41,7 @@ test('targets lower the loss of every row, whether rows are done together or in 
       let sum = 0;
       for (let i = 0; i < cols; i++)
         for (let j = 0; j < cols; j++) {
-          const [h, d] = [known.gram.data[i * cols + j] ?? 0, known.drift.data[i * cols + j] ?? 0];
+          const [h, d] = [known.gram.data[i * cols + j] ?? 0, known.crossMoments.data[i * cols + j] ?? 0];
           sum += (given[j] ?? 0) * ((given[i] ?? 0) * h - 2 * (w?.[i] ?? 0) * (d + h));
         }
       return sum;

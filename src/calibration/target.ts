@@ -19,7 +19,7 @@ export interface Targets {
    * The weight whose outputs from the compressed prefix's inputs are nearest to those of `weight` from the
    * original's: argmin E‖W x − V x̃‖² = W C H̃⁻¹, so that a solver for the symmetric loss finds the codes for
    * the asymmetric one.
-   * @param moments of x̃ (`gram` is H̃) with `drift` C − H̃, C = E[x x̃ᵀ]
+   * @param moments of x̃ (`gram` is H̃) with `crossMoments` C − H̃, C = E[x x̃ᵀ]
    */
   of(weight: Matrix, moments: Moments): Promise<Matrix>;
   release(): Promise<void>;
@@ -32,8 +32,8 @@ export interface Targets {
 export function createTargets(options: RuntimeOptions = {}): Targets {
   const cache = programCache(options);
   return {
-    async of({ rows, cols, data }, { gram, drift }) {
-      if (!drift) throw new Error('an asymmetric target needs moments of both models');
+    async of({ rows, cols, data }, { gram, crossMoments }) {
+      if (!crossMoments) throw new Error('an asymmetric target needs moments of both models');
       const inverse = new Float32Array(cols);
       let meanDiagonal = 0;
       for (let i = 0; i < cols; i++) meanDiagonal += (gram.data[i * cols + i] ?? 0) / cols;
@@ -52,7 +52,7 @@ export function createTargets(options: RuntimeOptions = {}): Targets {
         const part = data.subarray(from * cols, (from + count) * cols);
         // Steps take turns in two sets of arrays.
         const [even, odd] = room.map((state) => firstRows(state, count, cols)) as [State, State];
-        await start.run({ ...system, d: drift.data, x: part }, even);
+        await start.run({ ...system, d: crossMoments.data, x: part }, even);
         for (let at = 0; at < steps; at++)
           await step.run({ ...system, ...(at % 2 === 0 ? even : odd) }, at % 2 === 0 ? odd : even);
         const { x } = steps % 2 === 0 ? even : odd;

@@ -10,7 +10,7 @@ import * as g from '../graph/build.js';
 import { compile } from '../graph/program.js';
 import { topological } from '../graph/value.js';
 import type { Moments } from '../types.js';
-import { createShelf, type Shelf } from './activation-cache.js';
+import { type ActivationCache, createActivationCache } from './activation-cache.js';
 import { createCalibrator, type Passage } from './walk.js';
 
 const shared = {
@@ -90,8 +90,8 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
   });
 
   test('is the same with activations on disk', async () => {
-    const walk = async (shelf?: Shelf) => {
-      const calibrator = createCalibrator(architecture, {}, shelf);
+    const walk = async (activationCache?: ActivationCache) => {
+      const calibrator = createCalibrator(architecture, {}, activationCache);
       const weights = randomWeights(1);
       const seen: Moments[] = [];
       const original = {
@@ -107,12 +107,12 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
       await calibrator.release();
       return { seen, next };
     };
-    const folder = mkdtempSync(join(tmpdir(), 'tersor-shelf-'));
-    const shelf = createShelf({ bytes: 0, folder });
-    const onDisk = await walk(shelf);
-    expect(shelf.spilled).toBeGreaterThan(0);
+    const folder = mkdtempSync(join(tmpdir(), 'tersor-activationCache-'));
+    const activationCache = createActivationCache({ bytes: 0, folder });
+    const onDisk = await walk(activationCache);
+    expect(activationCache.spilled).toBeGreaterThan(0);
     expect(readdirSync(folder)).toEqual([]);
-    shelf.close();
+    activationCache.close();
     rmSync(folder, { recursive: true });
     expect(onDisk).toEqual(await walk());
   });
@@ -125,18 +125,18 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
           .filter(({ role }) => role.startsWith('output_norm'))
           .map(({ role }, index) => [role, normals(shared.hidden, seed + index)]),
       );
-    const twin = hidden.map(({ batch, data }) => ({ batch, data: data.map((x, at) => x + Math.sin(at)) }));
+    const shifted = hidden.map(({ batch, data }) => ({ batch, data: data.map((x, at) => x + Math.sin(at)) }));
     const [own, original] = [
       { hidden, weights: outside(1) },
-      { hidden: twin, weights: outside(9) },
+      { hidden: shifted, weights: outside(9) },
     ];
-    const { gram, drift, tokens } = await calibrator.head(own, original);
+    const { gram, crossMoments, tokens } = await calibrator.head(own, original);
     const [x, y] = [await normed(own), await normed(original)];
     expect(tokens).toBe(24);
     expectClose(gram.data, product(x, x));
-    const cross = drift?.data.map((value, at) => value + (gram.data[at] ?? 0));
+    const cross = crossMoments?.data.map((value, at) => value + (gram.data[at] ?? 0));
     expectClose(cross ?? new Float32Array(), product(y, x));
-    expect((await calibrator.head(own)).drift).toBeUndefined();
+    expect((await calibrator.head(own)).crossMoments).toBeUndefined();
     await calibrator.release();
   });
 

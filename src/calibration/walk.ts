@@ -9,8 +9,8 @@ import { workSpace } from '../graph/work-space.js';
 import { collectGarbage } from '../runtime/garbage.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Moments } from '../types.js';
+import { type ActivationCache, createActivationCache, type Kept } from './activation-cache.js';
 import { createMoments } from './moments.js';
-import { createShelf, type Kept, type Shelf } from './activation-cache.js';
 
 /** Hidden states on their way through one block, and the weights they meet there. */
 export interface Passage {
@@ -31,12 +31,12 @@ export const fetchWeight = async (weight: Weights[string] | undefined): Promise<
 export type Visit = (roles: readonly string[], moments: SiteMoments) => Promise<void>;
 
 /** Moments that are whoever is visited's: what is of no more use to them should not stay in memory. */
-export interface SiteMoments extends Omit<Moments, 'drift'> {
-  drift?: Matrix;
+export interface SiteMoments extends Omit<Moments, 'crossMoments'> {
+  crossMoments?: Matrix;
 }
 
 export interface WalkOptions {
-  /** The same text on its way through the original model: moments then include `drift`. */
+  /** The same text on its way through the original model: moments then include `crossMoments`. */
   readonly original?: Passage | undefined;
   /**
    * Asked before the moments at a site are collected: tells whether it has put weights of these roles in place that
@@ -72,7 +72,7 @@ export interface Calibrator {
 export function createCalibrator(
   architecture: Architecture,
   options: RuntimeOptions = {},
-  shelf: Shelf = createShelf(),
+  activationCache: ActivationCache = createActivationCache(),
 ): Calibrator {
   const cache = programCache(options);
   const moments = createMoments(options);
@@ -97,14 +97,21 @@ export function createCalibrator(
     const names = Object.keys(program?.inputs ?? {}).filter((name) => name in arrays);
     const inputs = Object.fromEntries(names.map((name) => [name, arrays[name]?.data as Float32Array]));
     const results = Object.fromEntries(
-      Object.entries(program?.outputs ?? {}).map(([name, shape]) => [name, shelf.take(elements(shape))]),
+      Object.entries(program?.outputs ?? {}).map(([name, shape]) => [
+        name,
+        activationCache.take(elements(shape)),
+      ]),
     );
     await program?.run({ ...weights, ...inputs }, results);
     state.arrays = Object.fromEntries(
-      part.stage.carried.map((name) => [name, arrays[name] ?? shelf.keep(results[name] as Float32Array)]),
+      part.stage.carried.map((name) => [
+        name,
+        arrays[name] ?? activationCache.keep(results[name] as Float32Array),
+      ]),
     );
-    for (const [name, data] of Object.entries(inputs)) if (arrays[name]?.onDisk) shelf.give(data);
-    for (const [name, data] of Object.entries(results)) if (state.arrays[name]?.onDisk) shelf.give(data);
+    for (const [name, data] of Object.entries(inputs)) if (arrays[name]?.onDisk) activationCache.give(data);
+    for (const [name, data] of Object.entries(results))
+      if (state.arrays[name]?.onDisk) activationCache.give(data);
     for (const [name, kept] of Object.entries(arrays)) if (!(name in state.arrays)) kept.drop?.();
   };
 
@@ -135,49 +142,49 @@ export function createCalibrator(
       await cross?.add(originals, inputs);
       await mean.add(inputs);
       await originalMean?.add(originals);
-      if (x?.onDisk) shelf.give(inputs);
-      if (y?.onDisk) shelf.give(originals);
+      if (x?.onDisk) activationCache.give(inputs);
+      if (y?.onDisk) activationCache.give(originals);
       tokens += batch.sequences * batch.length;
     }
     const average = mean.mean(tokens);
     const second = gram.mean(tokens);
-    const drift = cross && (await moments.subtract(cross.mean(tokens), second));
+    const crossMoments = cross && (await moments.subtract(cross.mean(tokens), second));
     return {
       gram: second,
       means: { original: originalMean?.mean(tokens) ?? average, own: average },
       tokens,
-      ...(drift && { drift }),
+      ...(crossMoments && { crossMoments }),
     };
   };
 
   return {
     async walk(passage, visit, { original, settle } = {}) {
-      const [own, twins] = [enter(passage), original && enter(original)];
+      const [own, reference] = [enter(passage), original && enter(original)];
       const [first] = passage.hidden;
       /** A function of its own, so that nothing of one site is still in memory at the next. */
       const stop = async (stage: Stage, index: number) => {
         const part = { key: `${index}`, cut: (batch: Batch) => stagesOf(batch)[index], stage };
         const wanted = stage.roles.length > 0 && !(await settle?.(stage.roles));
-        if (twins) await pass(part, twins);
+        if (reference) await pass(part, reference);
         await pass(part, own);
-        if (wanted) await visit(stage.roles, await sum(stage, own, twins));
+        if (wanted) await visit(stage.roles, await sum(stage, own, reference));
       };
       for (const [index, stage] of first ? stagesOf(first.batch).entries() : []) {
         await stop(stage, index);
         collectGarbage(4 * stage.width ** 2);
       }
-      return { output: leave(own), ...(twins ? { original: leave(twins) } : {}) };
+      return { output: leave(own), ...(reference ? { original: leave(reference) } : {}) };
     },
     async head(passage, original) {
       const [first] = passage.hidden;
       if (!first) throw new Error('moments need at least one batch');
       const cut = (batch: Batch) => headStage(architecture, batch);
       const part = { key: 'head', cut, stage: cut(first.batch) };
-      const [own, twins] = [enter(passage), original && enter(original)];
-      if (twins) await pass(part, twins);
+      const [own, reference] = [enter(passage), original && enter(original)];
+      if (reference) await pass(part, reference);
       await pass(part, own);
-      const found = await sum(part.stage, own, twins);
-      for (const { arrays } of [...own.states, ...(twins?.states ?? [])])
+      const found = await sum(part.stage, own, reference);
+      for (const { arrays } of [...own.states, ...(reference?.states ?? [])])
         for (const kept of Object.values(arrays)) kept.drop?.();
       return found;
     },
@@ -189,8 +196,8 @@ export function createCalibrator(
 
 /** What a walk takes. */
 export interface Footprint {
-  /** Floats per token on the shelf, at most, with the idle arrays that it keeps for later parts. */
-  readonly shelved: number;
+  /** Floats per token in the activation cache, at most, with the idle arrays that it keeps for later parts. */
+  readonly cachedFloats: number;
   /** Inputs of each site, and the layers that take them in. */
   readonly sites: readonly { readonly width: number; readonly roles: readonly string[] }[];
   /** Floats of onnxruntime's own arrays, of all parts together: none gives its memory back before the end. */
@@ -218,7 +225,7 @@ export function footprint(architecture: Architecture, batch: Batch): Footprint {
         Math.max(most.get(width) ?? 0, carriedWidths.filter((other) => other === width).length),
       );
   return {
-    shelved: [...most].reduce((sum, [width, count]) => sum + width * count, 0),
+    cachedFloats: [...most].reduce((sum, [width, count]) => sum + width * count, 0),
     sites: parts.filter(({ roles }) => roles.length > 0).map(({ width, roles }) => ({ width, roles })),
     workSpace: parts.reduce((sum, { fresh }) => sum + workSpace(Object.values(fresh)), 0),
     weights: Math.max(...parts.map(weightsOf)),

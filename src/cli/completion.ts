@@ -1,7 +1,7 @@
 import { Argument, type Command, type Option } from 'commander';
 import { searches } from '../allocation/index.js';
 import { gridNames } from '../grid/index.js';
-import { damageMeasures } from '../sensitivity/index.js';
+import { sensitivityMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
 import { examples, type Session } from './command.js';
 import { type CompletedCommand, shellScripts, type Values } from './shells.js';
@@ -71,5 +71,5 @@ const methodNames: Readonly<Record<string, () => readonly string[]>> = {
   '--types': () => gridNames,
   '--solver': () => solvers.map(({ name }) => name),
   '--search': () => searches.map(({ name }) => name),
-  '--damage': () => damageMeasures.map(({ name }) => name),
+  '--sensitivity': () => sensitivityMeasures.map(({ name }) => name),
 };

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { TersorError } from '../errors.js';
-import { compress, plan } from '../pipeline/compress.js';
-import { report } from '../pipeline/report.js';
+import { compress } from '../pipeline/compress.js';
 import type { CompressResult, Prefix } from '../pipeline/measure/result.js';
 import type { Verification } from '../pipeline/measure/verify.js';
+import { plan } from '../pipeline/plan.js';
+import { report } from '../pipeline/report.js';
 import { checkOutput } from '../writer/output.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { describeEmbeddings, formatCosine } from './embeddings.js';

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { compress } from '../pipeline/compress.js';
 import { type Evaluation, evaluate } from '../pipeline/evaluate.js';
-import type { CompressOptions } from '../pipeline/options.js';
 import type { CompressResult } from '../pipeline/measure/result.js';
+import type { CompressOptions } from '../pipeline/options.js';
 import { openLlama } from '../runtime/llama.js';
 import { positiveInteger } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
@@ -22,7 +22,7 @@ const storyTokens = 90;
 const plainRounding: Partial<CompressOptions> = {
   solver: 'rtn',
   solverOptions: { importance: 'uniform' },
-  prefix: 'original',
+  calibrateOn: 'original',
 };
 
 interface Flags {

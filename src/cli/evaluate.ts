@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Portion } from '../checkpoint/stack/stack.js';
-import type { EncoderEvaluation } from '../pipeline/measure/encoder.js';
 import { assess, type Evaluation } from '../pipeline/evaluate.js';
+import type { EncoderEvaluation } from '../pipeline/measure/encoder.js';
 import { portion, positiveInteger } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { describeEmbeddings } from './embeddings.js';

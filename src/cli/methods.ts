@@ -12,7 +12,7 @@ import {
 } from '../grid/index.js';
 import type { Method, OptionalMethod } from '../method.js';
 import { searchUses } from '../pipeline/search/uses.js';
-import { damageMeasures } from '../sensitivity/index.js';
+import { sensitivityMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
 import { examples, type Session } from './command.js';
 import { significant, table, wrap } from './format.js';
@@ -23,7 +23,7 @@ export function methodsCommand(program: Command, session: Session): void {
     .command('methods')
     .summary('every method and number format')
     .description(
-      'Lists the solvers, the searches for a size and how they judge damage, with the papers they come from, and ' +
+      'Lists the solvers, the searches for a size and how they measure sensitivity, with the papers they come from, and ' +
         'the types.',
     )
     .option('--json', 'print one JSON document')
@@ -61,7 +61,7 @@ interface FamilyDocument {
 interface Methods {
   readonly solvers: readonly MethodDocument[];
   readonly searches: readonly (MethodDocument & { readonly use: string })[];
-  readonly damage: readonly Method[];
+  readonly sensitivity: readonly Method[];
   readonly corrections: readonly (Method & { readonly use: string })[];
   readonly types: readonly {
     readonly name: string;
@@ -83,7 +83,7 @@ export function listMethods(): Methods {
   return {
     solvers: solvers.map(describeMethod),
     searches: searches.map(describeSearch),
-    damage: damageMeasures.map(({ id, name, title, paper }) => ({ id, name, title, paper })),
+    sensitivity: sensitivityMeasures.map(({ id, name, title, paper }) => ({ id, name, title, paper })),
     corrections,
     types: gridNames.map((name) => {
       const { blockSize, blockBytes, summary, runtimes } = findGrid(name);
@@ -155,7 +155,7 @@ export function describeMethods(): string {
   const {
     solvers: methods,
     searches: plans,
-    damage,
+    sensitivity,
     corrections: made,
     types,
     onnx,
@@ -182,7 +182,7 @@ export function describeMethods(): string {
       'Searches for types (their options: --search-option KEY=VALUE)',
       ...plans.map((plan) => paragraph({ ...plan, name: `${plan.name} (${plan.use})` })),
     ],
-    ['What a search takes for the damage of a type (--damage)', ...damage.map(paragraph)],
+    ['What a search takes for the sensitivity of a type (--sensitivity)', ...sensitivity.map(paragraph)],
     [
       'Corrections behind a layer',
       ...made.map((correction) =>

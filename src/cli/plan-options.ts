@@ -34,7 +34,7 @@ export interface PlanFlags {
   readonly embeddingType?: string;
   readonly types?: readonly string[];
   readonly search?: string;
-  readonly damage?: string;
+  readonly sensitivity?: string;
   readonly activations?: 'f32' | 'f16';
   readonly accuracyLevel?: 0 | 4;
   readonly fallback?: string;
@@ -43,8 +43,8 @@ export interface PlanFlags {
   readonly imatrix?: string;
   readonly tokens?: number;
   readonly context?: number;
-  readonly prefix?: 'original' | 'compressed';
-  readonly target?: 'symmetric' | 'asymmetric';
+  readonly calibrateOn?: 'original' | 'quantized';
+  readonly match?: 'original' | 'own';
   readonly bias?: 'corrected' | 'kept';
   readonly tune?: number;
   readonly predict?: boolean;
@@ -56,8 +56,8 @@ export interface PlanFlags {
   readonly cacheFolder?: string;
 }
 
-const prefix = choice('--prefix', ['original', 'compressed']);
-const target = choice('--target', ['symmetric', 'asymmetric']);
+const calibrateOn = choice('--calibrate-on', ['quantized', 'original']);
+const match = choice('--match', ['original', 'own']);
 const bias = choice('--bias', ['corrected', 'kept']);
 
 /** Adds the options that decide what becomes of a model. */
@@ -90,16 +90,20 @@ export function planOptions(command: Command): Command {
     .option('--types <list>', 'types that a search for a size may choose from', list)
     .option('--search <name>', 'how it chooses (default: knapsack); see tersor methods')
     .option('--search-option <key=value>', 'option of the search; repeatable', setting)
-    .option('--damage <measure>', 'how it judges what a type costs; see tersor methods')
+    .option('--sensitivity <measure>', 'how it judges what a type costs; see tersor methods')
     .option('--predict', 'with --type, say what the model would lose, too (solves every tensor quickly)')
     .optionsGroup('Rounding:')
     .option('--solver <name>', 'how codes are chosen (default: decoupleq); see tersor methods')
     .option('--solver-option <key=value>', 'option of the solver; repeatable', setting)
-    .option('--prefix <which>', 'blocks before: original or compressed (default)', prefix)
     .option(
-      '--target <which>',
-      'behind compressed blocks: asymmetric (the original outputs) or symmetric',
-      target,
+      '--calibrate-on <which>',
+      'inputs of a block: from the quantized blocks before it (default) or the original ones',
+      calibrateOn,
+    )
+    .option(
+      '--match <which>',
+      'outputs that a layer is to have on quantized inputs: those of the original model (default) or its own',
+      match,
     )
     .option(
       '--bias <which>',

@@ -1,9 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { plan } from '../pipeline/compress.js';
-import type { Estimate } from '../pipeline/prepare/estimate.js';
 import { outputFormats } from '../pipeline/formats/index.js';
-import { type Plan, type Prediction, recipeFile, type SearchResult, type Tuning } from '../pipeline/prepare/plan.js';
+import { plan } from '../pipeline/plan.js';
+import type { Estimate } from '../pipeline/prepare/estimate.js';
+import {
+  type Plan,
+  type Prediction,
+  recipeFile,
+  type SearchResult,
+  type Tuning,
+} from '../pipeline/prepare/plan.js';
 import { type FrontPoint, front } from '../pipeline/search/front.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { formatCosine } from './embeddings.js';

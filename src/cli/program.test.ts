@@ -32,7 +32,7 @@ describe('wrong command lines end with code 1 and one line', () => {
     [['compress', 'x', '-o', 'y.gguf', '--seed', '-1'], 'whole number from 0'],
     [['compress', 'x', '-o', 'y.gguf', '--override', 'q4_k'], 'REGEX=TYPE'],
     [['compress', 'x', '-o', 'y.gguf', '--override', '(=q4_k'], 'regular expression'],
-    [['compress', 'x', '-o', 'y.gguf', '--prefix', 'both'], 'original'],
+    [['compress', 'x', '-o', 'y.gguf', '--calibrate-on', 'both'], 'original'],
     [['compress', 'x', '-o', 'y.gguf', '--size', 'small'], '14MB'],
     [['compress', 'x', '-o', 'y.gguf', '--size', '0'], '14MB'],
     [['compress', 'x', '-o', 'y.gguf', '--bits', '99'], 'from 0.5 to 32'],

@@ -49,18 +49,18 @@ test('the shift of the means of outputs becomes zero', async () => {
 });
 
 test('moments about the means are those of inputs without their means', async () => {
-  const drift = moment(
+  const crossMoments = moment(
     inputs.map((value, at) => value - (shifted[at] ?? 0)),
     shifted,
   );
-  const centred = await correction.centred({ gram: moment(shifted, shifted), drift, means, tokens });
+  const centred = await correction.centred({ gram: moment(shifted, shifted), crossMoments, means, tokens });
   const without = (x: Float32Array, mean: Float32Array) =>
     x.map((value, at) => value - (mean[at % cols] ?? 0));
   const [x, y] = [without(inputs, means.original), without(shifted, means.own)];
   for (const [actual, expected] of [
     [centred.gram, moment(y, y)],
     [
-      centred.drift,
+      centred.crossMoments,
       moment(
         x.map((value, at) => value - (y[at] ?? 0)),
         y,

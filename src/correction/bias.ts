@@ -36,13 +36,13 @@ export function createBiasCorrection(options: RuntimeOptions = {}): BiasCorrecti
   };
   return {
     async centred(moments) {
-      const { gram, drift, means } = moments;
+      const { gram, crossMoments, means } = moments;
       if (!means) return moments;
       const moved = means.original.map((mean, at) => mean - (means.own[at] ?? 0));
       return {
         ...moments,
         gram: await subtract(gram, means.own, means.own),
-        ...(drift && { drift: await subtract(drift, moved, means.own) }),
+        ...(crossMoments && { crossMoments: await subtract(crossMoments, moved, means.own) }),
       };
     },
     async bias({ rows, cols, data }, decoded, bias, { original, own }) {

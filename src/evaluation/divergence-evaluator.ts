@@ -4,9 +4,9 @@ import type { Model } from '../architecture/model.js';
 import type { Arrays } from '../graph/program.js';
 import type { Divergence } from '../types.js';
 import { byLength } from './embedding.js';
+import { createMetric } from './metric.js';
 import type { ScoreOptions } from './score.js';
 import { distribution } from './summary.js';
-import { createYardstick } from './metric.js';
 
 /** A weight to put in the place of the original's. */
 export interface Probe {
@@ -14,8 +14,8 @@ export interface Probe {
   readonly weight: Float32Array;
 }
 
-/** Measures by how much changed models depart from the original's predictions, or embeddings, of texts. */
-export interface Referee {
+/** Measures by how much changed models differ from the original's predictions, or embeddings, of texts. */
+export interface DivergenceEvaluator {
   /** Hash of what the original's outputs are and how they are judged: another model or text has another one. */
   readonly fingerprint: string;
   /** Divergence of a model of the same architecture, on about so many tokens from the beginning of the text. */
@@ -33,16 +33,16 @@ export interface Referee {
   release(): Promise<void>;
 }
 
-export interface RefereeOptions extends ScoreOptions {
+export interface DivergenceEvaluatorOptions extends ScoreOptions {
   /** Single weights are judged on about so many tokens from the beginning of the text. */
   readonly probeTokens?: number;
 }
 
-export async function createReferee(
+export async function createDivergenceEvaluator(
   original: Model,
   sequences: readonly Int32Array[],
-  { probeTokens = Infinity, ...options }: RefereeOptions = {},
-): Promise<Referee> {
+  { probeTokens = Infinity, ...options }: DivergenceEvaluatorOptions = {},
+): Promise<DivergenceEvaluator> {
   const { architecture } = original;
   const forward = createForward(architecture, options);
   const outside = await original.readBlock(undefined);
@@ -71,12 +71,9 @@ export async function createReferee(
     return current;
   };
   const [last = []] = await run([await forward.embedAll(all, outside)], 0, original);
-  const yardstick = await createYardstick(
-    { architecture, forward, texts: all, hidden: last, outside },
-    options,
-  );
-  const judge = async (hidden: readonly Hidden[], table: Arrays, texts = probed): Promise<Divergence> =>
-    distribution(await yardstick.departures(hidden, table, texts));
+  const metric = await createMetric({ architecture, forward, texts: all, hidden: last, outside }, options);
+  const measure = async (hidden: readonly Hidden[], table: Arrays, texts = probed): Promise<Divergence> =>
+    distribution(await metric.distances(hidden, table, texts));
   /** A changed model's outputs of its last block for some texts, and its weights outside the blocks. */
   const pass = async (changed: Pick<Model, 'readBlock'>, texts: readonly Int32Array[]) => {
     const table = await changed.readBlock(undefined);
@@ -92,17 +89,17 @@ export async function createReferee(
     async model(changed, tokens = Infinity) {
       const texts = first(tokens);
       const { hidden, table } = await pass(changed, texts);
-      return judge(hidden, table, texts);
+      return measure(hidden, table, texts);
     },
     async positions(changed, tokens = Infinity) {
       const texts = first(tokens);
       const { hidden, table } = await pass(changed, texts);
-      return yardstick.departures(hidden, table, texts);
+      return metric.distances(hidden, table, texts);
     },
     async outside({ role, weight }) {
       const table = { ...outside, [role]: weight };
       const [hidden = []] = await run([await forward.embedAll(probed, table)], 0, original);
-      return (await judge(hidden, table)).mean;
+      return (await measure(hidden, table)).mean;
     },
     async block(block, weights, probes) {
       const variants: Hidden[][] = [];
@@ -112,12 +109,12 @@ export async function createReferee(
       entrance = await forward.blockAll(entrance, weights);
       const means: number[] = [];
       for (const hidden of await run(variants, block + 1, original)) {
-        means.push((await judge(hidden, outside)).mean);
+        means.push((await measure(hidden, outside)).mean);
       }
       return means;
     },
     release: async () => {
-      await Promise.all([forward.release(), yardstick.release()]);
+      await Promise.all([forward.release(), metric.release()]);
     },
   };
 }

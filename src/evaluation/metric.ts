@@ -6,14 +6,14 @@ import { predictor, remember } from './predictor.js';
 import { type ScoreOptions, score } from './score.js';
 
 /** Measures how far the outputs of changed models are from the original's, by what the model is for. */
-export interface Yardstick {
+export interface Metric {
   /**
    * One figure for everything that is judged: KL divergences of scored positions in nats, or one less cosines of texts.
    * @param hidden what comes out of the last block for `texts`
    * @param outside weights outside the blocks
-   * @param texts those of the yardstick or the first of them, in the same order
+   * @param texts those of the metric or the first of them, in the same order
    */
-  departures(hidden: readonly Hidden[], outside: Arrays, texts: readonly Int32Array[]): Promise<Float32Array>;
+  distances(hidden: readonly Hidden[], outside: Arrays, texts: readonly Int32Array[]): Promise<Float32Array>;
   release(): Promise<void>;
 }
 
@@ -26,19 +26,19 @@ interface Reference {
   readonly outside: Arrays;
 }
 
-export const createYardstick = (reference: Reference, options: ScoreOptions = {}): Promise<Yardstick> =>
-  yardsticks[reference.architecture.objective](reference, options);
+export const createMetric = (reference: Reference, options: ScoreOptions = {}): Promise<Metric> =>
+  metrics[reference.architecture.objective](reference, options);
 
 /** The original's logits are kept up to this size; what is beyond is computed anew each time. */
 const rememberedBytes = 2 ** 28;
 
-const yardsticks: Readonly<
-  Record<Architecture['objective'], (reference: Reference, options: ScoreOptions) => Promise<Yardstick>>
+const metrics: Readonly<
+  Record<Architecture['objective'], (reference: Reference, options: ScoreOptions) => Promise<Metric>>
 > = {
   async prediction({ architecture, forward, hidden, outside }, options) {
     const reference = remember(predictor(architecture, forward, hidden, outside), rememberedBytes);
     return {
-      async departures(changed, table, texts) {
+      async distances(changed, table, texts) {
         const actual = predictor(architecture, forward, changed, table);
         const scores = await score(texts, actual, reference, options);
         if (!scores.reference) throw new Error('there is nothing to compare with');
@@ -52,7 +52,7 @@ const yardsticks: Readonly<
     const reference = await pool(cache, architecture, hidden);
     const order = new Map(all.map((text, at) => [text, at]));
     return {
-      async departures(changed, _outside, texts) {
+      async distances(changed, _outside, texts) {
         const actual = await pool(cache, architecture, changed);
         const places = texts.map((text) => order.get(text) ?? 0);
         return rowDistances(actual, pickRows(reference, places));

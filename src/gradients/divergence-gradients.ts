@@ -23,7 +23,7 @@ export interface Side {
 }
 
 /** Gradients of the divergence of changed models from the original, summed over all tokens (of an encoder: texts). */
-export interface Departures {
+export interface DivergenceGradients {
   /** Tokens, or texts. */
   readonly count: number;
   /**
@@ -47,11 +47,11 @@ export interface Departures {
 const rememberedBytes = 2 ** 28;
 
 /** Keeps what enters the original's blocks in memory: layers × tokens × hidden floats. */
-export async function createDepartures(
+export async function createDivergenceGradients(
   { architecture, readBlock }: Pick<Model, 'architecture' | 'readBlock'>,
   texts: readonly Int32Array[],
   options: RuntimeOptions = {},
-): Promise<Departures> {
+): Promise<DivergenceGradients> {
   const forward = createForward(architecture, options);
   const backward = createBackward(architecture, options);
   const losses = createLosses(architecture, options);
@@ -86,7 +86,7 @@ export async function createDepartures(
       let table: Float32Array | undefined;
       for (const [index, states] of (entrances.get(layers) ?? []).entries()) {
         const before = { hidden: top[index] ?? states, outside, target: targets[index] };
-        const found = await losses.departure(states, weights, before, { table: withTable });
+        const found = await losses.divergence(states, weights, before, { table: withTable });
         upstream.push(found.hidden);
         if (found.table) table = table ? await arithmetic.plus(table, 1, found.table) : found.table;
       }

@@ -3,8 +3,8 @@ import type { Model } from '../architecture/model.js';
 import { createArithmetic } from '../graph/arithmetic.js';
 import type { Arrays } from '../graph/program.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import { createDepartures, type Side } from './divergence-gradients.js';
-import { tables } from './weight-gradients.js';
+import { createDivergenceGradients, type Side } from './divergence-gradients.js';
+import { embeddingAndHead } from './weight-gradients.js';
 
 /** A direction in which a weight is moved, and how far. */
 export interface Direction {
@@ -43,13 +43,13 @@ export async function createHessianProducts(
   options: RuntimeOptions = {},
 ): Promise<HessianProducts> {
   const { layers } = architecture;
-  const departures = await createDepartures({ architecture, readBlock }, texts, options);
+  const gradients = await createDivergenceGradients({ architecture, readBlock }, texts, options);
   const arithmetic = createArithmetic(options);
 
   const moved = (weight: Float32Array | undefined, { vector, step }: Direction, sign: number) =>
     arithmetic.plus(weight ?? new Float32Array(vector.length), sign * step, vector);
   const slope = (difference: Float32Array, { step }: Direction) =>
-    arithmetic.scale(1 / (2 * step * departures.count), difference);
+    arithmetic.scale(1 / (2 * step * gradients.count), difference);
 
   /**
    * Takes both sides from the model's end to the inputs of a block.
@@ -62,9 +62,9 @@ export async function createHessianProducts(
   ): Promise<readonly Side[]> => {
     const sides: Side[] = [];
     for (const sign of signs)
-      sides.push(await departures.open((block) => weightsOf(block, sign), { from: to, table }));
+      sides.push(await gradients.open((block) => weightsOf(block, sign), { from: to, table }));
     for (let block = layers - 1; block >= to; block--) {
-      for (const side of sides) await departures.descend(side, block, wanted(block));
+      for (const side of sides) await gradients.descend(side, block, wanted(block));
       if (wanted(block)) await visit(block, sides);
     }
     return sides;
@@ -82,10 +82,10 @@ export async function createHessianProducts(
         weightsOf,
         { to: block ?? 0, table: block === undefined, wanted: (at) => at === block },
         async (_, both) => {
-          difference = await departures.layerDifference(spec, both);
+          difference = await gradients.layerDifference(spec, both);
         },
       );
-      return slope(difference ?? (await departures.tableDifference(spec, sides)), direction);
+      return slope(difference ?? (await gradients.tableDifference(spec, sides)), direction);
     },
 
     async all(direction, visit) {
@@ -111,16 +111,16 @@ export async function createHessianProducts(
         async (block, both) => {
           const weights = await readBlock(block);
           for (const spec of movable(blockTensors(architecture, block)))
-            await visitWith(spec, weights[spec.role], await departures.layerDifference(spec, both));
+            await visitWith(spec, weights[spec.role], await gradients.layerDifference(spec, both));
         },
       );
       const outside = await readBlock(undefined);
-      for (const spec of tables(architecture))
-        await visitWith(spec, outside[spec.role], await departures.tableDifference(spec, sides));
+      for (const spec of embeddingAndHead(architecture))
+        await visitWith(spec, outside[spec.role], await gradients.tableDifference(spec, sides));
     },
 
     async release() {
-      await Promise.all([departures.release(), arithmetic.release()]);
+      await Promise.all([gradients.release(), arithmetic.release()]);
     },
   };
 }

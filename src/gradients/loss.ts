@@ -43,7 +43,7 @@ export interface Losses {
    * Of the divergence from the original: Σ KL(original ‖ model) over positions; of an encoder the sum over texts of one
    * less the cosine of their embeddings.
    */
-  departure(
+  divergence(
     hidden: Hidden,
     outside: Arrays,
     original: Original,
@@ -79,7 +79,7 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
   /** A zeroed table for the first slab, where one is wanted. */
   const sumOf = (table: Float32Array | undefined, wanted: boolean) =>
     wanted ? { previous: table ?? new Float32Array(vocabulary * width) } : {};
-  const prediction: Losses['departure'] = async ({ data }, outside, original, wanted = {}) => {
+  const prediction: Losses['divergence'] = async ({ data }, outside, original, wanted = {}) => {
     const withTable = wanted.table ?? false;
     const result = new Float32Array(data.length);
     let table: Float32Array | undefined;
@@ -96,7 +96,7 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
     }
     return { hidden: result, ...(table ? { table } : {}) };
   };
-  const embedding: Losses['departure'] = async ({ batch, data }, _outside, original) => {
+  const embedding: Losses['divergence'] = async ({ batch, data }, _outside, original) => {
     const { sequences, length } = batch;
     const program = await cache.get(`cosine ${sequences} ${length}`, () =>
       cosineBackward(architecture, batch),
@@ -127,7 +127,7 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
       }
       return { hidden: result, ...(table ? { table } : {}) };
     },
-    departure: architecture.objective === 'prediction' ? prediction : embedding,
+    divergence: architecture.objective === 'prediction' ? prediction : embedding,
     async predict(data, outside) {
       const result = new Float32Array((data.length / width) * vocabulary);
       for (const { from, hidden } of slabsOf(data)) {

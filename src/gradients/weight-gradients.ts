@@ -40,7 +40,7 @@ export async function weightGradients(
 ): Promise<void> {
   if (architecture.objective !== 'prediction') {
     throw new TersorError('an encoder predicts no tokens that its loss could be the gradient of', {
-      remedy: 'choose another measure with --damage, such as trace or divergence',
+      remedy: 'choose another measure with --sensitivity, such as trace or divergence',
     });
   }
   const forward = createForward(architecture, options);
@@ -88,7 +88,7 @@ export async function weightGradients(
         });
       }
     }
-    for (const spec of tables(architecture)) {
+    for (const spec of embeddingAndHead(architecture)) {
       const [isEmbedding, isHead] = usesOf(architecture, spec);
       const of = async (sequence: number) => {
         const [text, hidden] = [sequences[sequence], top[sequence]];
@@ -108,7 +108,7 @@ export async function weightGradients(
 }
 
 /** Embedding and head, which may be one table. */
-export const tables = (architecture: Architecture): TensorSpec[] =>
+export const embeddingAndHead = (architecture: Architecture): TensorSpec[] =>
   blockTensors(architecture, undefined).filter(({ kind }) => kind === 'embedding' || kind === 'head');
 
 /** Whether a table is looked up at the beginning, and whether it is multiplied with at the end. */

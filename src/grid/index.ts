@@ -7,6 +7,8 @@ import { type BlockLayout, blockLayouts } from './gguf/layout.js';
 import { packBlocks, unpackBlocks } from './gguf/pack.js';
 import type { Grid } from './grid.js';
 import { findMatMulNBitsGrid, matMulNBitsNames } from './onnx/matmul-nbits.js';
+import { compressedTensorsNames, findCompressedTensorsGrid } from './packed-int32/compressed-tensors.js';
+import { findGptqGrid, gptqNames } from './packed-int32/gptq.js';
 import { adaDimGridNames, findAdaDimGrid } from './tersor/adadim.js';
 import { codebookGridNames, findCodebookGrid } from './tersor/codebook.js';
 import { findFloatGrid, floatGridNames } from './tersor/float.js';
@@ -18,8 +20,6 @@ import { findPowerGrid, powerGridNames } from './tersor/power.js';
 import { findRowMixGrid, rowMixGridNames } from './tersor/row-mix.js';
 import { findSignGrid, signGridNames } from './tersor/signs.js';
 import { findVectorGrid, vectorGridNames } from './vector/vector.js';
-import { compressedTensorsNames, findCompressedTensorsGrid } from './packed-int32/compressed-tensors.js';
-import { findGptqGrid, gptqNames } from './packed-int32/gptq.js';
 
 /** GGUF's tensor types as grids, by name. */
 export const ggufGrids = Object.fromEntries(

@@ -4,11 +4,11 @@ import { compare } from '../evaluation/compare.js';
 import { predict } from '../evaluation/predictor.js';
 import { chunk, readText } from '../text/corpus.js';
 import type { Summary } from '../types.js';
-import { type EncoderEvaluation, encoderEvaluation } from './measure/encoder.js';
+import { type Context, withContext } from './context/context.js';
 import type { Hooks } from './context/hooks.js';
-import type { EvaluateOptions } from './options.js';
+import { type EncoderEvaluation, encoderEvaluation } from './measure/encoder.js';
 import { predictIn } from './measure/verify.js';
-import { type Workshop, withWorkshop } from './context/context.js';
+import type { EvaluateOptions } from './options.js';
 
 export interface Evaluation extends Summary {
   readonly bytes: number;
@@ -55,8 +55,8 @@ export async function evaluateEncoder(
 
 /** Measures a model by what it is for. */
 export function assess(options: EvaluateOptions, hooks: Hooks = {}): Promise<Evaluation | EncoderEvaluation> {
-  return withWorkshop(options, hooks, async (shop) => {
-    const model = await shop.open(options.model, options.portion);
+  return withContext(options, hooks, async (context) => {
+    const model = await context.open(options.model, options.portion);
     if (options.portion && model.checkpoint.format !== 'stack')
       throw new TersorError('only a part of a stacked file is a model', {
         file: model.checkpoint.path,
@@ -70,7 +70,7 @@ export function assess(options: EvaluateOptions, hooks: Hooks = {}): Promise<Eva
         remedy: `compress it to ${name} first, or leave --runtime out`,
       });
     }
-    const against = options.against ? await shop.open(options.against) : undefined;
+    const against = options.against ? await context.open(options.against) : undefined;
     const [one, other] = [model.architecture, against?.architecture ?? model.architecture];
     if (one.vocabulary !== other.vocabulary || one.objective !== other.objective) {
       throw new TersorError('the two models have different vocabularies and cannot be compared', {
@@ -79,32 +79,32 @@ export function assess(options: EvaluateOptions, hooks: Hooks = {}): Promise<Eva
       });
     }
     return one.objective === 'embedding'
-      ? encoderEvaluation(shop, model, against, options, hooks)
-      : predictionEvaluation(shop, model, against, options, hooks);
+      ? encoderEvaluation(context, model, against, options, hooks)
+      : predictionEvaluation(context, model, against, options, hooks);
   });
 }
 
 async function predictionEvaluation(
-  shop: Workshop,
+  context: Context,
   model: Model,
   against: Model | undefined,
   options: EvaluateOptions,
   hooks: Hooks,
 ): Promise<Evaluation> {
   // The original's tokenizer counts: a compressed file may have lost nothing but the original defines the text.
-  const tokenizer = await shop.tokenizer(against ?? model);
-  const context = options.context ?? Math.min(defaultContext, model.architecture.context);
-  const sequences = chunk(tokenizer, await readText(options.text), context, options.text).slice(
+  const tokenizer = await context.tokenizer(against ?? model);
+  const length = options.context ?? Math.min(defaultContext, model.architecture.context);
+  const sequences = chunk(tokenizer, await readText(options.text), length, options.text).slice(
     0,
-    Math.max(1, Math.floor((options.tokens ?? defaultTokens) / context)),
+    Math.max(1, Math.floor((options.tokens ?? defaultTokens) / length)),
   );
-  const settings = { ...shop, ...hooks };
+  const settings = { ...context, ...hooks };
   const expected = against && (await predict(against, sequences, settings));
   const { runtime = 'tersor' } = options;
   const actual =
     runtime === 'tersor'
       ? await predict(model, sequences, settings)
-      : await predictIn(runtime, model.checkpoint.path, sequences, shop);
+      : await predictIn(runtime, model.checkpoint.path, sequences, context);
   const { reference, ...summary } = await compare(sequences, actual, expected, settings);
   return {
     ...summary,

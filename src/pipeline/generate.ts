@@ -8,10 +8,10 @@ import { createSampler, type SamplingOptions } from '../runtime/sampling.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import { encodeChat, type Message, renderChat } from '../text/chat.js';
 import { floatDecoder } from '../writer/float-decoder.js';
+import { type ContextOptions, withContext } from './context/context.js';
 import type { Hooks } from './context/hooks.js';
-import { type WorkshopOptions, withWorkshop } from './context/context.js';
 
-export interface GenerateOptions extends SamplingOptions, WorkshopOptions {
+export interface GenerateOptions extends SamplingOptions, ContextOptions {
   /** An ONNX model of tersor's, the folder that it lies in, or a stacked model. */
   readonly model: string;
   /** How much of a stacked file to use. */
@@ -40,8 +40,8 @@ export function chatText(
   options: Pick<GenerateOptions, 'model' | 'prompt' | 'system'>,
   hooks: Hooks = {},
 ): Promise<string> {
-  return withWorkshop({ threads: 1 }, hooks, async (shop) => {
-    const { vocabulary } = await shop.tokenizer(await shop.open(options.model));
+  return withContext({ threads: 1 }, hooks, async (context) => {
+    const { vocabulary } = await context.tokenizer(await context.open(options.model));
     return renderChat(vocabulary, conversation(options), options.model);
   });
 }
@@ -60,26 +60,26 @@ export function generate(
   onText: (text: string) => void,
   hooks: Hooks = {},
 ): Promise<string> {
-  return withWorkshop(options, hooks, async (shop) => {
-    const model = await shop.open(options.model, options.portion);
+  return withContext(options, hooks, async (context) => {
+    const model = await context.open(options.model, options.portion);
     const { architecture, checkpoint } = model;
-    const tokenizer = await shop.tokenizer(model);
+    const tokenizer = await context.tokenizer(model);
     const { special, addBos } = tokenizer.vocabulary;
     const bos = addBos && special.bos !== undefined ? [special.bos] : [];
     const tokens = options.chat
       ? encodeChat(tokenizer, await renderChat(tokenizer.vocabulary, conversation(options), options.model))
       : [...bos, ...tokenizer.encode(options.prompt)];
-    const { maxTokens = 256, context = architecture.context } = options;
+    const { maxTokens = 256, context: length = architecture.context } = options;
     if (tokens.length === 0)
       throw new TersorError('the prompt is empty', { remedy: 'give some text to continue' });
-    if (tokens.length >= context) {
-      throw new TersorError(`a prompt of ${tokens.length} tokens does not fit into a context of ${context}`, {
+    if (tokens.length >= length) {
+      throw new TersorError(`a prompt of ${tokens.length} tokens does not fit into a context of ${length}`, {
         remedy: 'shorten the prompt or raise --context',
       });
     }
     const ends = new Set([special.eos, checkpoint.metadata.eos_token_id].flat());
     const sample = createSampler(options);
-    const decoder = await openDecoder(model, options.model, shop);
+    const decoder = await openDecoder(model, options.model, context);
     try {
       const start = tokenizer.decode(tokens).length;
       let emitted = '';
@@ -91,7 +91,7 @@ export function generate(
         onText(text.slice(emitted.length));
         emitted = text;
       };
-      const room = Math.min(maxTokens, context - tokens.length);
+      const room = Math.min(maxTokens, length - tokens.length);
       for (let count = 1; count <= room && !hooks.signal?.aborted; count++) {
         const token = sample(logits.subarray(-decoder.vocabulary));
         if (ends.has(token)) break;

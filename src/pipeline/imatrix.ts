@@ -5,11 +5,11 @@ import { createCalibrator } from '../calibration/walk.js';
 import { type ImportanceEntry, meanSquares, readImatrix } from '../checkpoint/imatrix.js';
 import { TersorError } from '../errors.js';
 import { checkImatrixOutput, writeImatrix } from '../writer/imatrix.js';
-import { calibrationText, type TextOptions } from './prepare/calibration-text.js';
+import { type Context, type ContextOptions, withContext } from './context/context.js';
 import { checkAborted, type Hooks } from './context/hooks.js';
-import { type Workshop, type WorkshopOptions, withWorkshop } from './context/context.js';
+import { calibrationText, type TextOptions } from './prepare/calibration-text.js';
 
-export interface ImatrixOptions extends WorkshopOptions, Omit<TextOptions, 'imatrix'> {
+export interface ImatrixOptions extends ContextOptions, Omit<TextOptions, 'imatrix'> {
   /** A Hugging Face directory, a hub id, a `.gguf`, or a llama2.c `.bin`. */
   readonly model: string;
   /** The file to write: `.gguf`, or `.dat` for llama.cpp's older kind. */
@@ -35,35 +35,35 @@ export interface ImatrixResult {
  */
 export function imatrix(options: ImatrixOptions, hooks: Hooks = {}): Promise<ImatrixResult> {
   const started = performance.now();
-  return withWorkshop(options, hooks, async (shop) => {
+  return withContext(options, hooks, async (context) => {
     await checkImatrixOutput(options.output);
-    const model = await shop.open(options.model);
-    const tokenizer = await shop.tokenizer(model);
+    const model = await context.open(options.model);
+    const tokenizer = await context.tokenizer(model);
     const { sequences, tokens, source } = await calibrationText(options, model, tokenizer, hooks, 0);
-    const entries = await sumSquares(shop, model, sequences, hooks);
-    const context = sequences[0]?.length ?? 0;
+    const entries = await sumSquares(context, model, sequences, hooks);
+    const length = sequences[0]?.length ?? 0;
     const chunks = sequences.length;
     const bytes = await writeImatrix(options.output, {
       entries,
       datasets: [source],
       chunks,
-      chunkSize: context,
+      chunkSize: length,
     });
     const seconds = (performance.now() - started) / 1000;
-    return { output: options.output, bytes, entries: entries.size, tokens, chunks, context, seconds };
+    return { output: options.output, bytes, entries: entries.size, tokens, chunks, context: length, seconds };
   });
 }
 
 /** Entries by GGUF's names for every linear layer of the blocks, which is what llama.cpp collects. */
 async function sumSquares(
-  shop: Workshop,
+  context: Context,
   { architecture, readBlock }: Model,
   sequences: readonly Int32Array[],
   hooks: Hooks,
 ): Promise<Map<string, ImportanceEntry>> {
   const { layers, tensors } = architecture;
-  const forward = createForward(architecture, shop);
-  const calibrator = createCalibrator(architecture, shop);
+  const forward = createForward(architecture, context);
+  const calibrator = createCalibrator(architecture, context);
   const entries = new Map<string, ImportanceEntry>();
   try {
     let hidden = await forward.embedAll(sequences, await readBlock(undefined));
@@ -100,9 +100,9 @@ export interface Importance {
 export async function readImportance(
   path: string,
   { architecture }: Model,
-  shop: Workshop,
+  context: Context,
 ): Promise<Importance> {
-  const { entries } = await readImatrix(path, shop.kernels);
+  const { entries } = await readImatrix(path, context.kernels);
   const importance = new Map<TensorSpec, Float32Array>();
   for (const spec of architecture.tensors.filter(({ kind }) => kind === 'linear' || kind === 'head')) {
     const tensor = spec.names.gguf;

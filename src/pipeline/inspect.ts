@@ -1,8 +1,8 @@
 import type { StackSummary } from '../checkpoint/checkpoint.js';
+import { type ContextOptions, withContext } from './context/context.js';
 import { provenancePrefix, writtenProvenance } from './prepare/provenance.js';
-import { type WorkshopOptions, withWorkshop } from './context/context.js';
 
-export interface InspectOptions extends WorkshopOptions {
+export interface InspectOptions extends ContextOptions {
   readonly model: string;
 }
 
@@ -29,8 +29,8 @@ export interface Inspection {
 
 /** What is inside a model, from its headers alone. */
 export function inspect(options: InspectOptions): Promise<Inspection> {
-  return withWorkshop({ ...options, threads: 1 }, {}, async (shop) => {
-    const { checkpoint, architecture } = await shop.open(options.model);
+  return withContext({ ...options, threads: 1 }, {}, async (context) => {
+    const { checkpoint, architecture } = await context.open(options.model);
     const tensors = [...checkpoint.tensors.values()];
     const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     const stored = tensors.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,7 +1,7 @@
 import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
+import type { ContextOptions } from './context/context.js';
 import type { RecipeFile } from './prepare/recipe.js';
-import type { WorkshopOptions } from './context/context.js';
 
 /** Gives the tensors whose name (GGUF's or Hugging Face's) matches a type of their own. */
 export interface Override {
@@ -9,7 +9,7 @@ export interface Override {
   readonly type: string;
 }
 
-export interface CompressOptions extends WorkshopOptions {
+export interface CompressOptions extends ContextOptions {
   /** A Hugging Face directory, a hub id, a `.gguf`, or a llama2.c `.bin`. */
   readonly model: string;
   /** The file or folder to write. */
@@ -35,7 +35,7 @@ export interface CompressOptions extends WorkshopOptions {
   readonly search?: string;
   readonly searchOptions?: Readonly<Record<string, unknown>>;
   /** How a search judges what storing a tensor in a type does to the model (src/sensitivity). */
-  readonly damage?: string;
+  readonly sensitivity?: string;
   /** Folder that keeps solved tensors, for later searches and after interruptions. */
   readonly store?: string;
   /**
@@ -68,9 +68,9 @@ export interface CompressOptions extends WorkshopOptions {
   /** Length of calibration sequences. */
   readonly context?: number;
   /** Whether a block is calibrated on what the compressed blocks before it put out, or the original ones. */
-  readonly prefix?: 'compressed' | 'original';
+  readonly calibrateOn?: 'quantized' | 'original';
   /** Behind compressed blocks: reproduce the layer's own outputs there, or those it has in the original model. */
-  readonly target?: 'symmetric' | 'asymmetric';
+  readonly match?: 'original' | 'own';
   /** Biases of compressed layers: corrected, so that outputs keep their means (the default), or kept as they are. */
   readonly bias?: 'corrected' | 'kept';
   /** Whether a plan for one type says what the model would lose, which a plan for a size always does. */
@@ -81,7 +81,7 @@ export interface CompressOptions extends WorkshopOptions {
   readonly seed?: number;
 }
 
-export interface EvaluateOptions extends WorkshopOptions {
+export interface EvaluateOptions extends ContextOptions {
   readonly model: string;
   /** The original, to compare with. */
   readonly against?: string;
@@ -119,14 +119,14 @@ export function isSearch(options: CompressOptions): boolean {
 export function withRecipe(options: CompressOptions): CompressOptions {
   if (!options.recipe) return options;
   const { recipe, output } = options.recipe;
-  const { solver, options: solverOptions, imatrix, prefix, target, bias, context, tokens, seed } = recipe;
+  const { solver, options: solverOptions, imatrix, calibrateOn, match, bias, context, tokens, seed } = recipe;
   const { activations, accuracyLevel } = recipe;
-  const defaults = { format: output, solver, prefix, context, tokens };
+  const defaults = { format: output, solver, calibrateOn, context, tokens };
   return {
     ...defaults,
     ...(solverOptions ? { solverOptions } : {}),
     ...(imatrix ? { imatrix } : {}),
-    ...(target ? { target } : {}),
+    ...(match ? { match } : {}),
     ...(bias ? { bias } : {}),
     ...(activations ? { activations } : {}),
     ...(accuracyLevel ? { accuracyLevel } : {}),

@@ -15,16 +15,16 @@ import {
   type TensorFinding,
 } from '../report/findings.js';
 import { checkOutput, fileError, temporaryPath } from '../writer/output.js';
+import { type Context, withContext } from './context/context.js';
 import type { Hooks } from './context/hooks.js';
+import type { CompressResult } from './measure/result.js';
 import { writtenProvenance } from './prepare/provenance.js';
 import { writtenRecipe } from './prepare/recipe.js';
-import type { CompressResult } from './measure/result.js';
-import { findFront } from './search/record.js';
-import { type Workshop, withWorkshop } from './context/context.js';
 import { commandsFor } from './report/commands.js';
 import { layerErrors } from './report/layer-errors.js';
 import type { ReportOptions } from './report/options.js';
 import { findText, type ReportText, writeTexts } from './report/text.js';
+import { findFront } from './search/record.js';
 
 /** Divergences below the first edge are noise of the arithmetic. */
 const histogram = { from: 1e-6, to: 100, perDecade: 4 };
@@ -37,7 +37,7 @@ const histogram = { from: 1e-6, to: 100, perDecade: 4 };
  */
 export async function report(options: ReportOptions, hooks: Hooks = {}): Promise<Findings> {
   if (options.output !== undefined) await checkOutput(options.output);
-  const findings = await withWorkshop(options, hooks, (shop) => find(shop, options, hooks));
+  const findings = await withContext(options, hooks, (context) => find(context, options, hooks));
   if (options.output !== undefined) {
     const { renderPage } = await import('../report/page.js'); // echarts takes a moment to load
     await writeWhole(options.output, renderPage(findings));
@@ -45,21 +45,24 @@ export async function report(options: ReportOptions, hooks: Hooks = {}): Promise
   return findings;
 }
 
-async function find(shop: Workshop, options: ReportOptions, hooks: Hooks): Promise<Findings> {
+async function find(context: Context, options: ReportOptions, hooks: Hooks): Promise<Findings> {
   const { run } = options;
-  const model = await shop.open(options.model);
-  const original = options.against === undefined ? undefined : await shop.open(options.against);
+  const model = await context.open(options.model);
+  const original = options.against === undefined ? undefined : await context.open(options.against);
   if (original) requireSameShape(model, original);
-  const text = await findText(shop, options, original ?? model, hooks);
+  const text = await findText(context, options, original ?? model, hooks);
   const errors =
     original && text
-      ? await layerErrors(shop, original, model, text.sequences, hooks)
+      ? await layerErrors(context, original, model, text.sequences, hooks)
       : new Map<string, number>();
   const predicts = model.architecture.objective === 'prediction';
-  const quality = text && predicts ? await measureQuality(shop, model, original, text, hooks) : undefined;
+  const quality = text && predicts ? await measureQuality(context, model, original, text, hooks) : undefined;
   const embeddings =
-    text && original && !predicts ? await measureEmbeddings(shop, model, original, text, hooks) : undefined;
-  const texts = text && predicts ? await writeTexts(shop, model, original, text, options, hooks) : undefined;
+    text && original && !predicts
+      ? await measureEmbeddings(context, model, original, text, hooks)
+      : undefined;
+  const texts =
+    text && predicts ? await writeTexts(context, model, original, text, options, hooks) : undefined;
 
   const { checkpoint, architecture } = model;
   const tensors = describeTensors(model, errors);
@@ -122,13 +125,13 @@ function requireSameShape(model: Model, original: Model): void {
 }
 
 async function measureQuality(
-  shop: Workshop,
+  context: Context,
   model: Model,
   original: Model | undefined,
   { name, sequences }: ReportText,
   hooks: Hooks,
 ): Promise<Quality> {
-  const settings = { ...shop, ...hooks };
+  const settings = { ...context, ...hooks };
   const expected = original && (await predict(original, sequences, settings));
   const actual = await predict(model, sequences, settings);
   try {
@@ -146,16 +149,16 @@ async function measureQuality(
 }
 
 async function measureEmbeddings(
-  shop: Workshop,
+  context: Context,
   model: Model,
   original: Model,
   { name, sequences }: ReportText,
   hooks: Hooks,
 ): Promise<Embeddings> {
-  const settings = { ...shop, ...hooks };
+  const settings = { ...context, ...hooks };
   const expected = await embed(original, sequences, settings);
   const actual = await embed(model, sequences, settings);
-  return { text: name, ...(await compareEmbeddings(actual, expected, shop)) };
+  return { text: name, ...(await compareEmbeddings(actual, expected, context)) };
 }
 
 function describeTensors(model: Model, errors: ReadonlyMap<string, number>): TensorFinding[] {

@@ -26,7 +26,7 @@ export interface LlamaQuantizeOptions {
 }
 
 /**
- * llama.cpp's own quantizer (`llama_model_quantize`), the yardstick of benches and tests.
+ * llama.cpp's own quantizer (`llama_model_quantize`), the peer of benches and tests.
  * @param input a GGUF file of f32, f16 or bf16 weights
  * @throws TersorError with llama.cpp's own words when it fails
  */

@@ -7,7 +7,7 @@ import type { LevelFacts, TensorFacts } from './measure.js';
  * proportional.
  * @returns nats per token, one for each level
  */
-export function divergenceDamage({ levels }: TensorFacts): number[] {
+export function divergenceLoss({ levels }: TensorFacts): number[] {
   const measured = levels
     .filter((level): level is Measured => level.divergence !== undefined && level.relativeError > 0)
     .map(({ relativeError, divergence }) => ({

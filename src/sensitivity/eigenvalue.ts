@@ -1,14 +1,14 @@
-import { type DamageMeasure, perWeight } from './measure.js';
+import { perWeight, type SensitivityMeasure } from './measure.js';
 
 /**
  * λ / n · ‖Δ‖²: the largest eigenvalue of the Hessian in the tensor's n weights. The paper orders layers by λ / n and
  * gives more bits to those where it is large; the error's size tells levels apart, as in HAWQ-V2's Ω.
  */
-export const eigenvalueMeasure: DamageMeasure = {
+export const eigenvalueMeasure: SensitivityMeasure = {
   name: 'eigenvalue',
   id: 'S1',
   title: 'Largest eigenvalue of the Hessian over the number of weights, times their squared error',
   paper: 'Dong et al., HAWQ, 2019, arXiv:1905.03696',
   needs: ['statistics', 'eigenvalues'],
-  damage: perWeight(({ eigenvalue }) => eigenvalue),
+  loss: perWeight(({ eigenvalue }) => eigenvalue),
 };

@@ -1,6 +1,6 @@
 import type { Kernels } from '../kernels/kernels.js';
 import type { Matrix } from '../types.js';
-import { type DamageMeasure, weighted } from './measure.js';
+import { type SensitivityMeasure, weighted } from './measure.js';
 import { histogram } from './statistics.js';
 
 /** As many as values of eight bits can tell apart. */
@@ -20,11 +20,11 @@ export async function valueEntropy(kernels: Kernels, values: Matrix): Promise<nu
  * A layer whose inputs carry more information has more to lose. The papers rank layers by it and give more bits to
  * those of higher entropy; here it weighs the layer's relative loss, which tells levels of a tensor apart.
  */
-export const entropyMeasure: DamageMeasure = {
+export const entropyMeasure: SensitivityMeasure = {
   name: 'entropy',
   id: 'S11',
   title: 'Entropy of the layer’s inputs times its relative loss',
   paper: 'Tao et al., QuantMCU, 2024, arXiv:2401.13714; Wang et al., Q-VLM, 2024, arXiv:2410.08119',
   needs: ['statistics'],
-  damage: weighted(({ entropy }) => entropy),
+  loss: weighted(({ entropy }) => entropy),
 };

@@ -3,7 +3,7 @@ import { normal, uniform } from '../../test/reference/random.js';
 import { evolveProxy, proxyCorrelation } from './evolve-proxy.js';
 import { type Expression, evaluate, formula, partAt, replaceAt, sizeOf } from './expression.js';
 
-/** Statistics of tensors and levels, and a damage that follows ε · trace · √depth, with noise. */
+/** Statistics of tensors and levels, and a loss that follows ε · trace · √depth, with noise. */
 function rows(count: number, seed: number) {
   const [random, noise] = [uniform(seed), normal(seed + 1)];
   const draw = (low: number, high: number) =>
@@ -15,26 +15,26 @@ function rows(count: number, seed: number) {
     kurtosis: draw(3, 30),
     params: draw(1e5, 1e7),
   };
-  const damages = columns.epsilon.map(
+  const losses = columns.epsilon.map(
     (epsilon, row) =>
       epsilon * (columns.trace[row] ?? 0) * Math.sqrt(columns.depth[row] ?? 0) * Math.exp(0.3 * noise()),
   );
-  return { columns, damages };
+  return { columns, losses };
 }
 
 test('beats every statistic alone, on rows it has not seen, too', () => {
   for (const seed of [1, 2, 3]) {
     const seen = rows(120, seed);
     const fresh = rows(200, seed + 100);
-    const proxy = evolveProxy(seen.columns, seen.damages, { seed, generations: 30 });
+    const proxy = evolveProxy(seen.columns, seen.losses, { seed, generations: 30 });
     const best = Math.max(...Object.values(proxy.columns));
-    expect(proxy.correlation).toBe(proxyCorrelation(proxy.expression, seen.columns, seen.damages));
+    expect(proxy.correlation).toBe(proxyCorrelation(proxy.expression, seen.columns, seen.losses));
     expect(proxy.correlation, proxy.formula).toBeGreaterThan(Math.max(0.95, best + 0.05));
     for (const column of Object.keys(fresh.columns)) {
-      const hand = proxyCorrelation({ column }, fresh.columns, fresh.damages);
-      expect(proxyCorrelation(proxy.expression, fresh.columns, fresh.damages)).toBeGreaterThan(hand + 0.05);
+      const hand = proxyCorrelation({ column }, fresh.columns, fresh.losses);
+      expect(proxyCorrelation(proxy.expression, fresh.columns, fresh.losses)).toBeGreaterThan(hand + 0.05);
     }
-    expect(evolveProxy(seen.columns, seen.damages, { seed, generations: 30 })).toEqual(proxy);
+    expect(evolveProxy(seen.columns, seen.losses, { seed, generations: 30 })).toEqual(proxy);
   }
 });
 

@@ -34,7 +34,7 @@ export const evolveProxyDefaults: EvolveProxyOptions = {
 export interface Proxy {
   readonly expression: Expression;
   readonly formula: string;
-  /** Spearman's, with the damages that it was evolved on. */
+  /** Spearman's, with the losses that it was evolved on. */
   readonly correlation: number;
   /** The same of every column alone: the proxies made by hand. */
   readonly columns: Readonly<Record<string, number>>;
@@ -48,7 +48,7 @@ interface Candidate {
 
 /**
  * EMQ (Dong et al., 2023, arXiv:2307.10554): evolves a formula over cheap statistics, whose values order tensors and
- * levels as their measured damages do. Its search begins with every statistic alone, so that the result correlates at
+ * levels as their measured losses do. Its search begins with every statistic alone, so that the result correlates at
  * least as well as the best of them; formulas that differ only in writing compete for one place (the paper's
  * diversity), and those that give no finite order are screened out (its compatibility).
  *
@@ -56,29 +56,29 @@ interface Candidate {
  * (`proxyCorrelation`) on rows of tensors that were kept back.
  *
  * @param columns statistics by name, one value per row
- * @param damages measured, one per row
+ * @param losses measured, one per row
  * @throws TersorError when there are fewer than three rows or columns differ in length
  */
 export function evolveProxy(
   columns: Columns,
-  damages: readonly number[],
+  losses: readonly number[],
   options: Partial<EvolveProxyOptions> = {},
 ): Proxy {
   const settings = { ...evolveProxyDefaults, ...options };
   const names = Object.keys(columns).sort();
-  if (damages.length < 3 || names.length === 0) {
-    throw new TersorError(`${names.length} statistics of ${damages.length} rows are too few to find a proxy`);
+  if (losses.length < 3 || names.length === 0) {
+    throw new TersorError(`${names.length} statistics of ${losses.length} rows are too few to find a proxy`);
   }
   for (const name of names) {
     const length = columns[name]?.length;
-    if (length !== damages.length) {
-      throw new TersorError(`statistic ${name} has ${length} values for ${damages.length} rows`);
+    if (length !== losses.length) {
+      throw new TersorError(`statistic ${name} has ${length} values for ${losses.length} rows`);
     }
   }
   const random = createRandom(settings.seed);
-  const target = ranks(damages);
+  const target = ranks(losses);
   const assess = (expression: Expression): Candidate => {
-    const values = evaluate(expression, columns, damages.length);
+    const values = evaluate(expression, columns, losses.length);
     const usable = values.every(Number.isFinite) && sizeOf(expression) <= settings.size;
     const correlation = usable ? rankCorrelation(ranks(values), target) : -1;
     return { expression, correlation, score: correlation - settings.parsimony * sizeOf(expression) };
@@ -107,13 +107,13 @@ export function evolveProxy(
   };
 }
 
-/** Spearman's correlation of a formula with damages on other rows. */
+/** Spearman's correlation of a formula with losses on other rows. */
 export function proxyCorrelation(
   expression: Expression,
   columns: Columns,
-  damages: readonly number[],
+  losses: readonly number[],
 ): number {
-  return rankCorrelation(ranks(evaluate(expression, columns, damages.length)), ranks(damages));
+  return rankCorrelation(ranks(evaluate(expression, columns, losses.length)), ranks(losses));
 }
 
 /** The best; of formulas with the same correlation, which order alike, the shortest. */

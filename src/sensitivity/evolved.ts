@@ -1,5 +1,5 @@
 import { type Expression, evaluate } from './expression.js';
-import type { DamageMeasure } from './measure.js';
+import type { SensitivityMeasure } from './measure.js';
 import { proxyColumns } from './proxy-columns.js';
 
 const product = (left: Expression, right: Expression): Expression => ({ binary: '*', left, right });
@@ -8,7 +8,7 @@ const product = (left: Expression, right: Expression): Expression => ({ binary: 
  * √(ε · ‖Δ‖²/‖W‖² · elements · (1 − cos)), with the cosine of what enters and leaves the block: what `evolveProxy`
  * (formulas of seven parts at most) found on 30 measured levels of every other tensor of models/tales, with each of
  * three seeds, as an earlier version solved them; what `node bench/run.mjs sensitivity tales` finds on today's levels
- * differs (docs/results.md, “Measures of damage”). Ranks leave the power open: the divergence of
+ * differs (docs/results.md, “Measures of sensitivity”). Ranks leave the power open: the divergence of
  * those levels grows as the formula's 0.50th.
  */
 export const evolvedFormula: Expression = {
@@ -19,11 +19,11 @@ export const evolvedFormula: Expression = {
   ),
 };
 
-export const evolvedMeasure: DamageMeasure = {
+export const evolvedMeasure: SensitivityMeasure = {
   name: 'evolved',
   id: 'S9',
   title: 'A formula over cheap statistics, evolved to order levels as their divergence does',
   paper: 'Dong et al., EMQ, 2023, arXiv:2307.10554',
   needs: ['statistics'],
-  damage: (tensor) => evaluate(evolvedFormula, proxyColumns(tensor), tensor.levels.length),
+  loss: (tensor) => evaluate(evolvedFormula, proxyColumns(tensor), tensor.levels.length),
 };

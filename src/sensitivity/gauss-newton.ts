@@ -1,14 +1,14 @@
-import { type DamageMeasure, expanded } from './measure.js';
+import { expanded, type SensitivityMeasure } from './measure.js';
 
 /**
  * ½ Σ D_i Δ_i², where D_i is Sophia's Gauss–Newton–Bartlett estimate: squares of gradients for labels that are drawn from
  * the model's own predictions, which makes it an unbiased estimate of the diagonal of the divergence's Hessian.
  */
-export const gaussNewtonMeasure: DamageMeasure = {
+export const gaussNewtonMeasure: SensitivityMeasure = {
   name: 'gauss-newton',
   id: 'S8',
   title: 'Squared errors times squared gradients for drawn labels (Gauss–Newton–Bartlett)',
   paper: 'Liu et al., Sophia, 2023, arXiv:2305.14342, algorithm 2',
   needs: ['drawn gradients'],
-  damage: expanded(({ drawnFisher }) => drawnFisher),
+  loss: expanded(({ drawnFisher }) => drawnFisher),
 };

@@ -1,11 +1,11 @@
-import { type DamageMeasure, expanded } from './measure.js';
+import { expanded, type SensitivityMeasure } from './measure.js';
 
 /** |g · Δ|: the first term of a Taylor expansion. It is 0 on average where training has converged. */
-export const gradientMeasure: DamageMeasure = {
+export const gradientMeasure: SensitivityMeasure = {
   name: 'gradient',
   id: 'A1',
   title: 'The mean gradient times the error, to first order',
   paper: 'Molchanov et al., 2017, arXiv:1611.06440, section 2.2',
   needs: ['gradients'],
-  damage: expanded(({ slope }) => slope && Math.abs(slope)),
+  loss: expanded(({ slope }) => slope && Math.abs(slope)),
 };

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { damageMeasures, findDamageMeasure } from './index.js';
+import { findSensitivityMeasure, sensitivityMeasures } from './index.js';
 import type { TensorFacts } from './measure.js';
 
 const tensor: TensorFacts = {
@@ -69,21 +69,21 @@ test.each([
   ['eigenvalue-spread', [0.6, 0.08, 0]],
   ['evolved', [Math.sqrt(1.5), Math.sqrt(0.02), 0]],
 ])('%s of known facts', (name, expected) => {
-  const damages = findDamageMeasure(name).damage(tensor);
-  expect(damages).toHaveLength(expected.length);
-  for (const [index, damage] of damages.entries()) expect(damage).toBeCloseTo(expected[index] ?? 0, 12);
+  const losses = findSensitivityMeasure(name).loss(tensor);
+  expect(losses).toHaveLength(expected.length);
+  for (const [index, loss] of losses.entries()) expect(loss).toBeCloseTo(expected[index] ?? 0, 12);
 });
 
-test('tensors without a choice, whose statistics nobody collects, have finite damages', () => {
+test('tensors without a choice, whose statistics nobody collects, have finite losses', () => {
   const norm = { name: 'output_norm.weight', levels: [{ bytes: 4, relativeError: 0 }] };
-  for (const { name, damage } of damageMeasures) expect(damage(norm), name).toEqual([0]);
+  for (const { name, loss } of sensitivityMeasures) expect(loss(norm), name).toEqual([0]);
 });
 
-test('a weight without outliers has a finite damage', () => {
+test('a weight without outliers has a finite loss', () => {
   const flat = { ...tensor, statistics: { ...(tensor.statistics as object), outliers: 0 } } as TensorFacts;
-  expect(findDamageMeasure('zd').damage(flat)[0]).toBeCloseTo(20, 12);
+  expect(findSensitivityMeasure('zd').loss(flat)[0]).toBeCloseTo(20, 12);
 });
 
 test('an unknown measure is refused with the names of the others', () => {
-  expect(() => findDamageMeasure('luck')).toThrow('there is no measure of damage luck');
+  expect(() => findSensitivityMeasure('luck')).toThrow('there is no measure of sensitivity luck');
 });

@@ -1,5 +1,5 @@
 import { findMethod } from '../method.js';
-import { divergenceDamage } from './divergence.js';
+import { divergenceLoss } from './divergence.js';
 import { eigenvalueMeasure } from './eigenvalue.js';
 import { eigenvalueSpreadMeasure } from './eigenvalue-spread.js';
 import { energyMeasure } from './energy.js';
@@ -11,20 +11,20 @@ import { gradientMeasure } from './gradient.js';
 import { hutchinsonMeasure } from './hutchinson.js';
 import { limMeasure } from './lim.js';
 import { mFacMeasure, secondOrderMeasure } from './m-fac.js';
-import type { DamageMeasure } from './measure.js';
+import type { SensitivityMeasure } from './measure.js';
 import { traceMeasure } from './trace.js';
 import { weightErrorMeasure } from './weight-error.js';
 import { zdMeasure } from './zd.js';
 
-/** Every measure of damage, in the order of the catalogue. */
-export const damageMeasures: readonly DamageMeasure[] = [
+/** Every measure of sensitivity, in the order of the catalogue. */
+export const sensitivityMeasures: readonly SensitivityMeasure[] = [
   {
     name: 'divergence',
     id: 'A1',
     title: 'Divergence of the model with only this tensor compressed, measured at two levels',
     paper: 'baseline',
     needs: ['divergence'],
-    damage: divergenceDamage,
+    loss: divergenceLoss,
   },
   {
     name: 'loss',
@@ -32,7 +32,7 @@ export const damageMeasures: readonly DamageMeasure[] = [
     title: 'Relative loss of the layer’s outputs',
     paper: 'Hubara et al., AdaQuant, 2020, arXiv:2006.10518',
     needs: [],
-    damage: ({ levels }) => levels.map(({ relativeError }) => relativeError),
+    loss: ({ levels }) => levels.map(({ relativeError }) => relativeError),
   },
   energyMeasure,
   weightErrorMeasure,
@@ -52,5 +52,5 @@ export const damageMeasures: readonly DamageMeasure[] = [
 ];
 
 /** The measure of this name. Throws a TersorError that lists the names if there is none. */
-export const findDamageMeasure = (name: string): DamageMeasure =>
-  findMethod(damageMeasures, name, 'measure of damage');
+export const findSensitivityMeasure = (name: string): SensitivityMeasure =>
+  findMethod(sensitivityMeasures, name, 'measure of sensitivity');

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { gemm } from '../../test/fixtures/workbench.js';
+import { gemm } from '../../test/fixtures/solver-context.js';
 import { normals } from '../../test/reference/random.js';
 import { inverseFisher } from './m-fac.js';
 

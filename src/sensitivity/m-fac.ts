@@ -1,28 +1,28 @@
 import type { Gemm } from '../runtime/gemm.js';
 import type { Matrix } from '../types.js';
-import { type DamageMeasure, expanded } from './measure.js';
+import { expanded, type SensitivityMeasure } from './measure.js';
 
 /**
  * ½ Δᵀ F Δ with the empirical Fisher information as what it is, a sum of m products g gᵀ: (g · Δ)² for each gradient, in
  * O(d m), with all interactions of a tensor's weights.
  */
-export const mFacMeasure: DamageMeasure = {
+export const mFacMeasure: SensitivityMeasure = {
   name: 'm-fac',
   id: 'S6',
   title: 'Square of gradient times error, by sequence (whole Fisher information)',
   paper: 'Frantar et al., M-FAC, 2021, arXiv:2107.03356',
   needs: ['gradients'],
-  damage: expanded(({ fisherForm }) => fisherForm),
+  loss: expanded(({ fisherForm }) => fisherForm),
 };
 
 /** As `m-fac`, with drawn labels: an unbiased estimate of the divergence to second order, from as few gradients. */
-export const secondOrderMeasure: DamageMeasure = {
+export const secondOrderMeasure: SensitivityMeasure = {
   name: 'second-order',
   id: 'S6',
   title: 'Square of gradient times error, by sequence, for labels drawn from predictions',
   paper: 'Martens, 2014, arXiv:1412.1193',
   needs: ['drawn gradients'],
-  damage: expanded(({ drawnFisherForm }) => drawnFisherForm),
+  loss: expanded(({ drawnFisherForm }) => drawnFisherForm),
 };
 
 /**

@@ -77,46 +77,46 @@ export type Need = 'divergence' | 'statistics' | CurvatureNeed;
 export type CurvatureNeed = 'gradients' | 'drawn gradients' | 'traces' | 'eigenvalues';
 
 /** A way to judge what storing a tensor at some level does to the model. */
-export interface DamageMeasure extends Method {
+export interface SensitivityMeasure extends Method {
   readonly needs: readonly Need[];
-  /** Damage of each level, in units that can be added over tensors. */
-  damage(tensor: TensorFacts): number[];
+  /** Loss of each level, in units that can be added over tensors. */
+  loss(tensor: TensorFacts): number[];
 }
 
 /**
- * Damage ε · importance. An importance tells tensors apart and ε their levels: to second order a loss is a quadratic
- * form of the error, so that at a fixed tensor every measure of damage grows with the square of the error and only the
+ * Loss ε · importance. An importance tells tensors apart and ε their levels: to second order a loss is a quadratic
+ * form of the error, so that at a fixed tensor every measure of sensitivity grows with the square of the error and only the
  * factor is left to find.
  */
 export const weighted =
-  (importance: (statistics: TensorStatistics) => number): DamageMeasure['damage'] =>
+  (importance: (statistics: TensorStatistics) => number): SensitivityMeasure['loss'] =>
   ({ levels, statistics }) => {
     const factor = statistics ? importance(statistics) : 1;
     return levels.map(({ relativeError }) => factor * relativeError);
   };
 
-/** Damage c · ‖Δ‖² for a mean curvature c of the tensor's weights; of tensors that nobody looked at the bare error. */
+/** Loss c · ‖Δ‖² for a mean curvature c of the tensor's weights; of tensors that nobody looked at the bare error. */
 export const perWeight =
-  (curvature: (found: TensorCurvature) => number | undefined): DamageMeasure['damage'] =>
+  (curvature: (found: TensorCurvature) => number | undefined): SensitivityMeasure['loss'] =>
   ({ levels, statistics }) => {
     const found = statistics?.curvature && curvature(statistics.curvature);
     const factor = found === undefined ? 1 : (found / (statistics?.elements ?? 1)) * (statistics?.norm ?? 1);
     return levels.map(({ weightError, relativeError }) => factor * (weightError ?? relativeError));
   };
 
-/** Damage as a part of a level's Taylor expansion says; of levels that nobody looked at the bare error. */
+/** Loss as a part of a level's Taylor expansion says; of levels that nobody looked at the bare error. */
 export const expanded =
-  (part: (found: LevelCurvature) => number | undefined): DamageMeasure['damage'] =>
+  (part: (found: LevelCurvature) => number | undefined): SensitivityMeasure['loss'] =>
   ({ levels }) =>
     levels.map(({ curvature, relativeError }) => (curvature && part(curvature)) ?? relativeError);
 
 /** ½ Δᵀ F Δ of levels of several tensors together, interactions included; nats per token. */
-export function jointDamage(levels: readonly LevelFacts[]): number {
+export function jointLoss(levels: readonly LevelFacts[]): number {
   const count = Math.max(0, ...levels.map(({ curvature }) => curvature?.drawnSlopes?.length ?? 0));
-  let damage = 0;
+  let loss = 0;
   for (let sequence = 0; sequence < count; sequence++) {
     const slope = levels.reduce((sum, { curvature }) => sum + (curvature?.drawnSlopes?.[sequence] ?? 0), 0);
-    damage += slope ** 2 / 2;
+    loss += slope ** 2 / 2;
   }
-  return damage;
+  return loss;
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { randomModel, tiny } from '../../test/fixtures/random-model.js';
-import { kernels } from '../../test/fixtures/workbench.js';
+import { kernels } from '../../test/fixtures/solver-context.js';
 import { denseFisher, largestEigenvalue, multiply, trace } from '../../test/reference/fisher.js';
 import { uniform } from '../../test/reference/random.js';
 import { matrixShape, type TensorSpec } from '../architecture/architecture.js';

@@ -1,11 +1,11 @@
-import type { DamageMeasure } from './measure.js';
+import type { SensitivityMeasure } from './measure.js';
 
 /** ‖Δ‖² / ‖W‖²: blind to what the layer is fed with. */
-export const weightErrorMeasure: DamageMeasure = {
+export const weightErrorMeasure: SensitivityMeasure = {
   name: 'weight-error',
   id: 'A1',
   title: 'Relative squared error of the weights',
   paper: 'baseline',
   needs: ['statistics'],
-  damage: ({ levels }) => levels.map(({ weightError, relativeError }) => weightError ?? relativeError),
+  loss: ({ levels }) => levels.map(({ weightError, relativeError }) => weightError ?? relativeError),
 };

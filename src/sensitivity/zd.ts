@@ -1,15 +1,15 @@
-import { type DamageMeasure, weighted } from './measure.js';
+import { type SensitivityMeasure, weighted } from './measure.js';
 
 /**
  * z-score distribution: ZD = share of weights with (w − mean) / deviation > 1. The paper takes blocks with a smaller
  * share for more important, so that the weight is 1 / ZD. It is measured per tensor, since levels are chosen so.
  */
-export const zdMeasure: DamageMeasure = {
+export const zdMeasure: SensitivityMeasure = {
   name: 'zd',
   id: 'S10',
   title: 'The layer’s relative loss over the share of weights with a z-score above one',
   paper: 'Dumitru et al., Layer-Wise Quantization, 2024, arXiv:2406.17415, section 3.2',
   needs: ['statistics'],
-  // Constant weights have no outliers; a finite number keeps damages that can be summed.
-  damage: weighted(({ outliers, elements }) => 1 / Math.max(outliers, 1 / elements)),
+  // Constant weights have no outliers; a finite number keeps losses that can be summed.
+  loss: weighted(({ outliers, elements }) => 1 / Math.max(outliers, 1 / elements)),
 };

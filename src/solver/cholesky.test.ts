@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gemm, kernels } from '../../test/fixtures/workbench.js';
+import { gemm, kernels } from '../../test/fixtures/solver-context.js';
 import { syntheticGram } from '../../test/reference/gram.js';
 import { choleskyReference } from '../../test/reference/solvers.js';
 import { createKernels } from '../kernels/kernels.js';

@@ -23,5 +23,5 @@ export const decoupleQDefaults: DecoupleQOptions = { ...descentDefaults, refits:
  * the super-block from the same system over its 256 columns. Beside the paper, neighbours of the rounded optimum
  * are tried, too, which leaves valleys that alternating cannot.
  */
-export const decoupleQ: Solver<DecoupleQOptions> = (bench, weight, moments, grid, options = {}) =>
-  descend(bench, weight, moments, grid, { ...decoupleQDefaults, ...options });
+export const decoupleQ: Solver<DecoupleQOptions> = (context, weight, moments, grid, options = {}) =>
+  descend(context, weight, moments, grid, { ...decoupleQDefaults, ...options });

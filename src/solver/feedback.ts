@@ -3,7 +3,7 @@ import { levelRecord } from '../grid/levels.js';
 import type { Arena } from '../kernels/kernels.js';
 import type { Factor } from './cholesky.js';
 import { doubles } from './layer-error.js';
-import type { Workbench } from './solver.js';
+import type { SolverContext } from './solver.js';
 
 // Error feedback inside one block of positions: the kernels of assembly/solve.ts and what they work on.
 
@@ -67,7 +67,7 @@ export function* blocksFromTheEnd({
 
 /** Rounds a range of positions, the last first, and adds what that changes to the sums of the block's others. */
 export function sweep(
-  { kernels }: Workbench,
+  { kernels }: SolverContext,
   encoded: Encoded,
   weight: Panel,
   work: Workspace,
@@ -100,7 +100,7 @@ export function sweep(
 
 /** Fits the scales of a range of positions, whole blocks of the grid, to what they are to be rounded to now. */
 export async function fitCorrected(
-  { kernels }: Workbench,
+  { kernels }: SolverContext,
   { grid, parameters, stride }: Encoded,
   weight: Panel,
   importance: Float32Array,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { gemm, kernels, type Layer, randomLayer } from '../../test/fixtures/workbench.js';
+import { gemm, kernels, type Layer, randomLayer } from '../../test/fixtures/solver-context.js';
 import { normals } from '../../test/reference/random.js';
 import { energyReference, gptqReference, type Rounding } from '../../test/reference/solvers.js';
 import type { Grid } from '../grid/grid.js';
@@ -32,8 +32,8 @@ async function solve(
   return own.scope(async (arena) => {
     const panel = await toPanel(own, arena, weight);
     const moments = { gram, tokens: 1 };
-    const bench = { kernels: own, arena, gemm: product };
-    const { encoded, relativeError } = await findSolver(solver).solve(bench, panel, moments, grid, options);
+    const context = { kernels: own, arena, gemm: product };
+    const { encoded, relativeError } = await findSolver(solver).solve(context, panel, moments, grid, options);
     const { parameters, codes, values, stride } = encoded;
     return {
       relativeError,

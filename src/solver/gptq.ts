@@ -43,22 +43,22 @@ export const gptqDefaults: GptqOptions = {
  * What later blocks of positions add to the sums is one matrix product per block; inside a block a kernel does it.
  * @throws TersorError for a second moment that is not finite or not positive semi-definite
  */
-export const gptq: Solver<GptqOptions> = async (bench, weight, moments, target, options = {}) => {
+export const gptq: Solver<GptqOptions> = async (context, weight, moments, target, options = {}) => {
   const { damping, order: ordering, groups, scales, blockSize } = resolve(options, target);
   // Without correlations there is nothing to make up for errors with.
-  if (!moments) return rtn(bench, weight, moments, target, { scales });
+  if (!moments) return rtn(context, weight, moments, target, { scales });
   const { gram } = moments;
   const grid = scales === 'range' ? withRangeScales(target) : target;
-  const { kernels, gemm } = bench;
+  const { kernels, gemm } = context;
   const { rows, cols, stride } = weight;
-  const encoded = allocateEncoded(bench.arena, weight, grid);
+  const encoded = allocateEncoded(context.arena, weight, grid);
 
   const relativeError = await kernels.scope(async (arena) => {
     const order =
       ordering === 'natural'
         ? naturalOrder(arena, cols)
         : activationOrder(arena, gram, groups === 'dynamic' ? grid.blockSize : 1);
-    const factor = await factorDamped(bench, gram, order, damping, blockSize);
+    const factor = await factorDamped(context, gram, order, damping, blockSize);
     const importance = pivotImportance(arena, gram, order, factor);
     // What groups share, a codebook or a scale of the tensor, is fitted before them in any case.
     const shared = grid.whole || grid.levels.kind === 'codebook';
@@ -78,14 +78,14 @@ export const gptq: Solver<GptqOptions> = async (bench, weight, moments, target, 
       const step = groups === 'dynamic' ? grid.blockSize : width;
       for (let to = width; to > 0; to -= step) {
         const range = { first, width, from: Math.max(0, to - step), to };
-        if (groups === 'dynamic') await fitCorrected(bench, encoded, weight, importance, work, range);
-        sweep(bench, encoded, weight, work, range);
+        if (groups === 'dynamic') await fitCorrected(context, encoded, weight, importance, work, range);
+        sweep(context, encoded, weight, work, range);
       }
       deltas.set(work.deltas.subarray(0, width * stride), first * stride);
     }
     // Σ L_jj² (t_j − ŵ_j)² is the loss under the damped H.
     const loss = total(work.losses, rows) - factor.damping * total(work.norms, rows);
-    return ratio(loss * factor.scale, await layerEnergy(bench, gram, weight, deltas));
+    return ratio(loss * factor.scale, await layerEnergy(context, gram, weight, deltas));
   });
   return { encoded: { ...encoded, grid: target }, relativeError, bytes: grid.bytes(rows, cols) };
 };

@@ -11,8 +11,8 @@ export const greedyDefaults: GreedyOptions = descentDefaults;
  * lowers the loss most (Gauss–Southwell, judged by the true decrease), and random sets of columns are solved anew
  * together. Needs fewer moves than going round, though each must look at all columns of the block.
  */
-export const greedy: Solver<GreedyOptions> = (bench, weight, moments, grid, options = {}) =>
-  descend(bench, weight, moments, grid, {
+export const greedy: Solver<GreedyOptions> = (context, weight, moments, grid, options = {}) =>
+  descend(context, weight, moments, grid, {
     ...greedyDefaults,
     ...options,
     rule: 'greedy',

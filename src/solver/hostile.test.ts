@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { gemm, kernels } from '../../test/fixtures/workbench.js';
+import { gemm, kernels } from '../../test/fixtures/solver-context.js';
 import { normals } from '../../test/reference/random.js';
 import { findGrid } from '../grid/index.js';
 import { toPanel } from '../kernels/panel.js';
@@ -62,8 +62,8 @@ async function solve(type: string, solver: string, data: Float32Array, second: M
   const grid = findGrid(type);
   return kernels.scope(async (arena) => {
     const panel = await toPanel(kernels, arena, { rows, cols, data });
-    const bench = { kernels, arena, gemm };
-    const solution = await findSolver(solver).solve(bench, panel, { gram: second, tokens: 32 }, grid);
+    const context = { kernels, arena, gemm };
+    const solution = await findSolver(solver).solve(context, panel, { gram: second, tokens: 32 }, grid);
     const bytes = await grid.pack(kernels, solution.encoded);
     const stored = await grid.unpack(kernels, arena, bytes, rows, cols);
     return {

@@ -19,13 +19,13 @@ import {
 import { outliers } from './outliers/outliers.js';
 import { quantEase } from './quantease.js';
 import { rtn } from './rtn.js';
-import type { Solution, Solver, Workbench } from './solver.js';
+import type { Solution, Solver, SolverContext } from './solver.js';
 import { vptq } from './vector/vptq.js';
 
 export interface SolverMethod extends OptionalMethod {
   /** Checks the options (TersorError) and solves. */
   readonly solve: (
-    bench: Workbench,
+    context: SolverContext,
     weight: Panel,
     moments: Moments | undefined,
     grid: Grid,
@@ -35,8 +35,8 @@ export interface SolverMethod extends OptionalMethod {
 
 /** Options, and the solver behind a check of them. */
 function checked<T extends z.ZodObject>(name: string, options: T, solver: Solver<z.infer<T>>) {
-  const solve: SolverMethod['solve'] = (bench, weight, moments, grid, given) =>
-    solver(bench, weight, moments, grid, parseOptions(name, options, given) as z.infer<T>);
+  const solve: SolverMethod['solve'] = (context, weight, moments, grid, given) =>
+    solver(context, weight, moments, grid, parseOptions(name, options, given) as z.infer<T>);
   return { options, solve };
 }
 

@@ -3,7 +3,7 @@ import type { Panel } from '../grid/grid.js';
 import type { Arena, Kernels } from '../kernels/kernels.js';
 import type { Matrix } from '../types.js';
 import { blockColumns, meanDiagonal } from './cholesky.js';
-import type { Workbench } from './solver.js';
+import type { SolverContext } from './solver.js';
 
 /** Columns of H per matrix product: wide enough for onnxruntime's full speed, small beside the layer. */
 const blockSize = 512;
@@ -13,17 +13,17 @@ const blockSize = 512;
  * without `gram`, H = I.
  */
 export async function layerError(
-  bench: Workbench,
+  context: SolverContext,
   gram: Matrix | undefined,
   weight: Panel,
   values: Float32Array,
 ): Promise<number> {
-  const { kernels } = bench;
+  const { kernels } = context;
   const { cols, stride } = weight;
   return kernels.scope(async (arena) => {
     const difference = { ...weight, data: arena.f32(cols * stride) };
     kernels.parallel('subtractPanels', stride, cols, stride, weight.data, values, difference.data);
-    const energy = (x: Panel) => (gram ? layerEnergy(bench, gram, x) : squaredNorm(kernels, x));
+    const energy = (x: Panel) => (gram ? layerEnergy(context, gram, x) : squaredNorm(kernels, x));
     return ratio(await energy(difference), await energy(weight));
   });
 }
@@ -33,7 +33,7 @@ export async function layerError(
  * @param diagonal in the kernels' memory
  */
 export async function weightedError(
-  { kernels }: Pick<Workbench, 'kernels'>,
+  { kernels }: Pick<SolverContext, 'kernels'>,
   diagonal: Float32Array,
   weight: Panel,
   values: Float32Array,
@@ -59,7 +59,7 @@ export const ratio = (loss: number, energy: number): number => (energy > 0 ? Mat
  * Pages that were in use before are faster than fresh ones.
  */
 export async function layerEnergy(
-  { kernels, gemm }: Workbench,
+  { kernels, gemm }: SolverContext,
   gram: Matrix,
   x: Panel,
   mirror: Float32Array = new Float32Array(x.cols * x.stride),

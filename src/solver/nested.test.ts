@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { gemm, kernels, randomLayer } from '../../test/fixtures/solver-context.js';
 import { talesLayers } from '../../test/fixtures/tales.js';
-import { gemm, kernels, randomLayer } from '../../test/fixtures/workbench.js';
 import { syntheticGram } from '../../test/reference/gram.js';
 import { findGrid } from '../grid/index.js';
 import { nestedPart, nestedPrefix, precisions } from '../grid/tersor/nested.js';
@@ -27,17 +27,17 @@ async function solve(
   own = kernels,
 ): Promise<Outcome> {
   return own.scope(async (arena) => {
-    const bench = { kernels: own, arena, gemm };
+    const context = { kernels: own, arena, gemm };
     const panel = await toPanel(own, arena, weight);
     const grid = findGrid(`nested${bits}`);
     const moments = gram && { gram, tokens: 1 };
-    const { encoded, relativeError } = await findSolver(solver).solve(bench, panel, moments, grid);
+    const { encoded, relativeError } = await findSolver(solver).solve(context, panel, moments, grid);
     const bytes = await grid.pack(own, encoded);
     const errors = new Map<NestedBits, number>();
     for (const each of precisions(bits)) {
       const part = nestedPrefix(bytes, weight.rows, weight.cols, each);
       const { values } = await findGrid(`nested${each}`).unpack(own, arena, part, weight.rows, weight.cols);
-      errors.set(each, await layerError(bench, gram, panel, values));
+      errors.set(each, await layerError(context, gram, panel, values));
       const inside = await nestedPart(own, arena, encoded, each);
       const rows = async (data: Float32Array) =>
         Buffer.from((await fromPanel(own, { ...panel, data })).data.buffer);
@@ -50,9 +50,9 @@ async function solve(
 async function direct(weight: Matrix, gram: Matrix, bits: NestedBits): Promise<number> {
   return kernels.scope(async (arena) => {
     const panel = await toPanel(kernels, arena, weight);
-    const bench = { kernels, arena, gemm };
+    const context = { kernels, arena, gemm };
     const grid = findGrid(`int${bits}-channel`);
-    return (await findSolver('rtn').solve(bench, panel, { gram, tokens: 1 }, grid)).relativeError;
+    return (await findSolver('rtn').solve(context, panel, { gram, tokens: 1 }, grid)).relativeError;
   });
 }
 

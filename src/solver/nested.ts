@@ -1,9 +1,9 @@
 import { TersorError } from '../errors.js';
 import type { Encoded, Panel } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
+import { roundPanel } from '../grid/round.js';
 import { nestedBitsOf, nestedLines, nestedPart, precisions } from '../grid/tersor/nested.js';
 import type { NestedBits } from '../grid/tersor/nested-levels.js';
-import { roundPanel } from '../grid/round.js';
 import type { Arena } from '../kernels/kernels.js';
 import type { Matrix } from '../types.js';
 import { meanDiagonal } from './cholesky.js';
@@ -11,7 +11,7 @@ import { refitRows } from './descent/refit.js';
 import { comfortable } from './descent/sweeps.js';
 import { doubles, layerError, total } from './layer-error.js';
 import { rtn } from './rtn.js';
-import type { Solver, Workbench } from './solver.js';
+import type { Solver, SolverContext } from './solver.js';
 
 export interface NestedOptions {
   /** Widths of a row's cells that are tried. */
@@ -50,22 +50,22 @@ const blockSize = 512;
  * precisions good: they grow where the layer's loss is large beside that of plain rounding to as many bits.
  * @throws TersorError for other grids, and for a second moment that is not finite
  */
-export const nested: Solver<NestedOptions> = async (bench, weight, moments, grid, options = {}) => {
+export const nested: Solver<NestedOptions> = async (context, weight, moments, grid, options = {}) => {
   const bits = nestedBitsOf(grid);
   if (bits === undefined)
     throw new TersorError(`the solver nested is for nested bits and type ${grid.name} has none`, {
       remedy: 'choose a type such as nested8, or the solver decoupleq',
     });
   const plan = { ...nestedDefaults, ...options };
-  const start = await rtn(bench, weight, moments, grid);
+  const start = await rtn(context, weight, moments, grid);
   if (!moments) return start;
   const { gram } = moments;
   const { encoded } = start;
-  const { kernels } = bench;
+  const { kernels } = context;
   const direct: number[] = [];
   for (const each of precisions(bits)) {
     const solved = kernels.scope((arena) =>
-      rtn({ ...bench, arena }, weight, moments, findGrid(`int${each}-channel`)),
+      rtn({ ...context, arena }, weight, moments, findGrid(`int${each}-channel`)),
     );
     direct.push((await solved).relativeError);
   }
@@ -73,7 +73,7 @@ export const nested: Solver<NestedOptions> = async (bench, weight, moments, grid
   const trials: Trial[] = [];
   for (let k = 0; k < plan.trials; k++) {
     const width = (1 + plan.step) ** (k - Math.floor(plan.trials / 2));
-    trials.push(await tryCells(bench, weight, gram, encoded, fitted, width, plan.damping));
+    trials.push(await tryCells(context, weight, gram, encoded, fitted, width, plan.damping));
   }
   const chosen = balance(trials, direct, weight.rows);
   const { parameters } = encoded;
@@ -89,12 +89,12 @@ export const nested: Solver<NestedOptions> = async (bench, weight, moments, grid
   await kernels.scope(async (arena) => {
     encoded.values.set((await nestedPart(kernels, arena, encoded, bits)).values);
   });
-  return { ...start, relativeError: await layerError(bench, gram, weight, encoded.values) };
+  return { ...start, relativeError: await layerError(context, gram, weight, encoded.values) };
 };
 
 /** Codes for cells so many times as wide as fitted ones, and what every precision makes of them. */
 async function tryCells(
-  bench: Workbench,
+  context: SolverContext,
   weight: Panel,
   gram: Matrix,
   encoded: Encoded,
@@ -102,7 +102,7 @@ async function tryCells(
   width: number,
   damping: number,
 ): Promise<Trial> {
-  const { kernels } = bench;
+  const { kernels } = context;
   const { stride } = weight;
   const { grid, parameters } = encoded;
   const { hessian, unit } = comfortable(gram);
@@ -126,14 +126,14 @@ async function tryCells(
           const part = await nestedPart(kernels, inner, encoded, bits);
           const affine = { ...part.grid, scale: { kind: 'direct', type: 'f16', offset: true } as const };
           const gained = doubles(inner, stride);
-          const delta = difference(bench, inner, weight, part);
-          await refitRows(bench, weight, hessian, absolute, { ...part, grid: affine }, delta, gained);
+          const delta = difference(context, inner, weight, part);
+          await refitRows(context, weight, hessian, absolute, { ...part, grid: affine }, delta, gained);
           const losses = await rowLosses(
-            bench,
+            context,
             inner,
             hessian,
             weight,
-            difference(bench, inner, weight, part),
+            difference(context, inner, weight, part),
           );
           const { scale, offset } = part.parameters;
           return { bits, losses, scale: scale.slice(), offset: offset.slice() };
@@ -145,7 +145,12 @@ async function tryCells(
 }
 
 /** Δ = W − Ŵ outside the kernels' memory, cols × stride. */
-function difference({ kernels }: Workbench, arena: Arena, weight: Panel, { values }: Encoded): Float32Array {
+function difference(
+  { kernels }: SolverContext,
+  arena: Arena,
+  weight: Panel,
+  { values }: Encoded,
+): Float32Array {
   const { cols, stride } = weight;
   const delta = arena.f32(cols * stride);
   kernels.parallel('subtractPanels', stride, cols, stride, weight.data, values, delta);
@@ -154,7 +159,7 @@ function difference({ kernels }: Workbench, arena: Arena, weight: Panel, { value
 
 /** Δ H Δᵀ of every row. */
 async function rowLosses(
-  { kernels, gemm }: Workbench,
+  { kernels, gemm }: SolverContext,
   arena: Arena,
   hessian: Float32Array,
   { rows, cols, stride }: Panel,

@@ -81,11 +81,11 @@ export const quantEaseOptions = z.strictObject({
     .describe(
       'of annealed sweeps: how far weights move against the loss, in units of loss per column; 0: none',
     ),
-  anneals: integer(0, 1000)
-    .default(quantEaseDefaults.anneals)
+  annealingSweeps: integer(0, 1000)
+    .default(quantEaseDefaults.annealingSweeps)
     .describe('annealed sweeps, behind the first of the others; they get ten times cooler'),
-  shakes: integer(0, 1000)
-    .default(quantEaseDefaults.shakes)
+  annealingPasses: integer(0, 1000)
+    .default(quantEaseDefaults.annealingPasses)
     .describe('noisy passes over a block in each annealed sweep'),
   blockSize: blockSize(quantEaseDefaults.blockSize),
 });
@@ -136,8 +136,8 @@ export const vptqOptions = z.strictObject({
     .describe(
       'of annealed rounds: how far vectors move against the loss, in units of loss per column; 0: none',
     ),
-  anneals: integer(0, 1000)
-    .default(vptqDefaults.anneals)
+  annealingSweeps: integer(0, 1000)
+    .default(vptqDefaults.annealingSweeps)
     .describe('annealed rounds, behind the first of refinement; they get ten times cooler'),
   seed: integer(0, 65535)
     .default(vptqDefaults.seed)

@@ -12,5 +12,5 @@ export const quantEaseDefaults: QuantEaseOptions = descentDefaults;
  * tr(Δ H Δᵀ) with the other columns held; a row keeps its old value unless the new one lowers the loss. Needs no
  * inverse, and the loss never rises.
  */
-export const quantEase: Solver<QuantEaseOptions> = (bench, weight, moments, grid, options = {}) =>
-  descend(bench, weight, moments, grid, { ...quantEaseDefaults, ...options, refits: 0, trials: 0 });
+export const quantEase: Solver<QuantEaseOptions> = (context, weight, moments, grid, options = {}) =>
+  descend(context, weight, moments, grid, { ...quantEaseDefaults, ...options, refits: 0, trials: 0 });

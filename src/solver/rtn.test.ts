@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gemm, kernels } from '../../test/fixtures/workbench.js';
+import { gemm, kernels } from '../../test/fixtures/solver-context.js';
 import { syntheticGram } from '../../test/reference/gram.js';
 import { normals } from '../../test/reference/random.js';
 import { energyReference } from '../../test/reference/solvers.js';
@@ -15,8 +15,8 @@ function solve(name: string, weight: Matrix, gram: Matrix | undefined, type: str
   return kernels.scope(async (arena) => {
     const panel = await toPanel(kernels, arena, weight);
     const moments = gram && { gram, tokens: 1 };
-    const bench = { kernels, arena, gemm };
-    const solution = await findSolver(name).solve(bench, panel, moments, findGrid(type), options);
+    const context = { kernels, arena, gemm };
+    const solution = await findSolver(name).solve(context, panel, moments, findGrid(type), options);
     const { relativeError, bytes, encoded } = solution;
     const values = (await fromPanel(kernels, { ...panel, data: encoded.values })).data;
     return { relativeError, bytes, values, codes: encoded.codes?.slice() };

@@ -5,7 +5,7 @@ import type { Arena } from '../kernels/kernels.js';
 import { importanceOf } from './importance.js';
 import { layerError, weightedError } from './layer-error.js';
 import { allocateEncoded } from './solution.js';
-import type { Solution, Solver, Workbench } from './solver.js';
+import type { Solution, Solver, SolverContext } from './solver.js';
 
 export interface RtnOptions {
   /** What scales are fitted for: columns by the energy of their inputs (diag H), or all alike ("plain rounding"). */
@@ -19,13 +19,13 @@ export const rtnDefaults: RtnOptions = { importance: 'activation', scales: 'fitt
 /**
  * Round to nearest: scales that minimise Σ H_jj (w_j − ŵ_j)², then the nearest value for every weight by itself.
  */
-export const rtn: Solver<RtnOptions> = async (bench, weight, moments, grid, options = {}) => {
+export const rtn: Solver<RtnOptions> = async (context, weight, moments, grid, options = {}) => {
   const { importance, scales } = { ...rtnDefaults, ...options };
   const known = importance === 'activation' ? moments : undefined;
   // Plain numbers, as norms are stored, have no scales.
   const fit = scales === 'range' && isCoded(grid) ? withRangeScales(grid).fit : grid.fit;
-  const encoded = await round(bench, weight, grid, fit, (arena) => importanceOf(arena, weight.cols, known));
-  const relativeError = await layerError(bench, moments?.gram, weight, encoded.values);
+  const encoded = await round(context, weight, grid, fit, (arena) => importanceOf(arena, weight.cols, known));
+  const relativeError = await layerError(context, moments?.gram, weight, encoded.values);
   return { encoded, relativeError, bytes: grid.bytes(weight.rows, weight.cols) };
 };
 
@@ -35,7 +35,7 @@ export const rtn: Solver<RtnOptions> = async (bench, weight, moments, grid, opti
  * @param diagonal mean square of every input column
  */
 export async function rtnWeighted(
-  bench: Workbench,
+  context: SolverContext,
   weight: Panel,
   diagonal: Float32Array,
   grid: Grid,
@@ -45,16 +45,16 @@ export async function rtnWeighted(
     importance.set(diagonal);
     return importance;
   };
-  const encoded = await round(bench, weight, grid, grid.fit, energies);
-  const relativeError = await bench.kernels.scope((arena) =>
-    weightedError(bench, energies(arena), weight, encoded.values),
+  const encoded = await round(context, weight, grid, grid.fit, energies);
+  const relativeError = await context.kernels.scope((arena) =>
+    weightedError(context, energies(arena), weight, encoded.values),
   );
   return { encoded, relativeError, bytes: grid.bytes(weight.rows, weight.cols) };
 }
 
 /** Fits scales, then takes the nearest value for every weight by itself. */
 async function round(
-  { kernels, arena: results }: Workbench,
+  { kernels, arena: results }: SolverContext,
   weight: Panel,
   grid: Grid,
   scales: Grid['fit'],

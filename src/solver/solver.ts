@@ -4,7 +4,7 @@ import type { Gemm } from '../runtime/gemm.js';
 import type { Moments } from '../types.js';
 
 /** What solvers compute with. Arrays of a result live in the arena that the caller opened. */
-export interface Workbench {
+export interface SolverContext {
   readonly kernels: Kernels;
   readonly arena: Arena;
   readonly gemm: Gemm;
@@ -23,7 +23,7 @@ export interface Solution {
  * embedding, every input counts alike: H = I.
  */
 export type Solver<O> = (
-  bench: Workbench,
+  context: SolverContext,
   weight: Panel,
   moments: Moments | undefined,
   grid: Grid,

@@ -10,8 +10,8 @@ import { readImatrix } from '../../src/checkpoint/imatrix.js';
 import { openCheckpoint } from '../../src/checkpoint/open.js';
 import * as g from '../../src/graph/build.js';
 import type { Kernels } from '../../src/kernels/kernels.js';
-import { readRecipe, recipeFormat } from '../../src/pipeline/prepare/recipe.js';
 import { keyOf, openStore } from '../../src/pipeline/context/store.js';
+import { readRecipe, recipeFormat } from '../../src/pipeline/prepare/recipe.js';
 import { loadTokenizer } from '../../src/text/load.js';
 import { bytesOf, f32, type RawTensor, safetensors } from '../checkpoint/files.js';
 import { micros, writeMicro } from '../fixtures/micro.js';
@@ -259,7 +259,7 @@ const recipe = {
   output: 'gguf',
   recipe: {
     solver: 'gptq',
-    prefix: 'compressed',
+    calibrateOn: 'quantized',
     context: 64,
     tokens: 256,
     options: { damping: 0.01 },

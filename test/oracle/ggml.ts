@@ -1,4 +1,4 @@
-// ggml's own quantize and dequantize functions, from the prebuilt library inside an npm package: the referee of
+// ggml's own quantize and dequantize functions, from the prebuilt library inside an npm package: the evaluator of
 // every format test. Only where that package is installed (linux-x64); elsewhere `ggmlMissing` says why.
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -5,12 +5,12 @@ import { uniform } from './random.js';
 export function* everyAllocation(choices: readonly Choice[]): Generator<Allocation> {
   const levels = choices.map(() => 0);
   for (;;) {
-    let [bytes, damage] = [0, 0];
+    let [bytes, loss] = [0, 0];
     for (const [tensor, choice] of choices.entries()) {
       bytes += choice.levels[levels[tensor] ?? 0]?.bytes ?? 0;
-      damage += choice.levels[levels[tensor] ?? 0]?.damage ?? 0;
+      loss += choice.levels[levels[tensor] ?? 0]?.loss ?? 0;
     }
-    yield { levels: [...levels], bytes, damage };
+    yield { levels: [...levels], bytes, loss };
     let tensor = 0;
     for (; tensor < choices.length; tensor++) {
       const next = (levels[tensor] ?? 0) + 1;
@@ -25,7 +25,7 @@ export function* everyAllocation(choices: readonly Choice[]): Generator<Allocati
 }
 
 /**
- * A table like those of a transformer: sizes are parameters times bits, damage falls by about a quarter per two bits
+ * A table like those of a transformer: sizes are parameters times bits, loss falls by about a quarter per two bits
  * and differs between tensors by orders of magnitude.
  */
 export function modelTable(tensors: number, seed: number, bits = [2, 3, 4, 5, 6, 8]): Choice[] {
@@ -38,7 +38,7 @@ export function modelTable(tensors: number, seed: number, bits = [2, 3, 4, 5, 6,
       levels: bits.map((bit) => ({
         type: `Q${bit}`,
         bytes: (weights * bit) / 8 + weights / 16,
-        damage: sensitivity * 4 ** -bit * (0.7 + 0.6 * random()),
+        loss: sensitivity * 4 ** -bit * (0.7 + 0.6 * random()),
       })),
     };
   });

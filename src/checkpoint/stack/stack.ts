@@ -5,8 +5,8 @@ import { TersorError } from '../../errors.js';
 import { createKernels, type Kernels } from '../../kernels/kernels.js';
 import { toPanel } from '../../kernels/panel.js';
 import type { Checkpoint, Tensor, TensorInfo } from '../checkpoint.js';
-import { getIntact } from '../intact.js';
 import { hashFiles, type RangedFile, withFiles } from '../file.js';
+import { getIntact } from '../intact.js';
 import {
   addSlice,
   headerLength,

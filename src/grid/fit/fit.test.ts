@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { kernels } from '../../../test/fixtures/workbench.js';
+import { kernels } from '../../../test/fixtures/solver-context.js';
 import { ggmlDequantize, ggmlMissing, ggmlQuantize } from '../../../test/oracle/ggml.js';
 import { createKernels } from '../../kernels/kernels.js';
 import { toPanel } from '../../kernels/panel.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { quantize, total } from '../../../test/fixtures/grids.js';
-import { gemm, kernels, randomLayer } from '../../../test/fixtures/workbench.js';
+import { gemm, kernels, randomLayer } from '../../../test/fixtures/solver-context.js';
 import { normals } from '../../../test/reference/random.js';
 import { toPanel } from '../../kernels/panel.js';
 import { createSession } from '../../runtime/session.js';
@@ -131,14 +131,14 @@ describe('integers for MatMulNBits', () => {
   test.each(['gptq', 'decoupleq'])('%s leaves zero points whole', async (solver) => {
     const { weight: balanced, gram } = await randomLayer(12, 128, 7);
     const weight = { ...balanced, data: balanced.data.map((value) => value + 1) };
-    const bench = { kernels, gemm };
+    const context = { kernels, gemm };
     const errors: number[] = [];
     for (const name of ['int2-asym', 'int2']) {
       await kernels.scope(async (arena) => {
         const panel = await toPanel(kernels, arena, weight);
         const moments = { gram, tokens: 1000 };
         const { encoded, relativeError } = await findSolver(solver).solve(
-          { ...bench, arena, threads: 2 } as never,
+          { ...context, arena, threads: 2 } as never,
           panel,
           moments,
           grid(name),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gemm, kernels, randomLayer } from '../../../test/fixtures/workbench.js';
+import { gemm, kernels, randomLayer } from '../../../test/fixtures/solver-context.js';
 import { normals } from '../../../test/reference/random.js';
 import { fromPanel, toPanel } from '../../kernels/panel.js';
 import { findSolver } from '../../solver/index.js';

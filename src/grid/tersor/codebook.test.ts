@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { quantize, total } from '../../../test/fixtures/grids.js';
+import { kernels } from '../../../test/fixtures/solver-context.js';
 import { talesLayers } from '../../../test/fixtures/tales.js';
-import { kernels } from '../../../test/fixtures/workbench.js';
 import { syntheticGram } from '../../../test/reference/gram.js';
 import { normals, uniform } from '../../../test/reference/random.js';
 import { createKernels } from '../../kernels/kernels.js';
@@ -126,10 +126,10 @@ describe('a codebook', () => {
     const solve = (solver: string) =>
       kernels.scope(async (arena) => {
         const panel = await toPanel(kernels, arena, weight);
-        const bench = { kernels, arena, gemm };
+        const context = { kernels, arena, gemm };
         const grid = findGrid('codebook3');
         const { encoded, relativeError } = await findSolver(solver).solve(
-          bench,
+          context,
           panel,
           { gram, tokens: 1 },
           grid,

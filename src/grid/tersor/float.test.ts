@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { quantize, total } from '../../../test/fixtures/grids.js';
+import { kernels } from '../../../test/fixtures/solver-context.js';
 import { talesLayers } from '../../../test/fixtures/tales.js';
-import { kernels } from '../../../test/fixtures/workbench.js';
 import { normals, uniform } from '../../../test/reference/random.js';
 import { createKernels } from '../../kernels/kernels.js';
 import { toPanel } from '../../kernels/panel.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { kernels } from '../../../test/fixtures/workbench.js';
+import { kernels } from '../../../test/fixtures/solver-context.js';
 import { toPanel } from '../../kernels/panel.js';
 import type { Encoded, Grid } from '../grid.js';
 import { roundPanel } from '../round.js';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { kernels } from '../../../test/fixtures/workbench.js';
+import { kernels } from '../../../test/fixtures/solver-context.js';
 import { normals } from '../../../test/reference/random.js';
 import { toPanel } from '../../kernels/panel.js';
 import { roundPanel } from '../round.js';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { quantize } from '../../../test/fixtures/grids.js';
-import { kernels } from '../../../test/fixtures/workbench.js';
+import { kernels } from '../../../test/fixtures/solver-context.js';
 import { normals } from '../../../test/reference/random.js';
 import { fromPanel } from '../../kernels/panel.js';
 import { findGrid } from '../index.js';

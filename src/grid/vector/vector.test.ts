@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { kernels } from '../../../test/fixtures/workbench.js';
+import { kernels } from '../../../test/fixtures/solver-context.js';
 import { uniform } from '../../../test/reference/random.js';
 import { strideOf } from '../../kernels/panel.js';
 import { findGrid } from '../index.js';

@@ -10,7 +10,7 @@ import type { Tokenizer } from '../../text/tokenizer.js';
 import type { Hooks } from './hooks.js';
 import { createStopwatch, type Stopwatch } from './stopwatch.js';
 
-export interface WorkshopOptions {
+export interface ContextOptions {
   readonly threads?: number;
   /** Where models from the hub are kept. */
   readonly cacheFolder?: string;
@@ -23,7 +23,7 @@ const stages = ['prepare', 'read', 'calibrate', 'solve', 'write', 'verify', 'mea
 export type Stage = (typeof stages)[number];
 
 /** What all jobs work with: kernels, matrix products, and models that are closed at the end. */
-export interface Workshop {
+export interface Context {
   readonly threads: number;
   readonly kernels: Kernels;
   readonly gemm: Gemm;
@@ -34,11 +34,11 @@ export interface Workshop {
   tokenizer(model: Model): Promise<Tokenizer>;
 }
 
-/** Sets a workshop up, does the job in it, and puts everything away whatever happens. */
-export async function withWorkshop<T>(
-  options: WorkshopOptions,
+/** Sets a context up, does the job in it, and puts everything away whatever happens. */
+export async function withContext<T>(
+  options: ContextOptions,
   hooks: Hooks,
-  job: (workshop: Workshop) => Promise<T>,
+  job: (context: Context) => Promise<T>,
 ): Promise<T> {
   const threads = options.threads ?? availableParallelism();
   const kernels = await createKernels({ threads });

@@ -1,4 +1,7 @@
-import { compressedTensorsNames, findCompressedTensorsGrid } from '../../grid/packed-int32/compressed-tensors.js';
+import {
+  compressedTensorsNames,
+  findCompressedTensorsGrid,
+} from '../../grid/packed-int32/compressed-tensors.js';
 import { findGptqGrid, gptqNames } from '../../grid/packed-int32/gptq.js';
 import { packageVersion } from '../../version.js';
 import { requireConfig } from '../../writer/folder.js';

@@ -6,10 +6,10 @@ import { embedWithOnnx } from '../../evaluation/onnx-embedding.js';
 import { readText, spread } from '../../text/corpus.js';
 import { encodeTexts, splitSentences } from '../../text/sentences.js';
 import type { EmbeddingSummary } from '../../types.js';
+import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
 import type { EvaluateOptions } from '../options.js';
 import { onnxFileOf } from './verify.js';
-import type { Workshop } from '../context/context.js';
 
 /** An encoder's embeddings of a text's sentences beside the original's. */
 export interface EncoderEvaluation extends EmbeddingSummary {
@@ -21,7 +21,7 @@ const defaultTokens = 20480;
 
 /** @throws TersorError where there is nothing to compare with, or too little text */
 export async function encoderEvaluation(
-  shop: Workshop,
+  context: Context,
   model: Model,
   against: Model | undefined,
   options: EvaluateOptions,
@@ -33,21 +33,21 @@ export async function encoderEvaluation(
       file,
       remedy: 'name it with --against',
     });
-  const tokenizer = await shop.tokenizer(against);
-  const context = options.context ?? model.architecture.context;
-  const texts = encodeTexts(tokenizer, splitSentences(await readText(options.text)), context);
+  const tokenizer = await context.tokenizer(against);
+  const length = options.context ?? model.architecture.context;
+  const texts = encodeTexts(tokenizer, splitSentences(await readText(options.text)), length);
   const some = spread(texts, options.tokens ?? defaultTokens);
   if (some.length < 2)
     throw new TersorError(`the text has ${texts.length} sentences, too few to compare`, {
       file: options.text,
       remedy: 'give a longer text',
     });
-  const settings = { ...shop, ...hooks };
+  const settings = { ...context, ...hooks };
   const expected = await embed(against, some, settings);
   const actual =
     options.runtime === 'onnxruntime'
-      ? await embedWithOnnx(await onnxFileOf(file), model.architecture, some, shop)
+      ? await embedWithOnnx(await onnxFileOf(file), model.architecture, some, context)
       : await embed(model, some, settings);
-  const summary = await compareEmbeddings(actual, expected, shop);
+  const summary = await compareEmbeddings(actual, expected, context);
   return { ...summary, bytes: model.checkpoint.bytes, reference: { bytes: against.checkpoint.bytes } };
 }

@@ -1,8 +1,8 @@
 import type { EmbeddingSummary, Summary } from '../../types.js';
+import type { Stage } from '../context/context.js';
 import type { SearchResult, Tuning } from '../prepare/plan.js';
 import type { CompressedTensor } from '../solve/blocks.js';
 import type { Verification } from './verify.js';
-import type { Stage } from '../context/context.js';
 
 /** What came of a compression. */
 export interface CompressResult {

@@ -17,11 +17,11 @@ import { type Predictor, predict } from '../../evaluation/predictor.js';
 import { score } from '../../evaluation/score.js';
 import { summarise } from '../../evaluation/summary.js';
 import type { EmbeddingSummary, Summary } from '../../types.js';
-import type { OutputFormat } from '../formats/format.js';
+import type { Context } from '../context/context.js';
 import { checkAborted, type Hooks } from '../context/hooks.js';
+import type { OutputFormat } from '../formats/format.js';
 import type { Recipe } from '../prepare/recipe.js';
 import { slabRows } from '../solve/slab.js';
-import type { Workshop } from '../context/context.js';
 
 export interface Verification {
   readonly runtime: string;
@@ -59,7 +59,7 @@ const verifiedTexts = 32;
  * @throws TersorError beyond the bound
  */
 export async function verify(
-  shop: Workshop,
+  context: Context,
   runtime: 'llama.cpp' | 'onnxruntime',
   path: string,
   sequences: readonly Int32Array[],
@@ -68,7 +68,7 @@ export async function verify(
 ): Promise<Verification> {
   checkAborted(hooks);
   const exact = runtime === 'onnxruntime' && !accuracyLevel && activations !== 'f16';
-  const model = await openModel(await openWritten(shop, runtime, path));
+  const model = await openModel(await openWritten(context, runtime, path));
   try {
     const { objective } = model.architecture;
     const exactly = objective === 'embedding' ? exactEmbeddings : exactActivations;
@@ -77,7 +77,7 @@ export async function verify(
     const result = {
       runtime,
       objective,
-      ...(await compareWith(shop, model, runtime, path, sequences)),
+      ...(await compareWith(context, model, runtime, path, sequences)),
       ...limit,
     };
     const measured = result[limit.bounded];
@@ -94,19 +94,23 @@ export async function verify(
 }
 
 /** A file has no extension that tells its kind before it is complete. */
-const openWritten = (shop: Workshop, runtime: OutputFormat['runtime'], path: string): Promise<Checkpoint> =>
-  runtime === 'llama.cpp' ? openGguf(path, shop.kernels) : openCheckpoint(path, shop);
+const openWritten = (
+  context: Context,
+  runtime: OutputFormat['runtime'],
+  path: string,
+): Promise<Checkpoint> =>
+  runtime === 'llama.cpp' ? openGguf(path, context.kernels) : openCheckpoint(path, context);
 
 /**
  * Reads every tensor of what was written, whatever made it: no NaN and no infinity may reach a user.
  * @throws TersorError that names the tensor
  */
 export async function proveFinite(
-  shop: Workshop,
+  context: Context,
   runtime: OutputFormat['runtime'],
   path: string,
 ): Promise<void> {
-  const written = await openWritten(shop, runtime, path);
+  const written = await openWritten(context, runtime, path);
   try {
     for (const { name, shape } of written.tensors.values()) {
       const [rows = 1, ...inner] = shape;
@@ -134,18 +138,18 @@ const units = {
 } as const;
 
 type Shift = (
-  shop: Workshop,
+  context: Context,
   model: Model,
   runtime: 'llama.cpp' | 'onnxruntime',
   path: string,
   sequences: readonly Int32Array[],
 ) => Promise<Pick<Verification, 'meanDivergence' | 'largestShift' | 'tokens'>>;
 
-const predictionShift: Shift = async (shop, model, runtime, path, sequences) => {
+const predictionShift: Shift = async (context, model, runtime, path, sequences) => {
   const some = sequences.slice(0, verifiedSequences);
-  const expected = await predict(model, some, shop);
-  const actual = await predictIn(runtime, path, some, shop);
-  const scores = await score(some, actual, expected, shop);
+  const expected = await predict(model, some, context);
+  const actual = await predictIn(runtime, path, some, context);
+  const scores = await score(some, actual, expected, context);
   await actual.release();
   await expected.release();
   const { divergence, tokens } = summarise(scores);
@@ -156,10 +160,10 @@ const predictionShift: Shift = async (shop, model, runtime, path, sequences) => 
   };
 };
 
-const embeddingShift: Shift = async (shop, model, _runtime, path, sequences) => {
+const embeddingShift: Shift = async (context, model, _runtime, path, sequences) => {
   const some = sequences.slice(0, verifiedTexts);
-  const expected = await embed(model, some, shop);
-  const actual = await embedWithOnnx(await onnxFileOf(path), model.architecture, some, shop);
+  const expected = await embed(model, some, context);
+  const actual = await embedWithOnnx(await onnxFileOf(path), model.architecture, some, context);
   const distances = rowDistances(actual, expected);
   return {
     meanDivergence: distances.reduce((sum, each) => sum + each, 0) / distances.length,
@@ -176,10 +180,10 @@ export async function predictIn(
   runtime: 'llama.cpp' | 'onnxruntime',
   path: string,
   sequences: readonly Int32Array[],
-  shop: Workshop,
+  context: Context,
 ): Promise<Predictor> {
-  if (runtime === 'llama.cpp') return predictWithLlama(path, sequences, shop);
-  return predictWithOnnx(await onnxFileOf(path), sequences, shop);
+  if (runtime === 'llama.cpp') return predictWithLlama(path, sequences, context);
+  return predictWithOnnx(await onnxFileOf(path), sequences, context);
 }
 
 /** The model file of a path, which may be its folder. */
@@ -194,7 +198,7 @@ export type Loss = { readonly heldOut: Summary } | { readonly embeddings: Embedd
 
 /** Compares a model (a path, read back from disk) with the original, both by tersor's own forward pass. */
 export async function measure(
-  shop: Workshop,
+  context: Context,
   path: string,
   original: Model,
   sequences: readonly Int32Array[],
@@ -202,15 +206,15 @@ export async function measure(
   portion?: Portion,
 ): Promise<Loss> {
   checkAborted(hooks);
-  const settings = { ...shop, ...hooks };
+  const settings = { ...context, ...hooks };
   if (original.architecture.objective === 'embedding') {
     const [expected, actual] = [
       await embed(original, sequences, settings),
-      await embed(await shop.open(path), sequences, settings),
+      await embed(await context.open(path), sequences, settings),
     ];
-    return { embeddings: await compareEmbeddings(actual, expected, shop) };
+    return { embeddings: await compareEmbeddings(actual, expected, context) };
   }
   const expected = await predict(original, sequences, settings);
-  const actual = await predict(await shop.open(path, portion), sequences, settings);
+  const actual = await predict(await context.open(path, portion), sequences, settings);
   return { heldOut: await compare(sequences, actual, expected, settings) };
 }

@@ -138,8 +138,10 @@ function embeddingType(model: Model, { runtime }: OutputFormat, linear: string):
   if (!isCoded(findGrid(linear)) || linear === 'q8_0') return linear;
   if (runtime === 'vllm') return 'f16';
   if (runtime === 'onnxruntime') return 'int8';
-  const tables = model.architecture.tensors.filter(({ kind }) => kind === 'embedding' || kind === 'head');
-  return tables.every((spec) => !obstacle(findGrid('q6_k'), spec)) ? 'q6_k' : 'q8_0';
+  const embeddingAndHead = model.architecture.tensors.filter(
+    ({ kind }) => kind === 'embedding' || kind === 'head',
+  );
+  return embeddingAndHead.every((spec) => !obstacle(findGrid('q6_k'), spec)) ? 'q6_k' : 'q8_0';
 }
 
 function gridFor(format: OutputFormat, type: string): Grid {

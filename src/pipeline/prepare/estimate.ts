@@ -1,8 +1,8 @@
 import { matrixShape } from '../../architecture/architecture.js';
 import { footprint } from '../../calibration/walk.js';
+import type { Context } from '../context/context.js';
 import type { Job } from './job.js';
 import { peakMemory } from './memory.js';
-import type { Workshop } from '../context/context.js';
 
 /** What carrying out a plan will take on this machine. */
 export interface Estimate {
@@ -22,11 +22,11 @@ const descentSecondsPerWeight = 5e-6;
 const [targetProducts, solverProducts] = [17, 3];
 
 /** Time of a job, from its shapes and this machine's speed at matrix products, and memory. */
-export async function estimate(shop: Workshop, job: Job, memory?: number): Promise<Estimate> {
+export async function estimate(context: Context, job: Job, memory?: number): Promise<Estimate> {
   const { model, assignments, recipe, calibration } = job;
   const { architecture } = model;
   const { sites } = footprint(architecture, { sequences: 1, length: 1 });
-  const twins = recipe.target === 'asymmetric' ? 2 : 1;
+  const models = recipe.match === 'original' ? 2 : 1;
   const linear = assignments.filter(({ spec }) => spec.kind === 'linear');
   const weights = linear.reduce((sum, { elements }) => sum + elements, 0);
   const outside = assignments.reduce(
@@ -34,19 +34,19 @@ export async function estimate(shop: Workshop, job: Job, memory?: number): Promi
     0,
   );
   const squares = sites.reduce((sum, { width }) => sum + width ** 2, 0);
-  const forward = 2 * weights * twins;
-  const moments = 2 * squares * architecture.layers * twins;
-  const products = solverProducts + (twins > 1 ? targetProducts : 0);
+  const forward = 2 * weights * models;
+  const moments = 2 * squares * architecture.layers * models;
+  const products = solverProducts + (models > 1 ? targetProducts : 0);
   const solving = linear.reduce((sum, { spec, elements }) => sum + elements * matrixShape(spec)[1], 0);
   const flops = (forward + moments) * recipe.tokens + 2 * products * solving;
   const perWeight = secondsPerWeight[recipe.solver] ?? descentSecondsPerWeight;
   const measured = calibration.heldOut.length * recipe.context * 2 * (weights + outside) * 3;
-  const speed = await productSpeed(shop);
+  const speed = await productSpeed(context);
   const peak = peakMemory(job, memory);
   return {
     seconds:
       (flops / efficiency + measured) / speed +
-      (weights * perWeight + outside * (secondsPerWeight.rtn ?? 0)) / shop.threads +
+      (weights * perWeight + outside * (secondsPerWeight.rtn ?? 0)) / context.threads +
       2,
     peakMemoryBytes: peak.bytes,
     mappedBytes: peak.mapped,
@@ -54,7 +54,7 @@ export async function estimate(shop: Workshop, job: Job, memory?: number): Promi
 }
 
 /** Floating-point operations per second of a matrix product, the best of a few. */
-async function productSpeed({ gemm }: Workshop): Promise<number> {
+async function productSpeed({ gemm }: Context): Promise<number> {
   const size = 768;
   const square = { data: new Float32Array(size ** 2).fill(1), shape: [size, size] };
   let best = 0;

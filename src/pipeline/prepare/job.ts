@@ -1,9 +1,9 @@
 import type { Model } from '../../architecture/model.js';
 import { TersorError } from '../../errors.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
-import type { CalibrationText } from './calibration-text.js';
 import type { Layout, OutputFormat } from '../formats/format.js';
 import type { Importance } from '../imatrix.js';
+import type { CalibrationText } from './calibration-text.js';
 import type { Assignment, Plan } from './plan.js';
 import type { Recipe } from './recipe.js';
 

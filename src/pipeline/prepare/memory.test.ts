@@ -12,7 +12,12 @@ const types: Readonly<Partial<Record<TensorKind, string>>> = {
 };
 
 /** A job on a model in the shape of Llama 3 8B. */
-function job(layers: number, solver: string, tokens = 4096, target = 'asymmetric'): MemoryJob {
+function job(
+  layers: number,
+  solver: string,
+  tokens = 4096,
+  match: 'original' | 'own' = 'original',
+): MemoryJob {
   const architecture = llama(
     {
       modelType: 'llama',
@@ -40,8 +45,8 @@ function job(layers: number, solver: string, tokens = 4096, target = 'asymmetric
     assignments,
     recipe: {
       solver,
-      prefix: 'compressed',
-      target: target === 'asymmetric' ? 'asymmetric' : 'symmetric',
+      calibrateOn: 'quantized',
+      match,
       context: 512,
       tokens,
     },
@@ -76,7 +81,7 @@ test('blocks take nothing, but in a file that its runtime maps', () => {
 });
 
 test('where targets are smaller than the moments that they come from, those are gone when they are solved', () => {
-  const [both, one] = [job(2, 'gptq'), job(2, 'gptq', 4096, 'symmetric')];
+  const [both, one] = [job(2, 'gptq'), job(2, 'gptq', 4096, 'own')];
   const more = memoryOf(both).compressing - memoryOf(one).compressing;
   expect(more).toBeGreaterThan(0);
   expect(more).toBeLessThan(4 * 14336 ** 2);

@@ -16,8 +16,8 @@ import * as g from '../../graph/build.js';
 import { workSpace } from '../../graph/work-space.js';
 import { isCoded } from '../../grid/grid.js';
 import { findSolver } from '../../solver/index.js';
-import type { Job } from './job.js';
 import { slabElements, solvedRows } from '../solve/slab.js';
+import type { Job } from './job.js';
 
 /** What of a job decides on its memory. */
 export interface MemoryJob extends Pick<Job, 'assignments' | 'recipe'> {
@@ -66,10 +66,10 @@ const most = (values: readonly number[]) => Math.max(0, ...values);
 export function memoryOf(job: MemoryJob): Memory {
   const { model, assignments, recipe } = job;
   const { architecture } = model;
-  const twins = recipe.target === 'asymmetric' ? 2 : 1;
+  const models = recipe.match === 'original' ? 2 : 1;
   const batch = batchOf(architecture, recipe);
   const walk = footprint(architecture, batch);
-  const tables = assignments.filter(({ spec }) => isTable(spec));
+  const embeddingAndHead = assignments.filter(({ spec }) => isEmbeddingOrHead(spec));
   // An importance matrix takes the place of calibration.
   const sites = recipe.imatrix === undefined ? walk.sites : [];
   const descends = 'sweeps' in findSolver(recipe.solver).options.shape;
@@ -102,19 +102,19 @@ export function memoryOf(job: MemoryJob): Memory {
   // A table is packed as a whole; a coded one is copied for a later run.
   // What a block has become, which its later parts compute with.
   const block = assignments.reduce((sum, { spec, bytes }) => sum + (spec.block === 0 ? bytes : 0), 0);
-  const packed = most(tables.map(({ bytes, grid }) => (isCoded(grid) ? 2 : 1) * bytes));
+  const packed = most(embeddingAndHead.map(({ bytes, grid }) => (isCoded(grid) ? 2 : 1) * bytes));
   const compressing = most([
     4 * walk.weights,
-    ...sites.map(({ width }) => 4 * (twins * width ** 2 + stripRows(width) * width)),
-    ...sites.map((site) => solving(architecture, site, twins, outside)),
-    packed + outside(tables.map(({ spec }) => spec)) + 6 * architecture.hidden ** 2,
-    tableMomentsBytes(job),
+    ...sites.map(({ width }) => 4 * (models * width ** 2 + stripRows(width) * width)),
+    ...sites.map((site) => solving(architecture, site, models, outside)),
+    packed + outside(embeddingAndHead.map(({ spec }) => spec)) + 6 * architecture.hidden ** 2,
+    embeddingMomentsBytes(job),
   ]);
   return {
     compressing: standing + 4 * (walk.workSpace + 2 * used * architecture.hidden) + block + compressing,
     measuring: standing + measuringBytes(job, batch),
     mapped: job.format.runtime === 'llama.cpp' ? assignments.reduce((sum, { bytes }) => sum + bytes, 0) : 0,
-    activations: 4 * recipe.tokens * walk.shelved * twins,
+    activations: 4 * recipe.tokens * walk.cachedFloats * models,
   };
 }
 
@@ -124,30 +124,30 @@ interface Slab {
   readonly cols: number;
 }
 
-const isTable = ({ kind }: TensorSpec) => kind === 'embedding' || kind === 'head';
+const isEmbeddingOrHead = ({ kind }: TensorSpec) => kind === 'embedding' || kind === 'head';
 
 /** The second moments of a site, the factor of a layer there, and a slab of it; src/pipeline/solve/blocks.ts. */
 function solving(
   architecture: Architecture,
   { width, roles }: Footprint['sites'][number],
-  twins: number,
+  models: number,
   outside: (specs: readonly TensorSpec[]) => number,
 ): number {
   const specs = blockTensors(architecture, 0).filter(({ role }) => roles.includes(role));
   const all = specs.reduce((sum, { shape }) => sum + product(shape), 0);
   const square = width ** 2;
-  // Targets are made before, where they take less than the drift (with a part of the weight, and its own).
-  const aimed = twins > 1 && all < square;
-  const aiming = aimed ? 2 * square + all + 2 * Math.min(all, slabElements) : 0;
-  const drift = twins === 1 ? 0 : Math.min(square, all);
+  // Targets are made before, where they take less than the crossMoments (with a part of the weight, and its own).
+  const targetsFirst = models > 1 && all < square;
+  const makingTargets = targetsFirst ? 2 * square + all + 2 * Math.min(all, slabElements) : 0;
+  const crossMoments = models === 1 ? 0 : Math.min(square, all);
   // The factor is a triangle; two of its columns are on their way.
   const factor = square / 2 + 2 * 256 * width;
-  return Math.max(4 * aiming, 4 * (square + drift + factor) + outside(specs));
+  return Math.max(4 * makingTargets, 4 * (square + crossMoments + factor) + outside(specs));
 }
 
 /** Of the embedding: layers that read it, times their gains, and squared; the whole model, one block at a time, where it
  * is the head, too. */
-function tableMomentsBytes({ model }: MemoryJob): number {
+function embeddingMomentsBytes({ model }: MemoryJob): number {
   const { architecture } = model;
   const { hidden, tied } = architecture;
   const block = blockTensors(architecture, 0);
@@ -165,10 +165,13 @@ function measuringBytes({ model, calibration }: MemoryJob, batch: ReturnType<typ
   const block = blockTensors(architecture, 0).reduce((sum, { shape }) => sum + product(shape), 0);
   const tokens = calibration.heldOut.reduce((sum, { length }) => sum + length, 0);
   const states = g.input('hidden', [batch.sequences * batch.length, hidden]);
-  const tables = blockTensors(architecture, undefined)
-    .filter(isTable)
+  const embeddingAndHead = blockTensors(architecture, undefined)
+    .filter(isEmbeddingOrHead)
     .map(({ shape }) => product(shape));
-  const held = tables.reduce((sum, size) => sum + (size > largestTable ? largestTable / 2 : size), 0);
+  const held = embeddingAndHead.reduce(
+    (sum, size) => sum + (size > largestTable ? largestTable / 2 : size),
+    0,
+  );
   const predicting = workSpace([architecture.block(states, batch)]);
   const scoring = logitsArrays * scoredPositions * vocabulary;
   return 4 * (2 * (held + predicting) + 3 * tokens * hidden + Math.max(block, scoring));

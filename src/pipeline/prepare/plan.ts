@@ -57,7 +57,7 @@ export interface Prediction {
 /** What a search for types did, and what it expects of them. */
 export interface SearchResult extends Prediction {
   readonly search: string;
-  readonly damage: string;
+  readonly sensitivity: string;
   /** What the search has to say of its result. */
   readonly note?: string;
   /** What the search itself took. */

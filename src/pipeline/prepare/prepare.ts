@@ -3,34 +3,34 @@ import type { TensorSpec } from '../../architecture/architecture.js';
 import type { Model } from '../../architecture/model.js';
 import { TersorError } from '../../errors.js';
 import { checkSolver } from '../../solver/index.js';
+import type { Context } from '../context/context.js';
+import type { Hooks } from '../context/hooks.js';
+import { findFormat } from '../formats/index.js';
+import { readImportance } from '../imatrix.js';
+import { type CompressOptions, isSearch, withRecipe } from '../options.js';
+import { allocate } from '../search/allocate.js';
+import { tune } from '../search/tune.js';
+import { ownSolver } from '../solve/tensor.js';
 import { assign, requestedTypes } from './assign.js';
 import { type CalibrationText, calibrationText } from './calibration-text.js';
-import { findFormat } from '../formats/index.js';
-import type { Hooks } from '../context/hooks.js';
-import { readImportance } from '../imatrix.js';
 import { type Job, type Materials, refuseProblems } from './job.js';
-import { type CompressOptions, isSearch, withRecipe } from '../options.js';
 import type { Assignment, PlannedTensor, SearchResult } from './plan.js';
 import type { Recipe } from './recipe.js';
-import { allocate } from '../search/allocate.js';
-import { ownSolver } from '../solve/tensor.js';
-import { tune } from '../search/tune.js';
-import type { Workshop } from '../context/context.js';
 
 /** Opens what a job is made from. Throws a TersorError for options that name nothing that there is. */
-export async function gather(shop: Workshop, options: CompressOptions, hooks: Hooks): Promise<Materials> {
+export async function gather(context: Context, options: CompressOptions, hooks: Hooks): Promise<Materials> {
   checkSolver(solverOf(options), options.solverOptions);
   if (options.imatrix) checkImportance(options, hooks);
   const format = findFormat(options);
-  const model = await shop.open(options.model);
+  const model = await context.open(options.model);
   if (format.runtime === 'llama.cpp' && model.architecture.objective === 'embedding') {
     throw new TersorError('an encoder cannot be written as a GGUF', {
       file: options.model,
       remedy: 'write it with --format onnx (for transformers.js) and the name of a folder',
     });
   }
-  const tokenizer = await shop.tokenizer(model);
-  const importance = options.imatrix ? await readImportance(options.imatrix, model, shop) : undefined;
+  const tokenizer = await context.tokenizer(model);
+  const importance = options.imatrix ? await readImportance(options.imatrix, model, context) : undefined;
   const calibration = await calibrationText(options, model, tokenizer, hooks);
   return { model, tokenizer, format, calibration, ...(importance ? { importance } : {}) };
 }
@@ -71,16 +71,16 @@ function checkImportance(options: CompressOptions, { warn }: Hooks): void {
  * that includes solving all tensors at all types they may get, and where the recipe is to be tuned, compressing the model
  * as often as recipes are tried.
  */
-export async function prepare(shop: Workshop, given: CompressOptions, hooks: Hooks): Promise<Job> {
-  const job = await decide(shop, given, hooks);
+export async function prepare(context: Context, given: CompressOptions, hooks: Hooks): Promise<Job> {
+  const job = await decide(context, given, hooks);
   if (!given.tune) return remarked(job, hooks);
   if (given.recipe) {
     throw new TersorError('--tune and --recipe contradict each other', { remedy: 'give one of them' });
   }
   refuseProblems(job);
-  const { options, tuning } = await tune(shop, job, given, given.tune, hooks);
+  const { options, tuning } = await tune(context, job, given, given.tune, hooks);
   // What a file says of its recipe is part of its size, so that types for a size are chosen again.
-  const tuned = await decide(shop, options, hooks);
+  const tuned = await decide(context, options, hooks);
   return remarked({ ...tuned, plan: { ...tuned.plan, tuning } }, hooks);
 }
 
@@ -89,10 +89,10 @@ function remarked(job: Job, { warn }: Hooks): Job {
   return job;
 }
 
-async function decide(shop: Workshop, given: CompressOptions, hooks: Hooks): Promise<Job> {
+async function decide(context: Context, given: CompressOptions, hooks: Hooks): Promise<Job> {
   const searching = isSearch(given);
   const options = withRecipe(given);
-  const materials = await gather(shop, options, hooks);
+  const materials = await gather(context, options, hooks);
   const { model, format, calibration } = materials;
   if (options.recipe) {
     const { recipe, types } = options.recipe;
@@ -112,7 +112,7 @@ async function decide(shop: Workshop, given: CompressOptions, hooks: Hooks): Pro
     return draft(materials, options, recipe, ({ kind }) => types[kind] ?? 'f32');
   }
   const recipe = recipeOf(options, calibration, {});
-  return allocate(shop, materials, recipe, options, hooks, (types, found) =>
+  return allocate(context, materials, recipe, options, hooks, (types, found) =>
     draft(materials, options, recipe, (spec) => types.get(spec) ?? 'f32', found),
   );
 }
@@ -125,7 +125,7 @@ function missing({ checkpoint }: Model, { names }: TensorSpec): never {
   });
 }
 
-const defaults = { solver: 'decoupleq', prefix: 'compressed', target: 'asymmetric' } as const;
+const defaults = { solver: 'decoupleq', calibrateOn: 'quantized', match: 'original' } as const;
 
 /** What a file says of how it was made. */
 export function recipeOf(
@@ -133,9 +133,10 @@ export function recipeOf(
   calibration: CalibrationText,
   types: Partial<Recipe>,
 ): Recipe {
-  const { prefix = defaults.prefix, target = defaults.target, overrides, imatrix } = options;
+  const { calibrateOn = defaults.calibrateOn, match = defaults.match, overrides, imatrix } = options;
   const { activations, accuracyLevel } = options;
-  const { size, bits, maxDivergence, search, searchOptions, damage, fallback, solverOptions, seed } = options;
+  const { size, bits, maxDivergence, search, searchOptions, sensitivity, fallback, solverOptions, seed } =
+    options;
   return defined({
     type: types.type,
     embedding: types.embedding ?? options.embeddingType,
@@ -145,7 +146,7 @@ export function recipeOf(
     types: options.types && [...options.types],
     search,
     searchOptions,
-    damage,
+    sensitivity,
     overrides: overrides && Object.fromEntries(overrides.map(({ pattern, type }) => [pattern.source, type])),
     fallback,
     activations,
@@ -153,8 +154,8 @@ export function recipeOf(
     solver: solverOf(options),
     options: solverOptions,
     imatrix,
-    prefix,
-    target: prefix === 'compressed' && !imatrix ? target : undefined,
+    calibrateOn,
+    match: calibrateOn === 'quantized' && !imatrix ? match : undefined,
     bias: options.bias,
     context: calibration.sequences[0]?.length ?? 0,
     tokens: calibration.tokens,

@@ -5,10 +5,10 @@ import { createCalibrator, type Visit } from '../../calibration/walk.js';
 import { toPanel } from '../../kernels/panel.js';
 import { layerEnergy, ratio } from '../../solver/layer-error.js';
 import type { Moments } from '../../types.js';
+import type { Context } from '../context/context.js';
 import { checkAborted, type Hooks } from '../context/hooks.js';
+import { tokenEmbeddingMoments } from '../solve/embedding-and-head.js';
 import { slabRows } from '../solve/slab.js';
-import { tableMoments } from '../solve/embedding-and-head.js';
-import type { Workshop } from '../context/context.js';
 
 /**
  * What a compressed model changed, tensor by tensor: ε = tr(Δ H Δᵀ) / tr(W H Wᵀ) with H as the inputs are in the
@@ -16,7 +16,7 @@ import type { Workshop } from '../context/context.js';
  * @returns errors by GGUF's name, of all linear layers, the embedding and the head
  */
 export async function layerErrors(
-  shop: Workshop,
+  context: Context,
   original: Model,
   compressed: Model,
   sequences: readonly Int32Array[],
@@ -24,8 +24,8 @@ export async function layerErrors(
 ): Promise<ReadonlyMap<string, number>> {
   const { architecture } = original;
   const errors = new Map<string, number>();
-  const forward = createForward(architecture, shop);
-  const calibrator = createCalibrator(architecture, shop);
+  const forward = createForward(architecture, context);
+  const calibrator = createCalibrator(architecture, context);
   const total = architecture.tensors.filter(({ kind }) => hasError(kind)).length;
   const record = async (
     spec: TensorSpec | undefined,
@@ -35,15 +35,15 @@ export async function layerErrors(
   ) => {
     if (!spec || !before || !after) return;
     checkAborted(hooks);
-    errors.set(spec.names.gguf, await error(shop, spec, before, after, moments));
+    errors.set(spec.names.gguf, await error(context, spec, before, after, moments));
     hooks.progress?.('layers', errors.size, total);
   };
 
   hooks.progress?.('layers', 0, total);
   const [outside, changed] = [await original.readBlock(undefined), await compressed.readBlock(undefined)];
-  const tables = blockTensors(architecture, undefined);
-  for (const spec of tables.filter(({ kind }) => kind === 'embedding')) {
-    const moments = await tableMoments(shop, original, sequences, outside);
+  const outer = blockTensors(architecture, undefined);
+  for (const spec of outer.filter(({ kind }) => kind === 'embedding')) {
+    const moments = await tokenEmbeddingMoments(context, original, sequences, outside);
     await record(spec, outside[spec.role], changed[spec.role], moments);
   }
   let hidden = await forward.embedAll(sequences, outside);
@@ -55,9 +55,9 @@ export async function layerErrors(
     };
     hidden = (await calibrator.walk({ hidden, weights }, visit)).output;
   }
-  for (const spec of tables.filter(({ kind }) => kind === 'head')) {
+  for (const spec of outer.filter(({ kind }) => kind === 'head')) {
     // A compressed file may share one table where the original has two, and the other way about.
-    const after = changed[spec.role] ?? changed[tables.find(({ kind }) => kind === 'embedding')?.role ?? ''];
+    const after = changed[spec.role] ?? changed[outer.find(({ kind }) => kind === 'embedding')?.role ?? ''];
     const moments = await calibrator.head({ hidden, weights: outside });
     await record(spec, outside[spec.role], after, moments);
   }
@@ -68,13 +68,13 @@ export async function layerErrors(
 const hasError = (kind: TensorSpec['kind']) => kind === 'linear' || kind === 'embedding' || kind === 'head';
 
 async function error(
-  shop: Workshop,
+  context: Context,
   spec: TensorSpec,
   before: Float32Array,
   after: Float32Array,
   { gram }: Moments,
 ): Promise<number> {
-  const { kernels } = shop;
+  const { kernels } = context;
   const [rows, cols] = matrixShape(spec);
   const slab = spec.kind === 'linear' ? rows : slabRows(cols);
   let [loss, energy] = [0, 0];
@@ -89,9 +89,9 @@ async function error(
         });
       const [weight, difference] = [await part(before), await part(after)];
       const { stride } = weight;
-      energy += await layerEnergy({ ...shop, arena }, gram, weight);
+      energy += await layerEnergy({ ...context, arena }, gram, weight);
       kernels.parallel('subtractPanels', stride, cols, stride, weight.data, difference.data, difference.data);
-      loss += await layerEnergy({ ...shop, arena }, gram, difference);
+      loss += await layerEnergy({ ...context, arena }, gram, difference);
     });
   }
   return ratio(loss, energy);

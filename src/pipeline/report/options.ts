@@ -1,8 +1,8 @@
-import type { CompressOptions } from '../options.js';
+import type { ContextOptions } from '../context/context.js';
 import type { CompressResult } from '../measure/result.js';
-import type { WorkshopOptions } from '../context/context.js';
+import type { CompressOptions } from '../options.js';
 
-export interface ReportOptions extends WorkshopOptions {
+export interface ReportOptions extends ContextOptions {
   readonly model: string;
   /** The HTML file to write; without one nothing is written. */
   readonly output?: string;

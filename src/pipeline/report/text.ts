@@ -6,10 +6,10 @@ import { openLlama } from '../../runtime/llama.js';
 import { chunk, readText, spread } from '../../text/corpus.js';
 import { encodeTexts, splitSentences } from '../../text/sentences.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
-import { calibrationText } from '../prepare/calibration-text.js';
+import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
 import { withRecipe } from '../options.js';
-import type { Workshop } from '../context/context.js';
+import { calibrationText } from '../prepare/calibration-text.js';
 import type { ReportOptions } from './options.js';
 
 const defaultTokens = 8192;
@@ -25,13 +25,13 @@ export interface ReportText {
 
 /** What to measure on; nothing where there is neither a text nor an original. */
 export async function findText(
-  shop: Workshop,
+  context: Context,
   { text, against, tokens = defaultTokens, run, model: path, ...options }: ReportOptions,
   model: Model,
   hooks: Hooks,
 ): Promise<ReportText | undefined> {
   if (text === undefined && against === undefined) return undefined;
-  const tokenizer = await shop.tokenizer(model);
+  const tokenizer = await context.tokenizer(model);
   if (text !== undefined) {
     const { objective, context: longest } = model.architecture;
     if (objective === 'embedding') {
@@ -55,7 +55,7 @@ export async function findText(
 
 /** Both models go on from the same words; a GGUF in llama.cpp, where people will run it. */
 export async function writeTexts(
-  shop: Workshop,
+  context: Context,
   model: Model,
   original: Model | undefined,
   { tokenizer, sequences }: ReportText,
@@ -67,12 +67,12 @@ export async function writeTexts(
   const bos = addBos && special.bos !== undefined ? [special.bos] : [];
   const tokens = [...bos, ...tokenizer.encode(prompt)];
   const settings = {
-    threads: shop.threads,
+    threads: context.threads,
     count: continuedTokens,
     ...(special.eos === undefined ? {} : { end: special.eos }),
     ...(hooks.progress ? { progress: hooks.progress } : {}),
   };
-  const context = Math.min(model.architecture.context, tokens.length + continuedTokens);
+  const length = Math.min(model.architecture.context, tokens.length + continuedTokens);
   const text = (own: readonly number[]) => {
     const [before, all] = [tokenizer.decode(tokens), tokenizer.decode([...tokens, ...own])];
     return all.startsWith(before) ? all.slice(before.length) : tokenizer.decode(own);
@@ -88,14 +88,14 @@ export async function writeTexts(
         : {}),
     };
   }
-  const llama = await openLlama(model.checkpoint.path, { context, threads: shop.threads });
+  const llama = await openLlama(model.checkpoint.path, { context: length, threads: context.threads });
   try {
     const continued = (from: string, maxTokens: number) =>
       llama.generate(from, { temperature: 0, maxTokens, ...(hooks.signal ? { signal: hooks.signal } : {}) });
     const compressed = await continued(prompt, continuedTokens);
     /** What the compressed model would write here: mostly what the original writes, too. */
     const draft = async (so: readonly number[]) => {
-      const left = context - so.length;
+      const left = length - so.length;
       if (left < 2) return [];
       const from = tokenizer.decode(so);
       const all = [...bos, ...tokenizer.encode(from + (await continued(from, left - 1)))];

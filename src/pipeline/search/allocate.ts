@@ -3,20 +3,20 @@ import { searchOptions } from '../../allocation/index.js';
 import { type Allocation, smallest } from '../../allocation/table.js';
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { TersorError } from '../../errors.js';
-import { flagOf } from '../prepare/assign.js';
-import type { OutputFormat } from '../formats/index.js';
+import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
-import type { Job, Materials } from '../prepare/job.js';
-import { defaultDamage, type LevelTable, levelTable } from './table/table.js';
+import type { OutputFormat } from '../formats/index.js';
 import type { CompressOptions } from '../options.js';
+import { flagOf } from '../prepare/assign.js';
+import type { Job, Materials } from '../prepare/job.js';
 import type { SearchResult } from '../prepare/plan.js';
 import type { Recipe } from '../prepare/recipe.js';
-import type { Workshop } from '../context/context.js';
-import { choicesOf, createJudge, pick } from './measure-allocation.js';
+import { choicesOf, createAllocationMeasure, pick } from './measure-allocation.js';
 import { keepFront } from './record.js';
-import { createRehearsals } from './trial-compression.js';
 import { defaultSearch, findSearch } from './searches.js';
-import type { Found, RehearseAllocation, SearchTask } from './task.js';
+import { defaultSensitivity, type LevelTable, levelTable } from './table/table.js';
+import type { Found, SearchTask, TryAllocation } from './task.js';
+import { createTrialCompressor } from './trial-compression.js';
 
 /**
  * Finds types for what was asked for and drafts the job with them.
@@ -24,7 +24,7 @@ import type { Found, RehearseAllocation, SearchTask } from './task.js';
  *   reachable divergence
  */
 export async function allocate(
-  shop: Workshop,
+  context: Context,
   materials: Materials,
   recipe: Recipe,
   options: CompressOptions,
@@ -33,21 +33,25 @@ export async function allocate(
 ): Promise<Job> {
   const started = performance.now();
   const { search, find } = findGoalSearch(options);
-  const table = await levelTable(shop, materials, options, hooks);
-  const judge = createJudge(shop, materials.model, table, recipe);
-  const rehearsals = createRehearsals(shop, materials, table.store, options, hooks);
-  const rehearse: RehearseAllocation = {
+  const table = await levelTable(context, materials, options, hooks);
+  const measureAllocation = createAllocationMeasure(context, materials.model, table, recipe);
+  const compressor = createTrialCompressor(context, materials, table.store, options, hooks);
+  const tryAllocation: TryAllocation = {
     identity: JSON.stringify(recipe),
-    quick: (allocation, tokens) => rehearsals.quick(typesOf(table, allocation), recipe, tokens),
-    full: (allocation) => rehearsals.full(typesOf(table, allocation), recipe),
+    quick: (allocation, tokens) => compressor.quick(typesOf(table, allocation), recipe, tokens),
+    full: (allocation) => compressor.full(typesOf(table, allocation), recipe),
   };
   try {
-    const allocation = await find({ ...table, judge, rehearse, hooks }, materials.format, draft);
-    const { value, error } = await judge(allocation);
+    const allocation = await find(
+      { ...table, measureAllocation, tryAllocation, hooks },
+      materials.format,
+      draft,
+    );
+    const { value, error } = await measureAllocation(allocation);
     const { note } = allocation;
     const job = draft(typesOf(table, allocation), {
       search,
-      damage: options.damage ?? defaultDamage,
+      sensitivity: options.sensitivity ?? defaultSensitivity,
       objective: materials.model.architecture.objective,
       divergence: value,
       uncertainty: 2 * error,
@@ -57,12 +61,12 @@ export async function allocate(
     await keepFront(table, job, allocation, search, value);
     return job;
   } finally {
-    await Promise.all([table.referee.release(), rehearsals.release()]);
+    await Promise.all([table.evaluator.release(), compressor.release()]);
   }
 }
 
 /** What every search has at hand. */
-type SearchTools = LevelTable & Pick<SearchTask, 'judge' | 'rehearse' | 'hooks'>;
+type SearchTools = LevelTable & Pick<SearchTask, 'measureAllocation' | 'tryAllocation' | 'hooks'>;
 
 /**
  * The search for what was asked for, its options checked before any work.
@@ -88,7 +92,12 @@ function findGoalSearch(options: CompressOptions): {
     search,
     async find(tools, { alignment }) {
       const choices = choicesOf(tools, alignment);
-      const { measurements, ...found } = await bisect(choices, maxDivergence, tools.judge, settings);
+      const { measurements, ...found } = await bisect(
+        choices,
+        maxDivergence,
+        tools.measureAllocation,
+        settings,
+      );
       return { ...found, note: `${measurements} mixtures measured` };
     },
   };

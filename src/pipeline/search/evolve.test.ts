@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tales } from '../../../test/fixtures/data.js';
 import { micros, writeMicro } from '../../../test/fixtures/micro.js';
-import { plan } from '../compress.js';
+import { plan } from '../plan.js';
 import { promising } from './evolve.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-evolve-'));
@@ -42,7 +42,7 @@ test('an interrupted evolution goes on where it was', async () => {
 test('finalists are ordered by what was measured and what is predicted, alike in scale', () => {
   const choices = [1, 2, 3].map((weight) => ({
     name: `tensor ${weight}`,
-    levels: [weight, 0].map((damage) => ({ type: 'q8_0', bytes: 1, damage })),
+    levels: [weight, 0].map((loss) => ({ type: 'q8_0', bytes: 1, loss })),
   }));
   const measured = [
     { levels: [0, 0, 0], value: 61 },

@@ -31,8 +31,8 @@ interface Memory {
 /**
  * EvoPress whose fitness is that of finished models: the last selection of a generation compresses its candidates with
  * the table's solver, since mixtures of levels that were solved apart do not tell how well later layers make up for what
- * earlier ones lose (docs/results.md, “Planning”). Each of these corrects the damages by which selections on 0 tokens
- * predict, and by which every generation gets a newcomer: the best for damages drawn from what is still possible.
+ * earlier ones lose (docs/results.md, “Planning”). Each of these corrects the losses by which selections on 0 tokens
+ * predict, and by which every generation gets a newcomer: the best for losses drawn from what is still possible.
  *
  * At the end the most promising are compressed as the recipe says, and one of them takes the place of the start when it is
  * better by more than the standard error of their difference. There are many of them, because rounding takes another way
@@ -40,14 +40,14 @@ interface Memory {
  * the store after every generation.
  */
 export async function evolve(
-  { choices, budget, judge, rehearse, store, referee, hooks }: SearchTask,
+  { choices, budget, measureAllocation, tryAllocation, store, evaluator, hooks }: SearchTask,
   given: Partial<Evolution>,
 ): Promise<Found> {
   const { finalists, ...options } = { ...evolution, ...given };
   // More generations go on from where fewer have ended.
   const { generations: _, ...lasting } = options;
   const task = JSON.stringify([choices, budget, lasting]);
-  const key = keyOf('evolve', codeVersion(), referee.fingerprint, rehearse.identity, task);
+  const key = keyOf('evolve', codeVersion(), evaluator.fingerprint, tryAllocation.identity, task);
   const known = await store.get(key);
   const memory: Memory | undefined = known && JSON.parse(new TextDecoder().decode(known));
   let measured = memory?.measured ?? [];
@@ -57,9 +57,9 @@ export async function evolve(
   let believed: readonly Choice[] = choices;
 
   const fitness = async (allocation: Allocation, tokens: number) => {
-    if (tokens === 0) return total(believed, allocation.levels).damage;
-    if (tokens < most) return (await judge(allocation, tokens)).value;
-    const value = average(await rehearse.quick(allocation, tokens));
+    if (tokens === 0) return total(believed, allocation.levels).loss;
+    if (tokens < most) return (await measureAllocation(allocation, tokens)).value;
+    const value = average(await tryAllocation.quick(allocation, tokens));
     measured = [...measured, { levels: allocation.levels, value }];
     return value;
   };
@@ -83,15 +83,15 @@ export async function evolve(
     knapsack(corrected, budget).levels,
     ...promising(corrected, measured),
   ]).slice(0, finalists);
-  const before = await rehearse.full(start);
+  const before = await tryAllocation.full(start);
   let best: { readonly allocation: Allocation; readonly positions: Float32Array } = {
     allocation: start,
     positions: before,
   };
   for (const [index, levels] of candidates.entries()) {
     const allocation = total(choices, levels);
-    const positions = await rehearse.full(allocation);
-    hooks.progress?.('rehearse', index + 1, candidates.length);
+    const positions = await tryAllocation.full(allocation);
+    hooks.progress?.('tryAllocation', index + 1, candidates.length);
     const { mean, standardError } = difference(positions, before);
     if (mean < -standardError && average(positions) < average(best.positions))
       best = { allocation, positions };
@@ -119,7 +119,7 @@ export function promising(
   corrected: readonly Choice[],
   measured: readonly Measured[],
 ): (readonly number[])[] {
-  const predicted = measured.map(({ levels }) => total(corrected, levels).damage);
+  const predicted = measured.map(({ levels }) => total(corrected, levels).loss);
   const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
   const scale = sum(measured.map(({ value }) => value)) / sum(predicted);
   return measured

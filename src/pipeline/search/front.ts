@@ -1,12 +1,12 @@
 import { searchFront } from '../../allocation/front.js';
 import { searchOptions } from '../../allocation/index.js';
 import type { Objective } from '../../architecture/architecture.js';
+import { withContext } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
-import { levelTable } from './table/table.js';
 import type { CompressOptions } from '../options.js';
 import { gather, recipeOf } from '../prepare/prepare.js';
-import { withWorkshop } from '../context/context.js';
-import { choicesOf, createJudge } from './measure-allocation.js';
+import { choicesOf, createAllocationMeasure } from './measure-allocation.js';
+import { levelTable } from './table/table.js';
 
 /** A choice of types that no other beats in both size and divergence. */
 export interface FrontPoint {
@@ -27,13 +27,18 @@ const tokens = 4096;
 
 /** What sizes cost what, over the whole range of types. */
 export function front(options: CompressOptions, hooks: Hooks = {}): Promise<FrontPoint[]> {
-  return withWorkshop(options, hooks, async (shop) => {
+  return withContext(options, hooks, async (context) => {
     const settings = { measurements, ...options.searchOptions };
     searchOptions('front', settings);
-    const materials = await gather(shop, options, hooks);
+    const materials = await gather(context, options, hooks);
     const { model, format, calibration } = materials;
-    const table = await levelTable(shop, materials, options, hooks);
-    const judge = createJudge(shop, model, table, recipeOf(options, calibration, {}));
+    const table = await levelTable(context, materials, options, hooks);
+    const measureAllocation = createAllocationMeasure(
+      context,
+      model,
+      table,
+      recipeOf(options, calibration, {}),
+    );
     const elements = model.architecture.tensors.reduce(
       (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
       0,
@@ -43,7 +48,7 @@ export function front(options: CompressOptions, hooks: Hooks = {}): Promise<Fron
       const points = await searchFront(
         choicesOf(table, format.alignment),
         async (allocation) => {
-          const { value } = await judge(allocation, tokens);
+          const { value } = await measureAllocation(allocation, tokens);
           hooks.progress?.('front', ++measured, settings.measurements);
           return [value];
         },
@@ -64,7 +69,7 @@ export function front(options: CompressOptions, hooks: Hooks = {}): Promise<Fron
         };
       });
     } finally {
-      await table.referee.release();
+      await table.evaluator.release();
     }
   });
 }

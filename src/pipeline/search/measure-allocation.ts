@@ -1,14 +1,14 @@
 import type { Allocation, Choice } from '../../allocation/table.js';
 import type { TensorSpec } from '../../architecture/architecture.js';
 import type { Model } from '../../architecture/model.js';
+import type { Context } from '../context/context.js';
+import type { Recipe } from '../prepare/recipe.js';
 import type { SolvedLevel } from './table/entries.js';
 import { mixture } from './table/mixture.js';
 import { type LevelTable, tableTokens } from './table/table.js';
-import type { Recipe } from '../prepare/recipe.js';
-import type { Workshop } from '../context/context.js';
 
 /** Expected divergence of the model with these levels, measured on about so many tokens; and its standard error. */
-export type Judge = (
+export type MeasureAllocation = (
   allocation: Allocation,
   tokens?: number,
 ) => Promise<{ readonly value: number; readonly error: number }>;
@@ -18,18 +18,23 @@ export type Judge = (
  * compressed for good: every layer then aims at the original's outputs from behind compressed ones, and is calibrated
  * on more tokens than the levels were. Measured in docs/results.md (“Planning”), where it varied by the deviation.
  */
-function correction({ target, tokens }: Recipe): number {
-  if (target !== 'asymmetric') return 1;
+function correction({ match, tokens }: Recipe): number {
+  if (match !== 'original') return 1;
   return tokens >= 2 * tableTokens ? 0.82 : 0.92;
 }
 const correctionDeviation = 0.15;
 
 /** Judges allocations by the predictions of the whole model with its weights from the store. */
-export function createJudge(shop: Workshop, model: Model, table: LevelTable, recipe: Recipe): Judge {
+export function createAllocationMeasure(
+  context: Context,
+  model: Model,
+  table: LevelTable,
+  recipe: Recipe,
+): MeasureAllocation {
   const gain = correction(recipe);
   return async (allocation, tokens) => {
-    const changed = mixture(shop, table.store, model, pick(table, allocation));
-    const { mean, standardError } = await table.referee.model(changed, tokens);
+    const changed = mixture(context, table.store, model, pick(table, allocation));
+    const { mean, standardError } = await table.evaluator.model(changed, tokens);
     return { value: gain * mean, error: gain * Math.hypot(standardError, correctionDeviation * mean) };
   };
 }

@@ -9,23 +9,23 @@ const measuredTensors = 6;
 /**
  * What pairs of tensors cost beyond the sum of each alone (the blocks between layers of the loss's Hessian: Schaefer
  * et al., 2023, arXiv:2306.04879). Measured where it matters, between the tensors that cost most, all others kept at
- * their best level; for other levels it is scaled with the geometric mean of both damages, as the bilinear form of two
+ * their best level; for other levels it is scaled with the geometric mean of both losses, as the bilinear form of two
  * errors is with their lengths.
  */
-export async function measurePairs({ choices, budget, judge }: SearchTask): Promise<Pair[]> {
+export async function measurePairs({ choices, budget, measureAllocation }: SearchTask): Promise<Pair[]> {
   const { levels } = knapsack(choices, budget);
   const best = choices.map((choice) => {
-    const damages = choice.levels.map(({ damage }) => damage);
-    return damages.indexOf(Math.min(...damages));
+    const losses = choice.levels.map(({ loss }) => loss);
+    return losses.indexOf(Math.min(...losses));
   });
-  const damageOf = (tensor: number, level: number) => choices[tensor]?.levels[level]?.damage ?? 0;
-  const cost = (tensor: number) => damageOf(tensor, levels[tensor] ?? 0);
+  const lossOf = (tensor: number, level: number) => choices[tensor]?.levels[level]?.loss ?? 0;
+  const cost = (tensor: number) => lossOf(tensor, levels[tensor] ?? 0);
   const tensors = [...choices.keys()].sort((a, b) => cost(b) - cost(a)).slice(0, measuredTensors);
 
   /** Divergence with these tensors at their levels and all others at their best. */
   const measure = async (...chosen: readonly number[]) => {
     const mixed = best.map((level, tensor) => (chosen.includes(tensor) ? (levels[tensor] ?? level) : level));
-    return (await judge(total(choices, mixed))).value;
+    return (await measureAllocation(total(choices, mixed))).value;
   };
   const none = await measure();
   const alone = new Map<number, number>();
@@ -40,8 +40,8 @@ export async function measurePairs({ choices, budget, judge }: SearchTask): Prom
       if (!(length > 0)) continue;
       for (const firstLevel of choices[first]?.levels.keys() ?? []) {
         for (const secondLevel of choices[second]?.levels.keys() ?? []) {
-          const scale = Math.sqrt(damageOf(first, firstLevel) * damageOf(second, secondLevel)) / length;
-          pairs.push({ first, firstLevel, second, secondLevel, damage: extra * scale });
+          const scale = Math.sqrt(lossOf(first, firstLevel) * lossOf(second, secondLevel)) / length;
+          pairs.push({ first, firstLevel, second, secondLevel, loss: extra * scale });
         }
       }
     }

@@ -1,10 +1,10 @@
+import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
-import { type Job, refuseProblems } from '../prepare/job.js';
-import { plannedTable } from './table/table.js';
 import type { CompressOptions } from '../options.js';
+import { type Job, refuseProblems } from '../prepare/job.js';
 import type { Prediction } from '../prepare/plan.js';
-import type { Workshop } from '../context/context.js';
-import { createJudge } from './measure-allocation.js';
+import { createAllocationMeasure } from './measure-allocation.js';
+import { plannedTable } from './table/table.js';
 
 /**
  * What a plan with a type for every tensor would lose, as searches for a size say it: all tensors solved on the original
@@ -13,19 +13,23 @@ import { createJudge } from './measure-allocation.js';
  * @throws TersorError when tensors do not fit their type
  */
 export async function predict(
-  shop: Workshop,
+  context: Context,
   job: Job,
   options: CompressOptions,
   hooks: Hooks,
 ): Promise<Prediction> {
   refuseProblems(job);
-  const table = await plannedTable(shop, job, options, hooks);
+  const table = await plannedTable(context, job, options, hooks);
   try {
-    const judge = createJudge(shop, job.model, table, job.recipe);
-    const { value, error } = await judge({ levels: table.tensors.map(() => 0), bytes: 0, damage: 0 });
+    const measureAllocation = createAllocationMeasure(context, job.model, table, job.recipe);
+    const { value, error } = await measureAllocation({
+      levels: table.tensors.map(() => 0),
+      bytes: 0,
+      loss: 0,
+    });
     const { objective } = job.model.architecture;
     return { objective, divergence: value, uncertainty: 2 * error };
   } finally {
-    await table.referee.release();
+    await table.evaluator.release();
   }
 }

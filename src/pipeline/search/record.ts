@@ -1,11 +1,11 @@
 import { hullFront } from '../../allocation/hull-front.js';
 import type { Allocation } from '../../allocation/table.js';
 import type { Front } from '../../report/findings.js';
-import type { Job } from '../prepare/job.js';
-import type { LevelTable } from './table/table.js';
-import { provenance, writtenProvenance } from '../prepare/provenance.js';
 import { defaultStoreFolder, keyOf, openStore } from '../context/store.js';
+import type { Job } from '../prepare/job.js';
+import { provenance, writtenProvenance } from '../prepare/provenance.js';
 import { choicesOf } from './measure-allocation.js';
+import type { LevelTable } from './table/table.js';
 
 /** What tells a file from others: what is written into it, and which type each tensor has. */
 export interface FileIdentity {
@@ -23,7 +23,7 @@ const keptPoints = 100;
 
 /**
  * Keeps what the search saw of sizes and costs in its store, for reports on the file that the job will write. The
- * sums of damages are scaled so that the choice has the divergence that is expected of the whole model.
+ * sums of losses are scaled so that the choice has the divergence that is expected of the whole model.
  * @param divergence expected of the choice
  */
 export async function keepFront(
@@ -34,10 +34,10 @@ export async function keepFront(
   divergence: number,
 ): Promise<void> {
   const rest = plan.bytes - allocation.bytes;
-  const scale = divergence / allocation.damage;
+  const scale = divergence / allocation.loss;
   if (!Number.isFinite(scale)) return;
-  const point = ({ bytes, damage }: Allocation) => ({ bytes: bytes + rest, divergence: damage * scale });
-  const hull = hullFront(choicesOf(table, format.alignment)).filter(({ damage }) => damage > 0);
+  const point = ({ bytes, loss }: Allocation) => ({ bytes: bytes + rest, divergence: loss * scale });
+  const hull = hullFront(choicesOf(table, format.alignment)).filter(({ loss }) => loss > 0);
   const step = Math.ceil(hull.length / keptPoints);
   const front: Front = {
     search,

@@ -3,7 +3,7 @@ import { searchOptions } from '../../allocation/index.js';
 import {
   allocateInteracting,
   type InteractionOptions,
-  interactingDamage,
+  interactingLoss,
 } from '../../allocation/interactions.js';
 import { type KnapsackOptions, knapsack } from '../../allocation/knapsack.js';
 import { type LayerDpOptions, layerDp } from '../../allocation/layer-dp.js';
@@ -25,12 +25,12 @@ const searches: Readonly<Record<string, Search>> = {
   families: async ({ choices, budget }) => {
     const { alone, together } = allocateFamilies(choices, budget, familyOf);
     const each = Object.entries(alone).map(([family, found]) =>
-      found ? `${family}s alone ${significant(found.damage)}` : `${family}s alone do not fit`,
+      found ? `${family}s alone ${significant(found.loss)}` : `${family}s alone do not fit`,
     );
     const counts = Object.entries(countFamilies(choices, together, familyOf)).map(
       ([family, count]) => `${count} tensors in ${family}s`,
     );
-    const note = `${counts.join(', ')}: damage ${significant(together.damage)}; ${each.join(', ')}`;
+    const note = `${counts.join(', ')}: loss ${significant(together.loss)}; ${each.join(', ')}`;
     return { ...together, note };
   },
   interactions: async (task, options) => {
@@ -39,10 +39,10 @@ const searches: Readonly<Record<string, Search>> = {
     const found = allocateInteracting(choices, pairs, budget, options as Partial<InteractionOptions>);
     const { levels } = knapsack(choices, budget);
     const changed = levels.filter((level, tensor) => level !== found.levels[tensor]).length;
-    const before = interactingDamage(choices, pairs, levels);
+    const before = interactingLoss(choices, pairs, levels);
     return {
       ...found,
-      note: `interactions changed ${changed} tensors: damage ${significant(before)} → ${significant(found.damage)}`,
+      note: `interactions changed ${changed} tensors: loss ${significant(before)} → ${significant(found.loss)}`,
     };
   },
 };

@@ -1,11 +1,11 @@
 import type { Allocation, Choice } from '../../allocation/table.js';
-import type { Referee } from '../../evaluation/divergence-evaluator.js';
+import type { DivergenceEvaluator } from '../../evaluation/divergence-evaluator.js';
 import type { Hooks } from '../context/hooks.js';
 import type { Store } from '../context/store.js';
-import type { Judge } from './measure-allocation.js';
+import type { MeasureAllocation } from './measure-allocation.js';
 
 /** Compresses a model with an allocation: its divergence at every judged position (src/pipeline/search/trial-compression.ts). */
-export interface RehearseAllocation {
+export interface TryAllocation {
   /** Changes with everything but the allocation that results depend on. */
   readonly identity: string;
   quick(allocation: Allocation, tokens: number): Promise<Float32Array>;
@@ -17,10 +17,10 @@ export interface SearchTask {
   readonly choices: readonly Choice[];
   /** Bytes at most. */
   readonly budget: number;
-  readonly judge: Judge;
-  readonly rehearse: RehearseAllocation;
+  readonly measureAllocation: MeasureAllocation;
+  readonly tryAllocation: TryAllocation;
   readonly store: Store;
-  readonly referee: Referee;
+  readonly evaluator: DivergenceEvaluator;
   readonly hooks: Hooks;
 }
 

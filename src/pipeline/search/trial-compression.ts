@@ -1,17 +1,20 @@
 import type { TensorSpec } from '../../architecture/architecture.js';
-import { createReferee, type Referee } from '../../evaluation/divergence-evaluator.js';
+import {
+  createDivergenceEvaluator,
+  type DivergenceEvaluator,
+} from '../../evaluation/divergence-evaluator.js';
 import { spread } from '../../text/corpus.js';
 import { codeVersion } from '../../version.js';
-import { assign } from '../prepare/assign.js';
+import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
-import type { Materials } from '../prepare/job.js';
-import { mixture, type StoredWeight } from './table/mixture.js';
-import { calibrationForTable, tableSolver } from './table/table.js';
+import { keyOf, numberBytes, type Store } from '../context/store.js';
 import type { CompressOptions } from '../options.js';
+import { assign } from '../prepare/assign.js';
+import type { Materials } from '../prepare/job.js';
 import type { Recipe } from '../prepare/recipe.js';
 import { compressBlocks } from '../solve/blocks.js';
-import { keyOf, numberBytes, type Store } from '../context/store.js';
-import type { Workshop } from '../context/context.js';
+import { mixture, type StoredWeight } from './table/mixture.js';
+import { calibrationForTable, tableSolver } from './table/table.js';
 
 type Types = ReadonlyMap<TensorSpec, string>;
 
@@ -20,7 +23,7 @@ type Types = ReadonlyMap<TensorSpec, string>;
  * not tell, namely how well later layers make up for what earlier ones lose. Results are divergences at every scored
  * position, nats, so that two models can be compared position by position.
  */
-export interface Rehearsals {
+export interface TrialCompressor {
   /** As the recipe says. */
   full(types: Types, recipe: Recipe): Promise<Float32Array>;
   /** With the solver and the tokens of level tables, judged on about so many tokens. */
@@ -29,7 +32,7 @@ export interface Rehearsals {
 }
 
 /** Tokens that models are judged on at most. */
-export const rehearsalTokens = 40960;
+export const trialTokens = 40960;
 
 /**
  * Share of a sequence that is not scored. Verdicts for people keep to a half, as llama.cpp does; to compare two models
@@ -38,33 +41,33 @@ export const rehearsalTokens = 40960;
 const unscored = 1 / 16;
 
 /** Weights go through the store, block by block; what stays there is the result. */
-export function createRehearsals(
-  shop: Workshop,
+export function createTrialCompressor(
+  context: Context,
   { model, format, calibration }: Materials,
   store: Store,
   options: CompressOptions,
   { signal }: Hooks,
-): Rehearsals {
+): TrialCompressor {
   const asStored = { ...format, arrange: (rows: Uint8Array) => rows, extras: () => [] };
-  let judge: Promise<Referee> | undefined;
+  let evaluating: Promise<DivergenceEvaluator> | undefined;
 
-  const rehearse = async (
+  const compressAndMeasure = async (
     types: Types,
     recipe: Recipe,
     sequences: readonly Int32Array[],
-    asked = rehearsalTokens,
+    asked = trialTokens,
   ): Promise<Float32Array> => {
-    const tokens = Math.min(asked, rehearsalTokens);
-    judge ??= createReferee(model, unseenText(calibration), { ...shop, unscored });
-    const referee = await judge;
+    const tokens = Math.min(asked, trialTokens);
+    evaluating ??= createDivergenceEvaluator(model, unseenText(calibration), { ...context, unscored });
+    const evaluator = await evaluating;
     const assignments = assign(model, format, (spec) => types.get(spec) ?? 'f32', options);
-    const { solver, options: settings, prefix, target } = recipe;
+    const { solver, options: settings, calibrateOn, match } = recipe;
     const key = keyOf(
-      'rehearsal',
+      'trial compression',
       codeVersion(),
-      referee.fingerprint,
+      evaluator.fingerprint,
       calibration.fingerprint,
-      JSON.stringify([solver, settings, prefix, target, sequences.length, tokens]),
+      JSON.stringify([solver, settings, calibrateOn, match, sequences.length, tokens]),
       assignments.map(({ name, type }) => `${name} ${type}`).join(),
     );
     const known = await store.get(key);
@@ -74,7 +77,7 @@ export function createRehearsals(
     const keyOfTensor = (name: string) => keyOf(key, name);
     try {
       await compressBlocks(
-        shop,
+        context,
         { model, format: asStored, recipe, calibration: { ...calibration, sequences }, assignments },
         (name, bytes) => store.put(keyOfTensor(name), Buffer.concat([numberBytes(0), bytes])),
         signal ? { signal } : {},
@@ -82,7 +85,7 @@ export function createRehearsals(
       const weights = new Map<TensorSpec, StoredWeight>(
         assignments.map(({ spec, grid, name }) => [spec, { grid, key: keyOfTensor(name) }]),
       );
-      const positions = await referee.positions(mixture(shop, store, model, weights), tokens);
+      const positions = await evaluator.positions(mixture(context, store, model, weights), tokens);
       await store.put(key, new Uint8Array(positions.buffer, positions.byteOffset, positions.byteLength));
       return positions;
     } finally {
@@ -90,16 +93,16 @@ export function createRehearsals(
     }
   };
   return {
-    full: (types, recipe) => rehearse(types, recipe, calibration.sequences),
+    full: (types, recipe) => compressAndMeasure(types, recipe, calibration.sequences),
     quick: (types, { options: _, ...recipe }, tokens) =>
-      rehearse(types, { ...recipe, solver: tableSolver }, calibrationForTable(calibration), tokens),
-    release: async () => (await judge)?.release(),
+      compressAndMeasure(types, { ...recipe, solver: tableSolver }, calibrationForTable(calibration), tokens),
+    release: async () => (await evaluating)?.release(),
   };
 }
 
 /** What was held out, then what is left over; of a text too short for either what was calibrated on. */
 function unseenText({ heldOut, spare, sequences }: Materials['calibration']): Int32Array[] {
   const length = sequences[0]?.length ?? 0;
-  const unseen = [...heldOut, ...spread(spare, rehearsalTokens - heldOut.length * length)];
-  return unseen.length > 0 ? unseen : spread(sequences, rehearsalTokens);
+  const unseen = [...heldOut, ...spread(spare, trialTokens - heldOut.length * length)];
+  return unseen.length > 0 ? unseen : spread(sequences, trialTokens);
 }

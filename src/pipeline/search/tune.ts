@@ -1,15 +1,15 @@
 import { type Dimension, optimise, type Recipe as Settings, type Space } from '../../allocation/bayesian.js';
 import { TersorError } from '../../errors.js';
 import { findSolver } from '../../solver/index.js';
+import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
-import type { Job } from '../prepare/job.js';
+import { defaultStoreFolder, openStore } from '../context/store.js';
 import type { CompressOptions } from '../options.js';
+import type { Job } from '../prepare/job.js';
 import type { TunedRecipe, Tuning } from '../prepare/plan.js';
 import type { Recipe } from '../prepare/recipe.js';
 import { average, difference } from './paired.js';
-import { createRehearsals } from './trial-compression.js';
-import { defaultStoreFolder, openStore } from '../context/store.js';
-import type { Workshop } from '../context/context.js';
+import { createTrialCompressor } from './trial-compression.js';
 
 /** Settings of solvers worth tuning; one that a solver does not have is left out. */
 const settings: Readonly<Record<string, Dimension>> = {
@@ -19,8 +19,8 @@ const settings: Readonly<Record<string, Dimension>> = {
   temperature: { kind: 'real', low: 0, high: 2 },
   windows: { kind: 'integer', low: 2, high: 16 },
 };
-/** Which inputs and outputs layers are solved for: `--prefix` and `--target` in one. */
-const aims = ['asymmetric', 'symmetric', 'original'] as const;
+/** Which inputs and outputs layers are solved for: `--calibrate-on` and `--match` in one. */
+const matches = ['original', 'own', 'original inputs'] as const;
 
 /**
  * Looks for settings of the solver that make the model better, by Bayesian optimisation (src/allocation/bayesian.ts)
@@ -32,7 +32,7 @@ const aims = ['asymmetric', 'symmetric', 'original'] as const;
  * @throws TersorError when there is nothing left to tune
  */
 export async function tune(
-  shop: Workshop,
+  context: Context,
   job: Job,
   options: CompressOptions,
   count: number,
@@ -41,12 +41,12 @@ export async function tune(
   const started = performance.now();
   const space = spaceOf(job.recipe, options);
   const store = await openStore(options.store ?? defaultStoreFolder);
-  const rehearsals = createRehearsals(shop, job, store, options, hooks);
+  const compressor = createTrialCompressor(context, job, store, options, hooks);
   const types = new Map(job.assignments.map(({ spec, type }) => [spec, type]));
   const trials: (TunedRecipe & { readonly positions: Float32Array })[] = [];
   const measure = async (proposed: Settings) => {
     const chosen = rounded(proposed);
-    const positions = await rehearsals.full(types, withSettings(job.recipe, chosen));
+    const positions = await compressor.full(types, withSettings(job.recipe, chosen));
     const divergence = average(positions);
     trials.push({ settings: chosen, divergence, positions });
     hooks.progress?.('tune', trials.length, count);
@@ -58,7 +58,7 @@ export async function tune(
     const initial = Math.max(2, Math.ceil(count / 3));
     await optimise(space, measure, { evaluations: count, initial, seed: options.seed ?? 0 }, [first]);
   } finally {
-    await rehearsals.release();
+    await compressor.release();
   }
   const [reference = new Float32Array()] = trials.map(({ positions }) => positions);
   const better = trials.flatMap(({ positions, divergence }, index) => {
@@ -70,8 +70,8 @@ export async function tune(
   return {
     options: {
       ...options,
-      prefix: recipe.prefix,
-      ...(recipe.target ? { target: recipe.target } : {}),
+      calibrateOn: recipe.calibrateOn,
+      ...(recipe.match ? { match: recipe.match } : {}),
       ...(recipe.options ? { solverOptions: recipe.options } : {}),
     },
     tuning: {
@@ -93,32 +93,37 @@ const rounded = (values: Settings): Settings =>
   );
 
 /** What may be tuned: settings that the solver has and the caller has not set. */
-function spaceOf({ solver }: Recipe, { solverOptions = {}, prefix, target }: CompressOptions): Space {
+function spaceOf({ solver }: Recipe, { solverOptions = {}, calibrateOn, match }: CompressOptions): Space {
   const known = findSolver(solver).options.shape;
   const free = Object.entries(settings).filter(([name]) => name in known && !(name in solverOptions));
-  const aim: Space = prefix || target ? {} : { target: { kind: 'choice', values: aims } };
-  const space = { ...Object.fromEntries(free), ...aim };
+  const inputs: Space = calibrateOn || match ? {} : { match: { kind: 'choice', values: matches } };
+  const space = { ...Object.fromEntries(free), ...inputs };
   if (Object.keys(space).length > 0) return space;
   throw new TersorError(`${solver} has no settings left to tune`, {
-    remedy: 'leave --tune out, or some of --solver-option, --prefix and --target',
+    remedy: 'leave --tune out, or some of --solver-option, --calibrate-on and --match',
   });
 }
 
 /** The settings of a recipe, defaults filled in. */
-function settingsOf({ solver, options = {}, target }: Recipe, space: Space): Settings {
+function settingsOf({ solver, options = {}, match }: Recipe, space: Space): Settings {
   const complete = findSolver(solver).options.parse(options);
   const values = Object.keys(space).map((name) =>
-    name === 'target' ? [name, target ?? 'original'] : [name, complete[name]],
+    name === 'match' ? [name, match ?? 'original inputs'] : [name, complete[name]],
   );
   return Object.fromEntries(values);
 }
 
 /** The recipe with other settings. */
-function withSettings({ target: before, ...recipe }: Recipe, { target, ...solver }: Settings): Recipe {
+function withSettings({ match: before, ...recipe }: Recipe, { match, ...solver }: Settings): Recipe {
   const options = { ...recipe.options, ...solver };
   const own = Object.keys(options).length > 0 ? { options } : {};
-  if (target === undefined) return { ...recipe, ...(before ? { target: before } : {}), ...own };
-  if (target === 'original') return { ...recipe, prefix: 'original', ...own };
-  const aim = aims.find((name) => name === target);
-  return { ...recipe, prefix: 'compressed', ...(aim && aim !== 'original' ? { target: aim } : {}), ...own };
+  if (match === undefined) return { ...recipe, ...(before ? { match: before } : {}), ...own };
+  if (match === 'original inputs') return { ...recipe, calibrateOn: 'original', ...own };
+  const found = (['original', 'own'] as const).find((name) => name === match);
+  return {
+    ...recipe,
+    calibrateOn: 'quantized',
+    ...(found ? { match: found } : {}),
+    ...own,
+  };
 }

@@ -1,7 +1,7 @@
 import { blockTensors, matrixShape, type TensorSpec } from '../../architecture/architecture.js';
 import { createForward, type Rows } from '../../architecture/forward.js';
 import { rowsInUse, usedTokens } from '../../architecture/used-tokens.js';
-import { createShelf, type Shelf } from '../../calibration/activation-cache.js';
+import { type ActivationCache, createActivationCache } from '../../calibration/activation-cache.js';
 import { createTargets } from '../../calibration/target.js';
 import { createCalibrator, type SiteMoments, type Visit } from '../../calibration/walk.js';
 import { product } from '../../checkpoint/decode.js';
@@ -9,15 +9,15 @@ import { createBiasCorrection } from '../../correction/bias.js';
 import { isCoded } from '../../grid/grid.js';
 import { collectGarbage } from '../../runtime/garbage.js';
 import type { Moments } from '../../types.js';
+import type { Context } from '../context/context.js';
 import { checkAborted, type Hooks } from '../context/hooks.js';
 import type { Job } from '../prepare/job.js';
 import type { Assignment } from '../prepare/plan.js';
-import type { Workshop } from '../context/context.js';
 import { unpackTensor } from './compressed.js';
+import { embeddingAndHeadRecipe, tokenEmbeddingMoments } from './embedding-and-head.js';
 import { type Journal, noJournal, type Packed } from './resume.js';
 import { rowImportance } from './rows.js';
 import { slabRows } from './slab.js';
-import { tableMoments, tableRecipe } from './embedding-and-head.js';
 import { compressTensor } from './tensor.js';
 
 export interface CompressedTensor {
@@ -41,7 +41,7 @@ export type BlocksJob = Pick<
 export interface BlocksOptions {
   readonly journal?: Journal;
   /** Where activations wait between two parts of a block; the caller's to close. */
-  readonly shelf?: Shelf;
+  readonly activationCache?: ActivationCache;
 }
 
 /**
@@ -51,28 +51,28 @@ export interface BlocksOptions {
  * in the place of calibration nothing passes through the blocks.
  */
 export async function compressBlocks(
-  shop: Workshop,
+  context: Context,
   { model, assignments, recipe, calibration, importance, format }: BlocksJob,
   write: (name: string, bytes: Uint8Array) => Promise<void>,
   hooks: Hooks,
-  { journal = noJournal, shelf = createShelf() }: BlocksOptions = {},
+  { journal = noJournal, activationCache = createActivationCache() }: BlocksOptions = {},
 ): Promise<CompressedTensor[]> {
   const { architecture } = model;
-  const { time } = shop.stopwatch;
+  const { time } = context.stopwatch;
   const results: CompressedTensor[] = [];
   const byName = new Map(assignments.map((assignment) => [assignment.name, assignment]));
   const total = assignments.reduce((sum, { elements }) => sum + elements, 0);
   let done = 0;
-  const salience = await rowImportance(
-    shop,
+  const importanceOfRows = await rowImportance(
+    context,
     model,
     assignments.map(({ grid }) => grid),
     calibration.sequences,
   );
-  const forward = createForward(architecture, shop);
-  const calibrator = createCalibrator(architecture, shop, shelf);
-  const targets = createTargets(shop);
-  const correction = createBiasCorrection(shop);
+  const forward = createForward(architecture, context);
+  const calibrator = createCalibrator(architecture, context, activationCache);
+  const targets = createTargets(context);
+  const correction = createBiasCorrection(context);
 
   /** Solves a tensor, or takes over what an earlier run made of it. */
   const solve = async (
@@ -86,15 +86,15 @@ export async function compressBlocks(
     const [, cols] = matrixShape(spec);
     const target = async (from: number, to: number) => {
       const data = await read(from, to);
-      return moments?.drift ? (await targets.of({ rows: to - from, cols, data }, moments)).data : data;
+      return moments?.crossMoments ? (await targets.of({ rows: to - from, cols, data }, moments)).data : data;
     };
     const solved = await compressTensor(
-      shop,
+      context,
       assignment,
       target,
       moments,
-      spec.kind === 'linear' ? recipe : tableRecipe(recipe),
-      { inputs: importance?.of(spec), rows: salience.get(spec) },
+      spec.kind === 'linear' ? recipe : embeddingAndHeadRecipe(recipe),
+      { inputs: importance?.of(spec), rows: importanceOfRows.get(spec) },
     );
     await time('write', () => journal.put(assignment, solved));
     return solved;
@@ -121,7 +121,7 @@ export async function compressBlocks(
     results.push({ name, type, bytes: bytes.length, relativeError });
     done += assignment.elements;
     hooks.progress?.('compress', done, total);
-    return (from, to) => time('read', () => unpackTensor(shop.kernels, assignment, bytes, from, to));
+    return (from, to) => time('read', () => unpackTensor(context.kernels, assignment, bytes, from, to));
   };
   /** Rows of a weight as the checkpoint has it. */
   const original =
@@ -159,7 +159,7 @@ export async function compressBlocks(
     const known = assignment && (await journal.find(assignment));
     const moments =
       assignment && spec.kind === 'embedding' && isCoded(assignment.grid) && !importance && !known
-        ? await tableMoments(shop, model, texts.sequences, outside)
+        ? await tokenEmbeddingMoments(context, model, texts.sequences, outside)
         : undefined;
     decoded[role] = await inUse(spec, await store(assignment, moments, known));
   }
@@ -168,16 +168,16 @@ export async function compressBlocks(
   }
 
   const embed = (weights: Record<string, Float32Array>) =>
-    time('calibrate', () => forward.embedAll(texts.sequences, weights, shelf.keep));
-  const compressedPrefix = recipe.prefix === 'compressed';
+    time('calibrate', () => forward.embedAll(texts.sequences, weights, activationCache.keep));
+  const onQuantized = recipe.calibrateOn === 'quantized';
   const calibrated = !importance && needsCalibration(assignments);
-  let hidden = calibrated ? await embed(compressedPrefix ? decoded : outside) : [];
-  let twins = calibrated && recipe.target === 'asymmetric' ? await embed(outside) : undefined;
+  let hidden = calibrated ? await embed(onQuantized ? decoded : outside) : [];
+  let originalStates = calibrated && recipe.match === 'original' ? await embed(outside) : undefined;
 
   for (let block = 0; block < architecture.layers; block++) {
     const weights: Record<string, () => Promise<Float32Array>> = {};
     for (const { spec, role } of assigned(block)) weights[role] = all(spec, original(spec));
-    const twin = twins && { hidden: twins, weights: { ...weights } };
+    const originalPassage = originalStates && { hidden: originalStates, weights: { ...weights } };
     const left = new Map(assigned(block).map(({ assignment, role }) => [role, assignment]));
     const known = new Map<string, Packed>();
     for (const [role, assignment] of left) {
@@ -189,12 +189,12 @@ export async function compressBlocks(
       const [assignment, bias] = [left.get(role), adjustable(role)];
       const about = moments && bias ? await correction.centred(moments) : moments;
       const rows = await store(assignment, about, known.get(role), target);
-      if (compressedPrefix && assignment) weights[role] = all(assignment.spec, rows);
+      if (onQuantized && assignment) weights[role] = all(assignment.spec, rows);
       left.delete(role);
       if (!assignment || !bias || !moments?.means) return;
       const after = await correctBias(assignment.spec, bias.spec, rows, moments.means);
       corrected.set(bias.spec.role, after);
-      if (compressedPrefix) weights[bias.spec.role] = async () => after;
+      if (onQuantized) weights[bias.spec.role] = async () => after;
     };
     /** The bias of a layer, if it has one and may take what the layer's codes do to the means. */
     const adjustable = (role: string): Assignment | undefined => {
@@ -202,14 +202,15 @@ export async function compressBlocks(
       return recipe.bias !== 'kept' && coded && isCoded(coded.grid) ? left.get(biasOf(role)) : undefined;
     };
     /**
-     * What layers are solved for, where all at a site together take less memory than the drift that it is made from, which
+     * What layers are solved for, where all at a site together take less memory than the crossMoments that it is made from, which
      * can then go.
      */
-    const aim = async (roles: readonly string[], moments: SiteMoments) => {
+    const targetsOf = async (roles: readonly string[], moments: SiteMoments) => {
       const specs = roles.flatMap((role) => (known.has(role) ? [] : (left.get(role)?.spec ?? [])));
       const elements = specs.reduce((sum, { shape }) => sum + product(shape), 0);
       const made = new Map<string, Float32Array>();
-      if (!moments.drift || elements >= moments.drift.data.length || roles.some(adjustable)) return made;
+      if (!moments.crossMoments || elements >= moments.crossMoments.data.length || roles.some(adjustable))
+        return made;
       for (const spec of specs) {
         const [rows, cols] = matrixShape(spec);
         const target = new Float32Array(rows * cols);
@@ -221,12 +222,12 @@ export async function compressBlocks(
         }
         made.set(spec.role, target);
       }
-      delete moments.drift;
+      delete moments.crossMoments;
       collectGarbage(4 * elements);
       return made;
     };
     const visit: Visit = async (roles, moments) => {
-      const made = await aim(roles, moments);
+      const made = await targetsOf(roles, moments);
       for (const role of roles) {
         const target = made.get(role);
         made.delete(role);
@@ -240,18 +241,18 @@ export async function compressBlocks(
       return true;
     };
     const passed = await time('calibrate', () =>
-      calibrator.walk({ hidden, weights }, visit, { original: twin, settle }),
+      calibrator.walk({ hidden, weights }, visit, { original: originalPassage, settle }),
     );
-    [hidden, twins] = [passed.output, passed.original];
+    [hidden, originalStates] = [passed.output, passed.original];
     for (const [role, assignment] of left) await store(assignment, undefined, undefined, corrected.get(role));
   }
   for (const { assignment } of assigned(undefined).filter(({ spec }) => spec.kind === 'head')) {
-    const weights = compressedPrefix ? decoded : outside;
-    const twin = twins && { hidden: twins, weights: outside };
+    const weights = onQuantized ? decoded : outside;
+    const originalPassage = originalStates && { hidden: originalStates, weights: outside };
     const known = assignment && (await journal.find(assignment));
     const moments =
       assignment && isCoded(assignment.grid) && !importance && !known
-        ? await time('calibrate', () => calibrator.head({ hidden, weights }, twin))
+        ? await time('calibrate', () => calibrator.head({ hidden, weights }, originalPassage))
         : undefined;
     await store(assignment, moments, known);
   }

@@ -21,7 +21,7 @@ async function errors(model: string, solver: string): Promise<Map<string, number
     type: 'f32',
     embeddingType: 'q4_0',
     solver,
-    prefix: 'original',
+    calibrateOn: 'original',
     tokens: 1024,
     context: 64,
   });

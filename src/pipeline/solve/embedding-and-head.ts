@@ -5,7 +5,7 @@ import { combinedMoments, embeddingMoments } from '../../calibration/embedding.j
 import { createCalibrator } from '../../calibration/walk.js';
 import { findSolver } from '../../solver/index.js';
 import type { Moments } from '../../types.js';
-import type { Workshop } from '../context/context.js';
+import type { Context } from '../context/context.js';
 import type { TensorRecipe } from './tensor.js';
 
 /** Calibration tokens per column: enough for a second moment, few beside what blocks are calibrated on. */
@@ -16,23 +16,23 @@ const tokensPerColumn = 16;
  * that is the output head, too, needs a first pass of some text through all blocks, one in memory at a time.
  * @param outside the original's weights outside its blocks
  */
-export async function tableMoments(
-  shop: Workshop,
+export async function tokenEmbeddingMoments(
+  context: Context,
   { architecture, read, readBlock }: Pick<Model, 'architecture' | 'read' | 'readBlock'>,
   sequences: readonly Int32Array[],
   outside: Readonly<Record<string, Float32Array>>,
 ): Promise<Moments> {
   const { hidden: width, layers, tied } = architecture;
-  const { time } = shop.stopwatch;
-  const forward = createForward(architecture, shop);
-  const calibrator = createCalibrator(architecture, shop);
+  const { time } = context.stopwatch;
+  const forward = createForward(architecture, context);
+  const calibrator = createCalibrator(architecture, context);
   const count = Math.ceil((tokensPerColumn * width) / (sequences[0]?.length ?? 1));
   const first = Object.fromEntries(
     blockTensors(architecture, 0).map((spec) => [spec.role, () => time('read', () => read(spec))]),
   );
   let hidden = await time('calibrate', () => forward.embedAll(sequences.slice(0, count), outside));
   let moments = await time('calibrate', () =>
-    embeddingMoments(architecture, calibrator, { hidden, weights: { ...outside, ...first } }, shop),
+    embeddingMoments(architecture, calibrator, { hidden, weights: { ...outside, ...first } }, context),
   );
   if (tied) {
     for (let block = 0; block < layers; block++) {
@@ -50,7 +50,7 @@ export async function tableMoments(
  * How embedding and head are solved: like the blocks, without annealing unless it was asked for. In small models they
  * are most of the weights, and annealing would be most of the time.
  */
-export function tableRecipe({ solver, options }: TensorRecipe): TensorRecipe {
+export function embeddingAndHeadRecipe({ solver, options }: TensorRecipe): TensorRecipe {
   if (!('temperature' in findSolver(solver).options.shape)) return { solver, options };
   return { solver, options: { temperature: 0, ...options } };
 }

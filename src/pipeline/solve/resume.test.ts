@@ -13,8 +13,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { tales } from '../../../test/fixtures/data.js';
 import { micros, writeMicro } from '../../../test/fixtures/micro.js';
 import { compress } from '../compress.js';
-import type { CompressOptions } from '../options.js';
 import type { CompressResult } from '../measure/result.js';
+import type { CompressOptions } from '../options.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-resume-'));
 const model = join(folder, 'model');
@@ -85,8 +85,8 @@ test('interrupted again and again, solves nothing twice', async () => {
   expect((await finish()).resumed).toBe(15);
 });
 
-test('behind an original prefix and with any number of threads', async () => {
-  const changes = { prefix: 'original', output: join(folder, 'other.gguf') } as const;
+test('calibrated on the original and with any number of threads', async () => {
+  const changes = { calibrateOn: 'original', output: join(folder, 'other.gguf') } as const;
   await compress({ ...options, ...changes, resume: false });
   const bytes = readFileSync(changes.output);
   await interrupt(7, { ...changes, threads: 2 });
@@ -107,7 +107,7 @@ describe('takes over nothing from a run', () => {
     ['on other sequences', () => {}, { seed: 7 }, 0],
     ['of another checkpoint', () => writeMicro(model, micros.llama, 2), {}, 0],
     ['with another solver', () => {}, { solver: 'rtn' }, 0],
-    ['towards another target', () => {}, { target: 'symmetric' }, 0],
+    ['to match other outputs', () => {}, { match: 'own' }, 0],
     [
       'but what lies before the first difference',
       () => {},
@@ -141,7 +141,7 @@ test.each<[string, (content: Buffer) => Buffer]>([
 });
 
 test('two runs at once share a store', async () => {
-  const other = join(folder, 'twin.gguf');
+  const other = join(folder, 'second.gguf');
   await Promise.all([finish(), compress({ ...options, output: other })]);
   expect(readFileSync(other).equals(expected)).toBe(true);
 });

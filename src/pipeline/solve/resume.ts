@@ -4,10 +4,17 @@ import { isCoded } from '../../grid/grid.js';
 import { codeVersion } from '../../version.js';
 import { fileError } from '../../writer/output.js';
 import type { Hooks } from '../context/hooks.js';
-import type { Job } from '../prepare/job.js';
+import {
+  defaultCapacity,
+  defaultStoreFolder,
+  keyOf,
+  numberBytes,
+  openStore,
+  readNumber,
+} from '../context/store.js';
 import type { CompressOptions } from '../options.js';
+import type { Job } from '../prepare/job.js';
 import type { Assignment } from '../prepare/plan.js';
-import { defaultCapacity, defaultStoreFolder, keyOf, numberBytes, openStore, readNumber } from '../context/store.js';
 
 /** A tensor as it is stored. */
 export interface Packed {
@@ -57,12 +64,12 @@ export async function openJournal(
   const total = assignments.reduce((sum, { bytes }) => sum + bytes, 0);
   // Room for this run and as much again: what it needs must not be the first to go.
   const store = await openStore(folder, Math.max(defaultCapacity, 2 * total));
-  const { solver, options, prefix, target, bias } = recipe;
+  const { solver, options, calibrateOn, match, bias } = recipe;
   const identity = keyOf(
     'compressed',
     codeVersion(),
     await model.checkpoint.fingerprint(),
-    JSON.stringify({ solver, options, prefix, target, bias }),
+    JSON.stringify({ solver, options, calibrateOn, match, bias }),
     ...calibration.sequences.map(
       ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
     ),
@@ -70,7 +77,7 @@ export async function openJournal(
   const keyOfTensor = (assignment: Assignment) =>
     keyOf(
       identity,
-      JSON.stringify([assignment, ...before(assignment, assignments, recipe.prefix)].map(typeOf)),
+      JSON.stringify([assignment, ...before(assignment, assignments, recipe.calibrateOn)].map(typeOf)),
     );
   const keys = new Set<string>();
   let [found, writing] = [0, true];
@@ -115,9 +122,9 @@ const typeOf = ({ spec, type, grid }: Assignment) => `${spec.names.gguf} ${type}
 function before(
   { spec }: Assignment,
   all: readonly Assignment[],
-  prefix: 'compressed' | 'original',
+  calibrateOn: 'quantized' | 'original',
 ): Assignment[] {
-  if (prefix === 'original' || (spec.block === undefined && spec.kind !== 'head')) return [];
+  if (calibrateOn === 'original' || (spec.block === undefined && spec.kind !== 'head')) return [];
   const last = spec.block ?? Number.POSITIVE_INFINITY;
   return all.filter((other) => (other.spec.block ?? (other.spec.kind === 'head' ? last + 1 : -1)) <= last);
 }

@@ -7,9 +7,10 @@ import { micros, writeMicro } from '../../../test/fixtures/micro.js';
 import { normals } from '../../../test/reference/random.js';
 import type { TensorSpec } from '../../architecture/architecture.js';
 import { findRowMixGrid } from '../../grid/tersor/row-mix.js';
-import { compress, plan } from '../compress.js';
+import { compress } from '../compress.js';
+import { withContext } from '../context/context.js';
 import type { CompressOptions } from '../options.js';
-import { withWorkshop } from '../context/context.js';
+import { plan } from '../plan.js';
 import { unpackTensor } from './compressed.js';
 import { compressTensor } from './tensor.js';
 
@@ -39,15 +40,15 @@ test('rows get eight bits where importance times error is largest', async () => 
   const grid = findRowMixGrid('int3-r10');
   if (!grid) throw new Error('there is no such grid');
   const weight = normals(rows * cols, 3);
-  const compressed = await withWorkshop({ threads: 1 }, {}, async (shop) => {
+  const compressed = await withContext({ threads: 1 }, {}, async (context) => {
     const importance = new Float32Array(rows).fill(1);
     for (const row of [2, 11, 30, 39]) importance[row] = 100;
     const solve = async (task: typeof grid | typeof grid.low) => {
       const recipe = { solver: 'rtn' };
-      const solved = await compressTensor(shop, { spec, grid: task }, weight, undefined, recipe, {
+      const solved = await compressTensor(context, { spec, grid: task }, weight, undefined, recipe, {
         rows: importance,
       });
-      return { ...solved, decoded: await unpackTensor(shop.kernels, { spec, grid: task }, solved.bytes) };
+      return { ...solved, decoded: await unpackTensor(context.kernels, { spec, grid: task }, solved.bytes) };
     };
     return { mixed: await solve(grid), low: await solve(grid.low) };
   });

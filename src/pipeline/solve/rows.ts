@@ -6,7 +6,7 @@ import { compile } from '../../graph/program.js';
 import type { Grid } from '../../grid/grid.js';
 import { isRowMixGrid, joinRows, type RowMixGrid } from '../../grid/tersor/row-mix.js';
 import type { Moments } from '../../types.js';
-import type { Workshop } from '../context/context.js';
+import type { Context } from '../context/context.js';
 import { type Compressed, unpackTensor } from './compressed.js';
 import { slabRows } from './slab.js';
 
@@ -18,7 +18,7 @@ const gradientTokens = 4096;
 
 /** Importances of rows where one of these grids needs them; of encoders, which have no next token, there are none. */
 export async function rowImportance(
-  shop: Workshop,
+  context: Context,
   model: Model,
   grids: readonly Grid[],
   sequences: readonly Int32Array[],
@@ -26,8 +26,8 @@ export async function rowImportance(
   const isEncoder = model.architecture.objective === 'embedding';
   if (isEncoder || !grids.some(isRowMixGrid)) return new Map();
   const count = Math.max(1, Math.floor(gradientTokens / (sequences[0]?.length ?? 1)));
-  return shop.stopwatch.time('calibrate', () =>
-    outputFisher(model, sequences.slice(0, count), sequences, shop),
+  return context.stopwatch.time('calibrate', () =>
+    outputFisher(model, sequences.slice(0, count), sequences, context),
   );
 }
 
@@ -39,7 +39,7 @@ type Solve = (spec: TensorSpec, grid: Grid, weight: Float32Array) => Promise<Com
  * cost the model most, by importance × Δ_r H Δ_rᵀ, get eight. Rows do not depend on each other.
  */
 export async function compressRows(
-  shop: Workshop,
+  context: Context,
   { spec, grid }: { readonly spec: TensorSpec; readonly grid: RowMixGrid },
   weight: Float32Array,
   moments: Moments | undefined,
@@ -48,8 +48,8 @@ export async function compressRows(
 ): Promise<Compressed> {
   const [rows, cols] = matrixShape(spec);
   const low = await solve(spec, grid.low, weight);
-  const decoded = await unpackTensor(shop.kernels, { spec, grid: grid.low }, low.bytes);
-  const lost = await rowErrors(shop, spec, weight, decoded, moments);
+  const decoded = await unpackTensor(context.kernels, { spec, grid: grid.low }, low.bytes);
+  const lost = await rowErrors(context, spec, weight, decoded, moments);
   const chosen = highest(
     lost.map((error, row) => error * (importance?.[row] ?? 1)),
     grid.room(rows),
@@ -59,11 +59,11 @@ export async function compressRows(
   const partSpec = { ...spec, shape: [chosen.length, cols] };
   const high = await solve(partSpec, grid.high, part);
 
-  const better = await unpackTensor(shop.kernels, { spec: partSpec, grid: grid.high }, high.bytes);
+  const better = await unpackTensor(context.kernels, { spec: partSpec, grid: grid.high }, high.bytes);
   for (const [i, row] of chosen.entries()) {
     decoded.set(better.subarray(i * cols, (i + 1) * cols), row * cols);
   }
-  const left = await rowErrors(shop, spec, weight, decoded, moments);
+  const left = await rowErrors(context, spec, weight, decoded, moments);
   const before = sum(lost);
   return {
     bytes: joinRows(grid, rows, cols, chosen, low.bytes, high.bytes),
@@ -73,7 +73,7 @@ export async function compressRows(
 
 /** Δ_r H Δ_rᵀ of every row, Δ = W − Ŵ; without moments H = I. */
 async function rowErrors(
-  shop: Workshop,
+  context: Context,
   spec: TensorSpec,
   weight: Float32Array,
   decoded: Float32Array,
@@ -87,7 +87,7 @@ async function rowErrors(
     const to = Math.min(rows, from + height);
     const difference = g.sub(g.input('weight', [to - from, cols]), g.input('decoded', [to - from, cols]));
     const felt = gram ? g.matmul(difference, g.input('gram', [cols, cols])) : difference;
-    const program = await compile({ errors: g.sum(g.mul(difference, felt), -1) }, shop);
+    const program = await compile({ errors: g.sum(g.mul(difference, felt), -1) }, context);
     const results = await program.run({
       weight: weight.subarray(from * cols, to * cols),
       decoded: decoded.subarray(from * cols, to * cols),

@@ -10,9 +10,9 @@ import { collectGarbage } from '../../runtime/garbage.js';
 import { findSolver } from '../../solver/index.js';
 import { rtnWeighted } from '../../solver/rtn.js';
 import type { Moments } from '../../types.js';
+import type { Context } from '../context/context.js';
 import type { Assignment } from '../prepare/plan.js';
 import type { Recipe } from '../prepare/recipe.js';
-import type { Workshop } from '../context/context.js';
 import type { Compressed } from './compressed.js';
 import { compressRows } from './rows.js';
 import { solvedRows } from './slab.js';
@@ -33,7 +33,7 @@ export interface Weighting {
 
 /** One tensor onto its grid. Without moments every input counts the same and rounding is the best there is. */
 export async function compressTensor(
-  shop: Workshop,
+  context: Context,
   { spec, grid }: Pick<Assignment, 'spec' | 'grid'>,
   weight: Weight,
   moments: Moments | undefined,
@@ -42,8 +42,8 @@ export async function compressTensor(
 ): Promise<Compressed> {
   if (isRowMixGrid(grid)) {
     const whole = typeof weight === 'function' ? await weight(0, matrixShape(spec)[0]) : weight;
-    return compressRows(shop, { spec, grid }, whole, moments, weighting.rows, (part, own, values) =>
-      compressTensor(shop, { spec: part, grid: own }, values, moments, recipe),
+    return compressRows(context, { spec, grid }, whole, moments, weighting.rows, (part, own, values) =>
+      compressTensor(context, { spec: part, grid: own }, values, moments, recipe),
     );
   }
   const [rows, cols] = matrixShape(spec);
@@ -59,14 +59,14 @@ export async function compressTensor(
     const to = from + count;
     const data =
       typeof weight === 'function' ? await weight(from, to) : weight.subarray(from * cols, to * cols);
-    await shop.kernels.scope(async (arena) => {
-      const panel = await toPanel(shop.kernels, arena, { rows: count, cols, data });
-      const bench = { ...shop, arena };
+    await context.kernels.scope(async (arena) => {
+      const panel = await toPanel(context.kernels, arena, { rows: count, cols, data });
+      const solving = { ...context, arena };
       const solution = weighting.inputs
-        ? await rtnWeighted(bench, panel, weighting.inputs, grid)
-        : await solve(bench, panel, moments, grid, options);
+        ? await rtnWeighted(solving, panel, weighting.inputs, grid)
+        : await solve(solving, panel, moments, grid, options);
       const { encoded } = solution;
-      const packed = await shop.stopwatch.time('write', () => grid.pack(shop.kernels, encoded));
+      const packed = await context.stopwatch.time('write', () => grid.pack(context.kernels, encoded));
       bytes.set(packed, from === 0 ? 0 : grid.bytes(from, cols));
       error += (solution.relativeError * count) / rows;
     });

@@ -1,6 +1,6 @@
 import type { Encoded } from '../../grid/grid.js';
 import type { Arena } from '../../kernels/kernels.js';
-import type { Workbench } from '../solver.js';
+import type { SolverContext } from '../solver.js';
 import type { Plan } from './plan.js';
 import type { Progress, Sweeps } from './sweeps.js';
 
@@ -19,16 +19,16 @@ export async function anneal(
   arena: Arena,
   { sweep }: Sweeps,
   { stride, cols }: Encoded,
-  { temperature, anneals, shakes }: Plan,
+  { temperature, annealingSweeps, annealingPasses }: Plan,
   first: Progress,
   gained: Float64Array,
 ): Promise<void> {
   const losses = first.losses.map((loss, row) => Math.max(0, loss - (first.gains[row] ?? 0)));
   const temperatures = arena.f32(stride);
-  for (let i = 0; i < anneals; i++) {
-    const cooled = temperature * cooling ** (-i / Math.max(1, anneals - 1));
+  for (let i = 0; i < annealingSweeps; i++) {
+    const cooled = temperature * cooling ** (-i / Math.max(1, annealingSweeps - 1));
     temperatures.set(losses.map((loss) => (6 * cooled * loss) / cols));
-    add(gained, (await sweep({ temperatures, shakes, seed: i + 1 })).gains);
+    add(gained, (await sweep({ temperatures, annealingPasses, seed: i + 1 })).gains);
   }
 }
 
@@ -42,7 +42,7 @@ export function add(sums: Float64Array, values: Float64Array): void {
  * @returns a function that puts them back in the rows whose entry of `gained` is negative; tells if there were any
  */
 export function remember(
-  { kernels }: Workbench,
+  { kernels }: SolverContext,
   arena: Arena,
   { codes, parameters, stride }: Encoded,
 ): (gained: Float64Array) => boolean {

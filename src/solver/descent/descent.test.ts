@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gemm, kernels, type Layer, randomLayer } from '../../../test/fixtures/workbench.js';
+import { gemm, kernels, type Layer, randomLayer } from '../../../test/fixtures/solver-context.js';
 import { energyReference } from '../../../test/reference/solvers.js';
 import type { Grid } from '../../grid/grid.js';
 import { findGrid } from '../../grid/index.js';
@@ -13,9 +13,9 @@ import { prepareSweeps } from './sweeps.js';
 function solve(solver: string, { weight, gram }: Layer, grid: Grid, options = {}, own = kernels) {
   return own.scope(async (arena) => {
     const panel = await toPanel(own, arena, weight);
-    const bench = { kernels: own, arena, gemm };
+    const context = { kernels: own, arena, gemm };
     const moments = { gram, tokens: 1 };
-    const { encoded, relativeError } = await findSolver(solver).solve(bench, panel, moments, grid, options);
+    const { encoded, relativeError } = await findSolver(solver).solve(context, panel, moments, grid, options);
     const rowMajor = async (data: Float32Array) => (await fromPanel(own, { ...panel, data })).data;
     const bytes = await grid.pack(own, encoded);
     const read = await grid.unpack(own, arena, bytes, weight.rows, weight.cols);
@@ -69,7 +69,7 @@ const own = [
   'int2-tensor',
 ];
 const exact = { damping: 0, tolerance: 0, temperature: 0 };
-const annealed = { sweeps: 2, temperature: 1, anneals: 4, shakes: 4 };
+const annealed = { sweeps: 2, temperature: 1, annealingSweeps: 4, annealingPasses: 4 };
 
 describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
   test.each([...direct, ...twoLevel, ...own])(
@@ -101,7 +101,7 @@ describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
       });
       const before = await solve('gptq', problem, grid);
       // Too hot and never cooled down: many rows would end far above the start.
-      const hot = { ...annealed, damping: 0, sweeps: 1, temperature: 10, anneals: 1 };
+      const hot = { ...annealed, damping: 0, sweeps: 1, temperature: 10, annealingSweeps: 1 };
       for (const options of [{ ...annealed, damping: 0 }, hot]) {
         const outcome = await solve(solver, problem, grid, options);
         close(outcome.relativeError, errorOf(problem, outcome.values), 1e-3);
@@ -166,8 +166,8 @@ describe.each(['quantease', 'greedy', 'decoupleq'])('%s', (solver) => {
       const problem = await randomLayer(6, 96, 61);
       const panel = await toPanel(kernels, arena, problem.weight);
       const moments = { gram: problem.gram, tokens: 1 };
-      const bench = { kernels, arena, gemm };
-      return (await findSolver(solver).solve(bench, panel, moments, findGrid('f16'))).encoded;
+      const context = { kernels, arena, gemm };
+      return (await findSolver(solver).solve(context, panel, moments, findGrid('f16'))).encoded;
     });
     expect(codes).toBeUndefined();
     expect(values.every(Number.isFinite)).toBe(true);
@@ -207,12 +207,12 @@ describe('annealing', () => {
     const problem = await randomLayer(48, 256, 91, { rank: 256 });
     const grid = findGrid(name);
     const descended = await solve(solver, problem, grid, { ...exact, sweeps: 20 });
-    const outcome = await solve(solver, problem, grid, { damping: 0, anneals: 16 });
+    const outcome = await solve(solver, problem, grid, { damping: 0, annealingSweeps: 16 });
     expect(outcome.relativeError).toBeLessThan(bound * descended.relativeError);
   });
 
   test('finds the optimum of tiny problems', async () => {
-    const { found, rows } = await tinyOptima({ ...exact, windows: 0, temperature: 3, anneals: 100 });
+    const { found, rows } = await tinyOptima({ ...exact, windows: 0, temperature: 3, annealingSweeps: 100 });
     expect(found).toBeGreaterThanOrEqual(0.95 * rows);
   });
 });
@@ -250,11 +250,11 @@ describe('coordinate descent', () => {
     const problem = await randomLayer(64, 256, 75, { rank: 128 });
     const descend = (rule: 'cyclic' | 'greedy') =>
       kernels.scope(async (arena) => {
-        const bench = { kernels, arena, gemm };
+        const context = { kernels, arena, gemm };
         const panel = await toPanel(kernels, arena, problem.weight);
-        const { encoded } = await rtn(bench, panel, undefined, findGrid('int3-g32'));
+        const { encoded } = await rtn(context, panel, undefined, findGrid('int3-g32'));
         const plan = { ...descentDefaults, rule, passes: 1, windows: 0, refits: 0, trials: 0, damping: 0 };
-        const { sweep } = prepareSweeps(bench, arena, panel, problem.gram, encoded, plan);
+        const { sweep } = prepareSweeps(context, arena, panel, problem.gram, encoded, plan);
         let [gain, moves] = [0, 0];
         for (let i = 0; i < 20; i++) {
           const progress = await sweep();

@@ -4,7 +4,7 @@ import type { Moments } from '../../types.js';
 import { gptq } from '../gptq.js';
 import { layerEnergy, ratio } from '../layer-error.js';
 import { rtn } from '../rtn.js';
-import type { Solution, Workbench } from '../solver.js';
+import type { Solution, SolverContext } from '../solver.js';
 import { add, anneal, remember } from './annealing.js';
 import type { Plan } from './plan.js';
 import { prepareSweeps, type Sweeps } from './sweeps.js';
@@ -17,26 +17,26 @@ import { prepareSweeps, type Sweeps } from './sweeps.js';
  * @throws TersorError for a second moment that is not finite
  */
 export async function descend(
-  bench: Workbench,
+  context: SolverContext,
   weight: Panel,
   moments: Moments | undefined,
   grid: Grid,
   plan: Plan,
 ): Promise<Solution> {
-  const start = await (plan.start === 'rtn' ? rtn : gptq)(bench, weight, moments, grid, {
+  const start = await (plan.start === 'rtn' ? rtn : gptq)(context, weight, moments, grid, {
     scales: plan.scales,
   });
   const { encoded } = start;
   if (!moments || !encoded.codes) return start;
   const { gram } = moments;
-  const energy = await layerEnergy(bench, gram, weight);
-  const relativeError = await bench.kernels.scope(async (arena) => {
-    await settle(bench, arena, prepareSweeps(bench, arena, weight, gram, encoded, plan), encoded, plan);
+  const energy = await layerEnergy(context, gram, weight);
+  const relativeError = await context.kernels.scope(async (arena) => {
+    await settle(context, arena, prepareSweeps(context, arena, weight, gram, encoded, plan), encoded, plan);
     const { cols, stride } = weight;
     const difference = { ...weight, data: arena.f32(cols * stride) };
     const args = [weight.data, encoded.values, difference.data];
-    bench.kernels.parallel('subtractPanels', stride, cols, stride, ...args);
-    return ratio(await layerEnergy(bench, gram, difference), energy);
+    context.kernels.parallel('subtractPanels', stride, cols, stride, ...args);
+    return ratio(await layerEnergy(context, gram, difference), energy);
   });
   return { ...start, relativeError };
 }
@@ -47,14 +47,14 @@ export async function descend(
  * @returns by how much the loss fell
  */
 export async function settle(
-  bench: Workbench,
+  context: SolverContext,
   arena: Arena,
   sweeps: Sweeps,
   encoded: Encoded,
   plan: Plan,
 ): Promise<number> {
-  const annealed = plan.temperature > 0 && plan.anneals > 0;
-  const restore = annealed ? remember(bench, arena, encoded) : undefined;
+  const annealed = plan.temperature > 0 && plan.annealingSweeps > 0;
+  const restore = annealed ? remember(context, arena, encoded) : undefined;
   const gained = new Float64Array(encoded.rows);
   for (let i = 0; i < plan.sweeps; i++) {
     const progress = await sweeps.sweep();

@@ -20,9 +20,9 @@ export interface DescentOptions {
   /** How far weights move against the loss in annealed sweeps, in units of the row's loss per column; 0: none. */
   readonly temperature: number;
   /** Annealed sweeps, behind the first of the others; they get ten times cooler. */
-  readonly anneals: number;
+  readonly annealingSweeps: number;
   /** Noisy passes over a block in each of them. */
-  readonly shakes: number;
+  readonly annealingPasses: number;
   /** Columns per matrix product, at most those that settle together; changes speed and memory, not the result. */
   readonly blockSize: number;
 }
@@ -38,8 +38,8 @@ export const descentDefaults: DescentOptions = {
   windows: 8,
   windowSize: 64,
   temperature: 1,
-  anneals: 8,
-  shakes: 8,
+  annealingSweeps: 8,
+  annealingPasses: 8,
   blockSize: 256,
 };
 

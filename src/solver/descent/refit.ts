@@ -2,7 +2,7 @@ import { dequantize } from '../../grid/gguf/dequantize.js';
 import type { Encoded, Panel } from '../../grid/grid.js';
 import type { Arena } from '../../kernels/kernels.js';
 import { doubles } from '../layer-error.js';
-import type { Workbench } from '../solver.js';
+import type { SolverContext } from '../solver.js';
 
 /** Columns of H·Z in the kernels' memory at a time. */
 const blockSize = 512;
@@ -30,7 +30,7 @@ interface Equations {
  * @returns how many rows changed
  */
 export async function refitRows(
-  bench: Workbench,
+  context: SolverContext,
   weight: Panel,
   hessian: Float32Array,
   damping: number,
@@ -38,26 +38,26 @@ export async function refitRows(
   delta: Float32Array,
   gained: Float64Array,
 ): Promise<number> {
-  const { kernels } = bench;
+  const { kernels } = context;
   const { rows, stride } = weight;
   const { grid, codes, parameters, values } = encoded;
   const { scale, offset } = parameters;
   if (!codes) return 0;
   return kernels.scope(async (arena) => {
-    const equations = await normalEquations(bench, arena, weight, hessian, damping, encoded, delta);
+    const equations = await normalEquations(context, arena, weight, hessian, damping, encoded, delta);
     const storage = grid.scale;
     if (storage?.kind !== 'direct') throw new Error(`${grid.name} has no scale of its own for a row`);
     const affine = storage.offset;
     const [newScale, newOffset] = [arena.f32(stride), arena.f32(stride)];
     for (let row = 0; row < rows; row++) newScale[row] = (scale[row] ?? 0) + solve(equations, row, affine);
-    roundToHalves(bench, arena, newScale);
+    roundToHalves(context, arena, newScale);
     for (let row = 0; row < rows; row++) {
       const change = (newScale[row] ?? 0) - (scale[row] ?? 0);
       const pull = (equations.pullOffset[row] ?? 0) - (equations.mixed[row] ?? 0) * change;
       newOffset[row] = (offset[row] ?? 0) + (equations.offset > 0 ? pull / equations.offset : 0);
     }
     if (storage.zeroPoint !== undefined) roundToPoints(newScale, newOffset, storage);
-    else roundToHalves(bench, arena, newOffset);
+    else roundToHalves(context, arena, newOffset);
     let changed = 0;
     for (let row = 0; row < rows; row++) {
       const s = (newScale[row] ?? 0) - (scale[row] ?? 0);
@@ -96,7 +96,7 @@ function decrease(equations: Equations, row: number, s: number, o: number): numb
 }
 
 async function normalEquations(
-  { kernels, gemm }: Workbench,
+  { kernels, gemm }: SolverContext,
   arena: Arena,
   { cols, stride }: Panel,
   hessian: Float32Array,
@@ -143,7 +143,7 @@ async function normalEquations(
   return equations;
 }
 
-function roundToHalves({ kernels }: Workbench, arena: Arena, values: Float32Array): void {
+function roundToHalves({ kernels }: SolverContext, arena: Arena, values: Float32Array): void {
   const halves = arena.u16(values.length);
   kernels.call('castToF16', 0, values.length, values, halves);
   kernels.call('convertF16', 0, values.length, halves, values);

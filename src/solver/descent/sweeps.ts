@@ -5,7 +5,7 @@ import type { Arena } from '../../kernels/kernels.js';
 import type { Matrix } from '../../types.js';
 import { meanDiagonal } from '../cholesky.js';
 import { doubles, total } from '../layer-error.js';
-import type { Workbench } from '../solver.js';
+import type { SolverContext } from '../solver.js';
 import type { Plan } from './plan.js';
 import { refitRows } from './refit.js';
 import { storageRecord } from './storage.js';
@@ -33,7 +33,7 @@ export interface Progress {
 export interface Heat {
   /** 6 × temperature of every row, in the unit of losses; in the kernels' memory. */
   readonly temperatures: Float32Array;
-  readonly shakes: number;
+  readonly annealingPasses: number;
   readonly seed: number;
 }
 
@@ -47,14 +47,14 @@ export interface Sweeps {
 }
 
 export function prepareSweeps(
-  bench: Workbench,
+  context: SolverContext,
   arena: Arena,
   weight: Panel,
   gram: Matrix,
   encoded: Encoded,
   plan: Plan,
 ): Sweeps {
-  const { kernels, gemm } = bench;
+  const { kernels, gemm } = context;
   const { rows, cols, stride } = weight;
   const { grid, codes, values, parameters } = encoded;
   if (!codes) throw new Error('coordinate descent needs a grid with codes');
@@ -99,7 +99,7 @@ export function prepareSweeps(
 
   const sweep = async (heat?: Heat) => {
     gained.fill(0);
-    if (wholeRows && (await refitRows(bench, weight, hessian, damping, encoded, known.data, gained)) > 0)
+    if (wholeRows && (await refitRows(context, weight, hessian, damping, encoded, known.data, gained)) > 0)
       subtract();
     for (const [block, { from, width, at }] of blocks.entries()) {
       for (let j = 0; j < width; j += plan.blockSize) {
@@ -136,7 +136,7 @@ export function prepareSweeps(
         windows.factors,
         damping,
         heat?.temperatures ?? 0,
-        heat?.shakes ?? 0,
+        heat?.annealingPasses ?? 0,
         (heat?.seed ?? 0) * blocks.length + block,
         codes.subarray(at),
         values.subarray(at),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gemm, kernels, type Layer, randomLayer } from '../../../test/fixtures/workbench.js';
+import { gemm, kernels, type Layer, randomLayer } from '../../../test/fixtures/solver-context.js';
 import { normal, normals, uniform } from '../../../test/reference/random.js';
 import { energyReference } from '../../../test/reference/solvers.js';
 import { findGrid } from '../../grid/index.js';
@@ -34,10 +34,10 @@ function solve(type: string, { weight, gram }: Layer, options = {}, own = kernel
   const grid = findGrid(type);
   return own.scope(async (arena) => {
     const panel = await toPanel(own, arena, weight);
-    const bench = { kernels: own, arena, gemm };
+    const context = { kernels: own, arena, gemm };
     const solver = findSolver(findOutlierGrid(type) ? 'outliers' : 'quantease');
     const known = moments ? { gram, tokens: 1 } : undefined;
-    const { encoded, relativeError } = await solver.solve(bench, panel, known, grid, options);
+    const { encoded, relativeError } = await solver.solve(context, panel, known, grid, options);
     const rowMajor = async (data: Float32Array) => (await fromPanel(own, { ...panel, data })).data;
     const bytes = await grid.pack(own, encoded);
     const read = await grid.unpack(own, arena, bytes, weight.rows, weight.cols);
@@ -150,12 +150,12 @@ describe('outliers', () => {
     const problem = await randomLayer(4, 32, 71);
     await kernels.scope(async (arena) => {
       const panel = await toPanel(kernels, arena, problem.weight);
-      const bench = { kernels, arena, gemm };
+      const context = { kernels, arena, gemm };
       const moments = { gram: problem.gram, tokens: 1 };
-      await expect(findSolver('outliers').solve(bench, panel, moments, findGrid('int3'))).rejects.toThrow(
+      await expect(findSolver('outliers').solve(context, panel, moments, findGrid('int3'))).rejects.toThrow(
         'type int3 does not',
       );
-      const groups = findSolver('outliers').solve(bench, panel, moments, findGrid('int3-g64-s1'));
+      const groups = findSolver('outliers').solve(context, panel, moments, findGrid('int3-g64-s1'));
       await expect(groups).rejects.toThrow('stores 64 columns together');
     });
   });
@@ -196,15 +196,15 @@ describe('values of outliers', () => {
   ) {
     const { weight, gram } = problem;
     return kernels.scope(async (arena) => {
-      const bench = { kernels, arena, gemm };
+      const context = { kernels, arena, gemm };
       const panel = await toPanel(kernels, arena, weight);
-      const { encoded } = await rtn(bench, panel, { gram, tokens: 1 }, findGrid('int3-channel'));
+      const { encoded } = await rtn(context, panel, { gram, tokens: 1 }, findGrid('int3-channel'));
       const rounded = (await fromPanel(kernels, { ...panel, data: encoded.values })).data;
       const outliers = arena.f32(panel.data.length);
       const marks = arena.u8(panel.data.length);
       for (const at of places) marks[(at % weight.cols) * panel.stride + Math.floor(at / weight.cols)] = 1;
       const sparse = { weight: panel, gram, encoded, outliers, marks };
-      const improve = prepareOutliers(bench, arena, sparse, { damping: 0, blockSize: 256, ...options });
+      const improve = prepareOutliers(context, arena, sparse, { damping: 0, blockSize: 256, ...options });
       const gain = await improve();
       return {
         gain,

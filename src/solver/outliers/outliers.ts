@@ -10,7 +10,7 @@ import { gptq } from '../gptq.js';
 import { importanceOf } from '../importance.js';
 import { layerEnergy, layerError } from '../layer-error.js';
 import { rtn } from '../rtn.js';
-import type { Solver, Workbench } from '../solver.js';
+import type { Solver, SolverContext } from '../solver.js';
 import { chooseColumns, chooseOutliers } from './support.js';
 import { prepareOutliers } from './values.js';
 
@@ -29,24 +29,24 @@ export const outliersDefaults: OutliersOptions = { ...decoupleQDefaults, exchang
  * rises.
  * @throws TersorError for other grids, and for a second moment that is not finite or not positive semi-definite
  */
-export const outliers: Solver<OutliersOptions> = async (bench, weight, moments, grid, options = {}) => {
+export const outliers: Solver<OutliersOptions> = async (context, weight, moments, grid, options = {}) => {
   if (!isOutlierGrid(grid))
     throw new TersorError(`the solver outliers keeps some weights apart and type ${grid.name} does not`, {
       remedy: 'choose a type such as int3-g64-s1, or the solver decoupleq',
     });
   const plan = { ...decoupleQDefaults, ...outliersDefaults, ...options };
-  const { kernels, arena } = bench;
+  const { kernels, arena } = context;
   const { rows, cols, stride } = weight;
   const bytes = grid.bytes(rows, cols); // throws where groups are not whole
   const sparse = arena.f32(cols * stride);
-  const { marks, columns } = await choose(bench, arena, weight, moments, grid);
+  const { marks, columns } = await choose(context, arena, weight, moments, grid);
   kernels.parallel('takeOut', stride, stride, cols, marks, weight.data, sparse);
   const rest = { ...weight, data: arena.f32(cols * stride) };
   const subtract = () =>
     kernels.parallel('subtractPanels', stride, cols, stride, weight.data, sparse, rest.data);
   subtract();
   const start = moments && plan.start === 'gptq' ? gptq : rtn;
-  const { encoded, relativeError } = await start(bench, rest, moments, grid.base);
+  const { encoded, relativeError } = await start(context, rest, moments, grid.base);
   if (!moments) {
     kernels.parallel('subtractPanels', stride, cols, stride, weight.data, encoded.values, rest.data);
     kernels.parallel('takeOut', stride, stride, cols, marks, rest.data, sparse);
@@ -55,15 +55,15 @@ export const outliers: Solver<OutliersOptions> = async (bench, weight, moments, 
       const { gram } = moments;
       const exchanges = grid.columns ? 0 : plan.exchanges;
       const layer = { weight, gram, encoded, outliers: sparse, marks };
-      const improve = prepareOutliers(bench, inner, layer, { ...plan, exchanges });
-      const sweeps = prepareSweeps(bench, inner, rest, gram, encoded, plan);
-      let loss = relativeError * (await layerEnergy(bench, gram, rest));
+      const improve = prepareOutliers(context, inner, layer, { ...plan, exchanges });
+      const sweeps = prepareSweeps(context, inner, rest, gram, encoded, plan);
+      let loss = relativeError * (await layerEnergy(context, gram, rest));
       loss -= await improve();
       for (let i = 0; i < plan.sweeps; i++) {
         subtract();
         await sweeps.refresh();
         const settled =
-          i === 0 ? await settle(bench, inner, sweeps, encoded, plan) : (await sweeps.sweep()).gain;
+          i === 0 ? await settle(context, inner, sweeps, encoded, plan) : (await sweeps.sweep()).gain;
         const gain = settled + (await improve());
         if (gain < plan.tolerance * loss) break;
         loss -= gain;
@@ -74,14 +74,14 @@ export const outliers: Solver<OutliersOptions> = async (bench, weight, moments, 
   const stored = { ...parameters.stored, outliers: sparse, ...(columns ? { columns } : {}) };
   return {
     encoded: { ...encoded, grid, parameters: { ...parameters, stored } },
-    relativeError: await layerError(bench, moments?.gram, weight, values),
+    relativeError: await layerError(context, moments?.gram, weight, values),
     bytes,
   };
 };
 
 /** Marks of the weights that may be outliers, and the numbers of their columns where these are whole. */
 async function choose(
-  bench: Workbench,
+  context: SolverContext,
   arena: Arena,
   weight: Panel,
   moments: Moments | undefined,
@@ -91,6 +91,6 @@ async function choose(
   // Other columns make up for much of what loud ones lose. Among powers of diag H the root gave the smallest losses on
   // layers of language models, by about 1 % against diag H itself.
   for (const [column, energy] of importance.entries()) importance[column] = Math.sqrt(energy);
-  if (grid.columns) return chooseColumns(bench, arena, weight, importance, grid);
-  return { marks: await chooseOutliers(bench, arena, weight, importance, grid) };
+  if (grid.columns) return chooseColumns(context, arena, weight, importance, grid);
+  return { marks: await chooseOutliers(context, arena, weight, importance, grid) };
 }

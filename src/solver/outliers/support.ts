@@ -1,11 +1,11 @@
 import { spreadImportance } from '../../grid/fit/arguments.js';
 import { roundingErrors } from '../../grid/fit/rounding-errors.js';
 import type { Grid, Panel } from '../../grid/grid.js';
-import type { OutlierGrid } from '../../grid/tersor/outliers.js';
 import { roundPanel } from '../../grid/round.js';
+import type { OutlierGrid } from '../../grid/tersor/outliers.js';
 import type { Arena } from '../../kernels/kernels.js';
 import { doubles, total } from '../layer-error.js';
-import type { Workbench } from '../solver.js';
+import type { SolverContext } from '../solver.js';
 
 /** Numbers of outliers of a group that are weighed up: these, or where groups have more, in units of their mean. */
 const few = [0, 1, 2, 3, 4];
@@ -21,13 +21,13 @@ const bisections = 60;
  * choice in turns), and groups get so many that the sum of Σ importance · (w − ŵ)² is least.
  */
 export async function chooseOutliers(
-  bench: Workbench,
+  context: SolverContext,
   arena: Arena,
   weight: Panel,
   importance: Float32Array,
   { base, room }: OutlierGrid,
 ): Promise<Uint8Array> {
-  const { kernels } = bench;
+  const { kernels } = context;
   const { rows, cols, stride } = weight;
   const marks = arena.u8(cols * stride);
   await kernels.scope(async (inner) => {
@@ -46,7 +46,7 @@ export async function chooseOutliers(
       const unit = own.reduce((sum, value) => sum + value, 0) / groupSize;
       for (const [k, count] of numbers.entries()) {
         const trim = { count, bit: 1 << k, marks: marks.subarray(from * stride) };
-        const result = await trimmed(bench, columns, own, base, trim);
+        const result = await trimmed(context, columns, own, base, trim);
         errors.set(
           result.map((error) => error * unit),
           (group * choices + k) * stride,
@@ -74,7 +74,7 @@ function numbersOf(mean: number, groupSize: number): number[] {
 
 /** Fits a group without its worst weights; per row the errors of the others. Marks the worst. */
 async function trimmed(
-  { kernels }: Workbench,
+  { kernels }: SolverContext,
   group: Panel,
   importance: Float32Array,
   base: Grid,
@@ -126,7 +126,7 @@ function findPrice(used: (price: number) => number, room: number): void {
 
 /** The columns that the grid damages most, ascending, and marks for them: as chooseOutliers gives. */
 export async function chooseColumns(
-  { kernels }: Workbench,
+  { kernels }: SolverContext,
   arena: Arena,
   weight: Panel,
   importance: Float32Array,
@@ -140,7 +140,7 @@ export async function chooseColumns(
     await base.fit(kernels, weight, importance, parameters, 0);
     await roundPanel(kernels, weight, base, parameters, { codes: inner.u8(cols * stride), values });
     const scores = doubles(inner, cols);
-    kernels.parallel('columnDamage', cols, rows, stride, weight.data, values, importance, scores);
+    kernels.parallel('columnLoss', cols, rows, stride, weight.data, values, importance, scores);
     const worst = Array.from(scores.keys()).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
     const columns = Uint16Array.from(worst.slice(0, room(rows, cols)).sort((a, b) => a - b));
     for (const column of columns) marks.fill(1, column * stride, column * stride + rows);

@@ -5,7 +5,7 @@ import type { Matrix } from '../../types.js';
 import { meanDiagonal } from '../cholesky.js';
 import { comfortable, gatherSquare } from '../descent/sweeps.js';
 import { doubles, total } from '../layer-error.js';
-import type { Workbench } from '../solver.js';
+import type { SolverContext } from '../solver.js';
 
 /** A layer whose codes and outliers are being chosen. All arrays in the kernels' memory. */
 export interface SparseLayer {
@@ -34,7 +34,7 @@ interface ValueOptions {
  * thresholding of QuantEase, one by one and by exact loss). It returns by how much the loss fell; it never rises.
  */
 export function prepareOutliers(
-  { kernels, gemm }: Workbench,
+  { kernels, gemm }: SolverContext,
   arena: Arena,
   { weight, gram, encoded, outliers, marks }: SparseLayer,
   options: ValueOptions,

@@ -18,10 +18,10 @@ const gradientSteps = 8;
  * @param seed which vectors are drawn
  */
 export async function startCodebooks(layer: VectorLayer, iterations: number, seed: number): Promise<void> {
-  const { bench, weight, vectors, dimension: d, codebooks } = layer;
-  await bench.kernels.scope(async (arena) => {
+  const { context, weight, vectors, dimension: d, codebooks } = layer;
+  await context.kernels.scope(async (arena) => {
     const space = sweepSpace(arena, { weight, cells: vectors }, d);
-    const sums = entrySums({ ...layer, bench: { ...bench, arena } });
+    const sums = entrySums({ ...layer, context: { ...context, arena } });
     const x = doubles(arena, codebooks.length);
     const rest = arena.f32(weight.data.length);
     rest.set(weight.data);
@@ -79,12 +79,12 @@ export async function startCodebooks(layer: VectorLayer, iterations: number, see
  * @param before the residual as it is now; overwritten
  */
 export async function fitCodebooks(layer: VectorLayer, before: Residual): Promise<Residual> {
-  const { bench, codebooks, vectors } = layer;
-  const { kernels } = bench;
+  const { context, codebooks, vectors } = layer;
+  const { kernels } = context;
   const old = codebooks.slice();
   const { loss } = before;
   await kernels.scope(async (arena) => {
-    const sums = entrySums({ ...layer, bench: { ...bench, arena } });
+    const sums = entrySums({ ...layer, context: { ...context, arena } });
     const direction = arena.f32(codebooks.length);
     const solved = doubles(arena, codebooks.length);
     const along = vectors.map((cell) => ({

@@ -4,7 +4,7 @@ import type { Kernels } from '../../kernels/kernels.js';
 import type { Matrix } from '../../types.js';
 import type { Factor } from '../cholesky.js';
 import { cholesky, gramInverse, inverseLower, squareAt } from '../small-matrix.js';
-import type { Workbench } from '../solver.js';
+import type { SolverContext } from '../solver.js';
 
 /** How a solver sees one cell: the nearest codeword to t = base + sums·shift by |(t − c)·factor|; both d × d. */
 export interface Metric {
@@ -23,7 +23,7 @@ export interface PlacedCell extends VectorCell {
 
 /** A layer on its way to vector codes, all columns by position (src/solver/order.ts). */
 export interface VectorLayer {
-  readonly bench: Workbench;
+  readonly context: SolverContext;
   readonly weight: Panel;
   /** By ascending position: the vectors, then the outlier columns. None crosses a block of `moment`. */
   readonly cells: readonly PlacedCell[];
@@ -46,7 +46,7 @@ export interface BlockColumns {
 
 /** The damped H that a factor belongs to, both halves of it. */
 export function dampedMoment(
-  { kernels, arena }: Workbench,
+  { kernels, arena }: SolverContext,
   { data, rows: size }: Matrix,
   order: Int32Array,
   { blockSize, scale, damping }: Factor,

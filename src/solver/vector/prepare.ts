@@ -5,7 +5,7 @@ import type { Matrix } from '../../types.js';
 import { type Factor, factorDamped } from '../cholesky.js';
 import { pivotImportance } from '../importance.js';
 import { doubles } from '../layer-error.js';
-import type { Workbench } from '../solver.js';
+import type { SolverContext } from '../solver.js';
 import { dampedMoment, placeCells, roundToHalves, type VectorLayer } from './layer.js';
 
 /**
@@ -15,7 +15,7 @@ import { dampedMoment, placeCells, roundToHalves, type VectorLayer } from './lay
  * @param gram without it every input counts alike
  */
 export async function prepareLayer(
-  bench: Workbench,
+  context: SolverContext,
   encoded: Encoded & { readonly grid: VectorGrid },
   weight: Panel,
   gram: Matrix = identity(weight.cols),
@@ -25,12 +25,12 @@ export async function prepareLayer(
   const { grid, parameters, rows, cols } = encoded;
   const format = grid.format(rows, cols);
   chooseOutliers(encoded, gram);
-  const cells = () => loudestLast(vectorCells(bench.arena, format, parameters, rows, cols), gram);
-  const order = bench.arena.i32(cols);
+  const cells = () => loudestLast(vectorCells(context.arena, format, parameters, rows, cols), gram);
+  const order = context.arena.i32(cols);
   order.set(cells().flatMap(({ columns }) => [...columns]));
-  const factor = await factorDamped(bench, gram, order, damping, wholeVectors(blockSize, format.dimension));
-  await startScales(bench, encoded, weight, pivotImportance(bench.arena, gram, order, factor));
-  return { layer: placeLayer(bench, encoded, weight, cells(), order, gram, factor), factor };
+  const factor = await factorDamped(context, gram, order, damping, wholeVectors(blockSize, format.dimension));
+  await startScales(context, encoded, weight, pivotImportance(context.arena, gram, order, factor));
+  return { layer: placeLayer(context, encoded, weight, cells(), order, gram, factor), factor };
 }
 
 function identity(size: number): Matrix {
@@ -67,7 +67,7 @@ function loudestLast(cells: readonly VectorCell[], gram: Matrix): VectorCell[] {
 }
 
 function placeLayer(
-  bench: Workbench,
+  context: SolverContext,
   { parameters }: Encoded,
   weight: Panel,
   cells: readonly VectorCell[],
@@ -76,16 +76,16 @@ function placeLayer(
   factor: Factor,
 ): VectorLayer {
   const { stride, cols } = weight;
-  const placed = { ...weight, data: bench.arena.f32(cols * stride) };
-  const positions = bench.arena.i32(cols);
+  const placed = { ...weight, data: context.arena.f32(cols * stride) };
+  const positions = context.arena.i32(cols);
   for (const [position, column] of order.entries()) {
     positions[position] = position;
     placed.data.set(weight.data.subarray(column * stride, (column + 1) * stride), position * stride);
   }
-  const moment = dampedMoment(bench, gram, order, factor);
+  const moment = dampedMoment(context, gram, order, factor);
   const placedCells = placeCells(cells, positions, factor, moment);
   return {
-    bench,
+    context,
     weight: placed,
     cells: placedCells,
     vectors: placedCells.filter(({ columns }) => columns.length > 1),
@@ -106,7 +106,7 @@ const outlierSteps = 120;
  * their largest weight, in units of its row.
  */
 async function startScales(
-  { kernels }: Workbench,
+  { kernels }: SolverContext,
   { parameters }: Encoded,
   weight: Panel,
   importance: Float32Array,

@@ -12,7 +12,7 @@ export interface RefineOptions {
   /** How far vectors move against the loss in annealed rounds, in units of the row's loss per column; 0: none. */
   readonly temperature: number;
   /** Annealed rounds, behind the first of the others; they get ten times cooler. */
-  readonly anneals: number;
+  readonly annealingSweeps: number;
 }
 
 /** The last annealed round is so many times cooler than the first. */
@@ -27,11 +27,11 @@ const cooling = 10;
  */
 export async function refine(
   layer: VectorLayer,
-  { sweeps, tolerance, temperature, anneals }: RefineOptions,
+  { sweeps, tolerance, temperature, annealingSweeps }: RefineOptions,
 ): Promise<number[]> {
-  const { bench } = layer;
-  return bench.kernels.scope(async (arena) => {
-    const inner = { ...layer, bench: { ...bench, arena } };
+  const { context } = layer;
+  return context.kernels.scope(async (arena) => {
+    const inner = { ...layer, context: { ...context, arena } };
     const space = sweepSpace(arena, layer, layer.moment.blockSize);
     let residual = await measure(layer, residualSpace(arena, layer));
     const losses = [residual.loss];
@@ -46,13 +46,13 @@ export async function refine(
     const settle = async (rounds: number) => {
       for (let left = rounds; left > 0 && (await round()); left--);
     };
-    if (temperature === 0 || anneals === 0) {
+    if (temperature === 0 || annealingSweeps === 0) {
       await settle(sweeps);
       return losses;
     }
     if (sweeps > 0) await round();
     const [loss, putBack] = [residual.loss, remember(layer)];
-    residual = await anneal(inner, residual, space, temperature, anneals);
+    residual = await anneal(inner, residual, space, temperature, annealingSweeps);
     await settle(sweeps - 1);
     if (residual.loss > loss) putBack();
     return losses;
@@ -65,17 +65,17 @@ async function anneal(
   start: Residual,
   space: SweepSpace,
   temperature: number,
-  anneals: number,
+  annealingSweeps: number,
 ): Promise<Residual> {
-  const { bench, weight } = layer;
+  const { context, weight } = layer;
   const { cols, stride } = weight;
   const losses = start.losses.slice();
-  const noise = { states: bench.arena.i32(stride), heat: bench.arena.f32(stride) };
+  const noise = { states: context.arena.i32(stride), heat: context.arena.f32(stride) };
   let residual = start;
-  for (let i = 0; i < anneals; i++) {
-    const cooled = temperature * cooling ** (-i / Math.max(1, anneals - 1));
+  for (let i = 0; i < annealingSweeps; i++) {
+    const cooled = temperature * cooling ** (-i / Math.max(1, annealingSweeps - 1));
     noise.heat.set(losses.map((loss) => (6 * cooled * Math.max(0, loss)) / cols));
-    bench.kernels.parallel('startNoise', stride, i + 1, noise.states);
+    context.kernels.parallel('startNoise', stride, i + 1, noise.states);
     residual = await descend(layer, residual, space, noise);
     residual = await fitScales(layer, await fitCodebooks(layer, residual));
   }
@@ -93,9 +93,9 @@ function remember({ cells, codebooks, scale }: VectorLayer): () => void {
 
 /** Fits codebooks and row scales to the codes as they are. */
 export async function fitEntries(layer: VectorLayer): Promise<void> {
-  const { bench } = layer;
-  await bench.kernels.scope(async (arena) => {
-    const inner = { ...layer, bench: { ...bench, arena } };
+  const { context } = layer;
+  await context.kernels.scope(async (arena) => {
+    const inner = { ...layer, context: { ...context, arena } };
     const residual = await measure(inner, residualSpace(arena, layer));
     await fitScales(inner, await fitCodebooks(inner, residual));
   });
@@ -106,9 +106,9 @@ export async function fitEntries(layer: VectorLayer): Promise<void> {
  * half: with a = ŵ·H·Δᵀ and b = ŵ·H·ŵᵀ, scaling ŵ by 1 + x changes it by b x² − 2 a x.
  */
 async function fitScales(layer: VectorLayer, residual: Residual): Promise<Residual> {
-  const { bench, weight, scale } = layer;
+  const { context, weight, scale } = layer;
   const { values, gradient } = residual;
-  await bench.kernels.scope(async (arena) => {
+  await context.kernels.scope(async (arena) => {
     const [slope, curvature] = [doubles(arena, weight.stride), doubles(arena, weight.stride)];
     rowProducts(layer, values, gradient, slope);
     await multiply(layer, values, gradient);
@@ -118,7 +118,7 @@ async function fitScales(layer: VectorLayer, residual: Residual): Promise<Residu
     );
     const rounded = arena.f32(scale.length);
     rounded.set(fitted);
-    await roundToHalves(bench.kernels, rounded);
+    await roundToHalves(context.kernels, rounded);
     for (const [row, r] of rounded.entries()) {
       const x = r / (scale[row] ?? 1) - 1;
       const change = (curvature[row] ?? 0) * x * x - 2 * (slope[row] ?? 0) * x;

@@ -20,7 +20,7 @@ export function residualSpace(arena: Arena, { weight: { cols, stride } }: Vector
 
 /** Fills a residual from the codes as they are now. */
 export async function measure(layer: VectorLayer, space: Residual): Promise<Residual> {
-  const { kernels } = layer.bench;
+  const { kernels } = layer.context;
   const { rows, cols, stride, data } = layer.weight;
   const { values, deltas, gradient, losses } = space;
   decodeCells(kernels, layer.cells, layer.scale, values);
@@ -38,7 +38,7 @@ export async function multiply(layer: VectorLayer, x: Float32Array, into: Float3
 
 /** sums[row] = Σ x · y over all columns. */
 export function rowProducts(
-  { bench: { kernels }, weight: { cols, stride } }: VectorLayer,
+  { context: { kernels }, weight: { cols, stride } }: VectorLayer,
   x: Float32Array,
   y: Float32Array,
   sums: Float64Array,
@@ -48,7 +48,7 @@ export function rowProducts(
 
 /** X·H by blocks of columns; X is a panel by position outside the kernels' memory, as are the products. */
 export async function* products(
-  { bench: { gemm }, weight: { stride }, moment: { size, blockSize, columns } }: VectorLayer,
+  { context: { gemm }, weight: { stride }, moment: { size, blockSize, columns } }: VectorLayer,
   x: Float32Array,
 ): AsyncGenerator<{ first: number; width: number; data: Float32Array }> {
   for (const [b, column] of columns.entries()) {

@@ -12,7 +12,7 @@ export interface EntrySums {
   readonly metric: Float32Array;
 }
 
-export function entrySums({ bench: { arena }, codebooks, dimension: d }: VectorLayer): EntrySums {
+export function entrySums({ context: { arena }, codebooks, dimension: d }: VectorLayer): EntrySums {
   return {
     gradient: doubles(arena, codebooks.length),
     weights: doubles(arena, codebooks.length / d),
@@ -37,8 +37,8 @@ export function addCell(
   panel: Float32Array,
   { product, curvature }: { readonly product?: Float32Array; readonly curvature?: Float32Array },
 ): void {
-  const { bench, weight, scale, dimension: d } = layer;
-  const { kernels } = bench;
+  const { context, weight, scale, dimension: d } = layer;
+  const { kernels } = context;
   const from = offsetOf(layer, entries);
   const weights = sums.weights.subarray(from / d);
   const by = [scale, codes, sums.gradient.subarray(from), curvature ? weights : 0];
@@ -51,7 +51,7 @@ export function addCell(
 
 /** x = curvature⁻¹ · gradient for every entry; the curvature is replaced by its factor unless it is one already. */
 export function solveEntries(
-  { bench: { kernels }, codebooks, dimension: d }: VectorLayer,
+  { context: { kernels }, codebooks, dimension: d }: VectorLayer,
   { curvature, gradient }: EntrySums,
   x: Float64Array,
   factored: boolean,

@@ -57,11 +57,11 @@ export interface Step {
 }
 
 /** Takes the best codeword for every row of a cell (kernel sweepVector). */
-export function takeBest({ bench, weight, scale }: VectorLayer, space: SweepSpace, step: Step): void {
+export function takeBest({ context, weight, scale }: VectorLayer, space: SweepSpace, step: Step): void {
   const { cell, base, metric, local, width, noise } = step;
   const stage = cell.stages[step.stage];
   if (!stage) throw new Error(`a cell without stage ${step.stage}`);
-  const { kernels } = bench;
+  const { kernels } = context;
   const { stride } = weight;
   const d = cell.columns.length;
   space.factor.set(metric.factor);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { gemm, kernels, type Layer, randomLayer } from '../../../test/fixtures/solver-context.js';
 import { talesLayers } from '../../../test/fixtures/tales.js';
-import { gemm, kernels, type Layer, randomLayer } from '../../../test/fixtures/workbench.js';
 import { syntheticGram } from '../../../test/reference/gram.js';
 import { normals, uniform } from '../../../test/reference/random.js';
 import { choleskyReference, energyReference } from '../../../test/reference/solvers.js';
@@ -42,9 +42,9 @@ function solve(
     const panel = await toPanel(own, arena, weight);
     const grid = findGrid(type);
     const moments = gram && { gram, tokens: 1 };
-    const bench = { kernels: own, arena, gemm };
+    const context = { kernels: own, arena, gemm };
     const { encoded, relativeError, bytes } = await findSolver(solver).solve(
-      bench,
+      context,
       panel,
       moments,
       grid,
@@ -73,8 +73,8 @@ function withLayer<T>(
     const panel = await toPanel(kernels, arena, weight);
     const parameters = grid.allocate(arena, rows, cols);
     const encoded = { grid, rows, cols, stride: panel.stride, parameters, values: panel.data };
-    const bench = { kernels, arena, gemm };
-    const { layer, factor } = await prepareLayer(bench, encoded, panel, gram, damping, 48);
+    const context = { kernels, arena, gemm };
+    const { layer, factor } = await prepareLayer(context, encoded, panel, gram, damping, 48);
     const values = async () => {
       const decoded = { ...panel, data: arena.f32(panel.data.length) };
       const cells = vectorCells(arena, grid.format(rows, cols), parameters, rows, cols);
@@ -304,7 +304,7 @@ describe('joint refinement', () => {
     await withLayer(example, type, async ({ layer, assign, values }) => {
       await startCodebooks(layer, 3, 0);
       await assign();
-      const losses = await refine(layer, { sweeps: 6, tolerance: 0, temperature: 0, anneals: 0 });
+      const losses = await refine(layer, { sweeps: 6, tolerance: 0, temperature: 0, annealingSweeps: 0 });
       expect(losses.length).toBe(1 + 3 * 6);
       for (const [i, loss] of losses.slice(1).entries())
         expect(loss, `seed ${seed}, part ${i}`).toBeLessThanOrEqual(element(losses, i) * (1 + 1e-5));
@@ -339,7 +339,7 @@ describe('the solver vptq', () => {
       const plain = await lossOf({ temperature: 0 });
       expect(await lossOf({}), `seed ${seed}`).toBeLessThan(0.98 * plain);
       const once = await lossOf({ temperature: 0, sweeps: 1 });
-      expect(await lossOf({ temperature: 10, anneals: 1, sweeps: 1 }), `seed ${seed}`).toBe(once);
+      expect(await lossOf({ temperature: 10, annealingSweeps: 1, sweeps: 1 }), `seed ${seed}`).toBe(once);
     }
   });
 

@@ -31,7 +31,7 @@ export const vptqDefaults: VptqOptions = {
   sweeps: 8,
   tolerance: 0.002,
   temperature: 0.3,
-  anneals: 24,
+  annealingSweeps: 24,
   seed: 0,
   blockSize: 96,
 };
@@ -43,7 +43,7 @@ export const vptqDefaults: VptqOptions = {
  * scales are refined jointly (src/solver/vector/refine.ts), which never raises the loss.
  * @throws TersorError for other grids, and for a second moment that is not finite or not positive semi-definite
  */
-export const vptq: Solver<VptqOptions> = async (bench, weight, moments, grid, options = {}) => {
+export const vptq: Solver<VptqOptions> = async (context, weight, moments, grid, options = {}) => {
   if (!isVectorGrid(grid))
     throw new TersorError(`the solver vptq finds vector codes and type ${grid.name} has none`, {
       remedy: 'choose a type such as vq-2.25, or the solver gptq',
@@ -56,14 +56,14 @@ export const vptq: Solver<VptqOptions> = async (bench, weight, moments, grid, op
     rows,
     stride,
     cols,
-    parameters: grid.allocate(bench.arena, rows, cols),
-    values: bench.arena.f32(cols * stride),
+    parameters: grid.allocate(context.arena, rows, cols),
+    values: context.arena.f32(cols * stride),
   };
-  await bench.kernels.scope(async (arena) => {
-    const inner = { ...bench, arena };
+  await context.kernels.scope(async (arena) => {
+    const inner = { ...context, arena };
     const { layer, factor } = await prepareLayer(inner, encoded, weight, moments?.gram, damping, blockSize);
     await startCodebooks(layer, iterations, seed);
-    await roundToHalves(bench.kernels, layer.codebooks);
+    await roundToHalves(context.kernels, layer.codebooks);
     for (let pass = 1; pass < passes; pass++) {
       await assignWithFeedback(layer, factor);
       await fitEntries(layer);
@@ -72,13 +72,13 @@ export const vptq: Solver<VptqOptions> = async (bench, weight, moments, grid, op
     await refine(layer, chosen);
     layer.scale.fill(0, rows);
     decodeCells(
-      bench.kernels,
+      context.kernels,
       vectorCells(arena, grid.format(rows, cols), encoded.parameters, rows, cols),
       layer.scale,
       encoded.values,
     );
   });
-  const relativeError = await layerError(bench, moments?.gram, weight, encoded.values);
+  const relativeError = await layerError(context, moments?.gram, weight, encoded.values);
   return { encoded, relativeError, bytes: grid.bytes(rows, cols) };
 };
 
@@ -88,9 +88,9 @@ export const vptq: Solver<VptqOptions> = async (bench, weight, moments, grid, op
  * residual codebook sees what its codebook left, through L as well.
  */
 export async function assignWithFeedback(layer: VectorLayer, factor: Factor): Promise<void> {
-  const { bench, weight, cells } = layer;
+  const { context, weight, cells } = layer;
   const { cols, stride, data } = weight;
-  await bench.kernels.scope(async (arena) => {
+  await context.kernels.scope(async (arena) => {
     const space = sweepSpace(arena, layer, factor.blockSize);
     const deltas = new Float32Array(cols * stride); // Δ by position
     for (const [first, width, column] of blocksFromTheEnd(factor)) {
@@ -101,7 +101,7 @@ export async function assignWithFeedback(layer: VectorLayer, factor: Factor): Pr
       if (later < cols) {
         const below = { data: column.subarray(width * width), shape: [cols - later, width] };
         const known = { data: deltas.subarray(later * stride), shape: [cols - later, stride] };
-        space.sums.set(await bench.gemm(below, known, { transposeA: true }));
+        space.sums.set(await context.gemm(below, known, { transposeA: true }));
       }
       for (const cell of cells.filter(({ at }) => at >= first && at < later).reverse()) {
         const local = cell.at - first;

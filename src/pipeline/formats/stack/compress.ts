@@ -1,19 +1,24 @@
 import { byGain } from '../../../decomposition/order.js';
 import { TersorError } from '../../../errors.js';
-import { createReferee } from '../../../evaluation/divergence-evaluator.js';
+import { createDivergenceEvaluator } from '../../../evaluation/divergence-evaluator.js';
 import { checkSolver } from '../../../solver/index.js';
 import { requireConfig } from '../../../writer/folder.js';
 import { checkOutput } from '../../../writer/output.js';
-import { companionFiles, createStackWriter, type PlacedSlice, stackHeaderBytes } from '../../../writer/stack.js';
-import { calibrationText } from '../../prepare/calibration-text.js';
+import {
+  companionFiles,
+  createStackWriter,
+  type PlacedSlice,
+  stackHeaderBytes,
+} from '../../../writer/stack.js';
+import { withContext } from '../../context/context.js';
 import type { Hooks } from '../../context/hooks.js';
-import { heldOutText } from '../../search/table/table.js';
-import type { CompressOptions } from '../../options.js';
-import { recipeOf } from '../../prepare/prepare.js';
-import { provenance } from '../../prepare/provenance.js';
 import type { CompressResult, Prefix } from '../../measure/result.js';
 import { measure } from '../../measure/verify.js';
-import { withWorkshop } from '../../context/context.js';
+import type { CompressOptions } from '../../options.js';
+import { calibrationText } from '../../prepare/calibration-text.js';
+import { recipeOf } from '../../prepare/prepare.js';
+import { provenance } from '../../prepare/provenance.js';
+import { heldOutText } from '../../search/table/table.js';
 import { type StackedRefinement, type StackedTensors, stackTensors } from './tensors.js';
 
 /** Whether the output is a stacked file, by its name or because the format is asked for. */
@@ -41,13 +46,13 @@ const foreign = [
   'types',
   'search',
   'searchOptions',
-  'damage',
+  'sensitivity',
   'fallback',
   'activations',
   'accuracyLevel',
   'imatrix',
-  'prefix',
-  'target',
+  'calibrateOn',
+  'match',
   'tune',
 ] as const satisfies readonly (keyof CompressOptions)[];
 const flagNames: Readonly<Record<string, string>> = { overrides: 'override', searchOptions: 'search-option' };
@@ -58,16 +63,16 @@ const flagNames: Readonly<Record<string, string>> = { overrides: 'override', sea
  */
 export function compressStack(options: CompressOptions, hooks: Hooks = {}): Promise<CompressResult> {
   const started = performance.now();
-  return withWorkshop(options, hooks, async (shop) => {
+  return withContext(options, hooks, async (context) => {
     refuseForeign(options);
-    const { time } = shop.stopwatch;
+    const { time } = context.stopwatch;
     await checkOutput(options.output, '.stack');
     const recipe = {
       solver: options.solver ?? solving.solver,
       options: options.solverOptions ?? solving.options,
     };
     checkSolver(recipe.solver, recipe.options);
-    const model = await time('prepare', () => shop.open(options.model));
+    const model = await time('prepare', () => context.open(options.model));
     const { checkpoint, architecture } = model;
     requireConfig(checkpoint, 'a stacked file');
     if (architecture.objective === 'embedding') {
@@ -76,21 +81,21 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
         remedy: 'write it with --format onnx or --format safetensors',
       });
     }
-    const tokenizer = await shop.tokenizer(model);
+    const tokenizer = await context.tokenizer(model);
     const calibration = await calibrationText(options, model, tokenizer, hooks);
     const { heldOut, sequences } = calibration;
-    const referee = await time('prepare', () =>
-      createReferee(model, heldOutText({ calibration }), { ...shop, probeTokens }),
+    const evaluator = await time('prepare', () =>
+      createDivergenceEvaluator(model, heldOutText({ calibration }), { ...context, probeTokens }),
     );
     const writer = await createStackWriter(options.output);
     try {
-      const stacked = await stackTensors(shop, model, sequences, referee, recipe, writer, hooks);
+      const stacked = await stackTensors(context, model, sequences, evaluator, recipe, writer, hooks);
       const header = {
         config: { ...checkpoint.metadata },
         files: await companionFiles(checkpoint, options.tokenizer ?? checkpoint.folder),
         provenance: provenance(
           recipeOf(
-            { ...options, solver: recipe.solver, solverOptions: recipe.options, prefix: 'original' },
+            { ...options, solver: recipe.solver, solverOptions: recipe.options, calibrateOn: 'original' },
             calibration,
             {},
           ),
@@ -105,12 +110,12 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
       );
       const slices = within(ordered, budget(options, elements), (some) => stackHeaderBytes(header, some));
       await time('write', () => writer.finish(header, slices));
-      const written = await shop.open(options.output);
+      const written = await context.open(options.output);
       const prefixes: Prefix[] = [];
       const silent: Hooks = hooks.signal ? { signal: hooks.signal } : {};
       for (const [index, share] of (heldOut.length > 0 ? measuredShares : []).entries()) {
         const lost = await time('measure', () =>
-          measure(shop, options.output, model, heldOut, silent, { share }),
+          measure(context, options.output, model, heldOut, silent, { share }),
         );
         hooks.progress?.('measure', index + 1, measuredShares.length);
         if (!('heldOut' in lost)) throw new Error('encoders are not stacked');
@@ -123,7 +128,7 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
         originalBytes: checkpoint.bytes,
         bitsPerWeight: (8 * slices.reduce((sum, { bytes }) => sum + bytes, 0)) / elements,
         seconds: (performance.now() - started) / 1000,
-        stages: shop.stopwatch.seconds,
+        stages: context.stopwatch.seconds,
         peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
         tensors: describeTensors(stacked, slices),
         resumed: 0,
@@ -131,7 +136,7 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
       };
     } finally {
       await writer.abort();
-      await referee.release();
+      await evaluator.release();
     }
   });
 }

@@ -6,7 +6,7 @@ import { columnsText, type StackTensor } from '../../../checkpoint/stack/header.
 import { columnFactors } from '../../../decomposition/columns.js';
 import type { Candidate } from '../../../decomposition/order.js';
 import { refine } from '../../../decomposition/refine.js';
-import type { Probe, Referee } from '../../../evaluation/divergence-evaluator.js';
+import type { DivergenceEvaluator, Probe } from '../../../evaluation/divergence-evaluator.js';
 import * as g from '../../../graph/build.js';
 import { compile } from '../../../graph/program.js';
 import { columnSteps } from '../../../grid/tersor/refinement.js';
@@ -17,11 +17,11 @@ import { findSolver } from '../../../solver/index.js';
 import { layerError } from '../../../solver/layer-error.js';
 import type { Matrix, Moments } from '../../../types.js';
 import type { SpooledSlice, StackWriter } from '../../../writer/stack.js';
+import type { Context } from '../../context/context.js';
 import { checkAborted, type Hooks } from '../../context/hooks.js';
+import { embeddingAndHeadRecipe, tokenEmbeddingMoments } from '../../solve/embedding-and-head.js';
 import { slabRows } from '../../solve/slab.js';
-import { tableMoments, tableRecipe } from '../../solve/embedding-and-head.js';
 import type { TensorRecipe } from '../../solve/tensor.js';
-import type { Workshop } from '../../context/context.js';
 
 /** Rows of a refinement that wait for their place in the file. */
 export interface WaitingSlice extends SpooledSlice {
@@ -59,18 +59,18 @@ const isPlain = ({ kind }: TensorSpec) => kind === 'norm' || kind === 'bias';
  * for the first (the model's divergence with only this tensor at its coarsest) and carried to the others along ε.
  */
 export async function stackTensors(
-  shop: Workshop,
+  context: Context,
   model: Model,
   sequences: readonly Int32Array[],
-  referee: Referee,
+  evaluator: DivergenceEvaluator,
   recipe: TensorRecipe,
   writer: StackWriter,
   hooks: Hooks,
 ): Promise<StackedTensors> {
   const { architecture } = model;
-  const { time } = shop.stopwatch;
-  const forward = createForward(architecture, shop);
-  const calibrator = createCalibrator(architecture, shop);
+  const { time } = context.stopwatch;
+  const forward = createForward(architecture, context);
+  const calibrator = createCalibrator(architecture, context);
   const results = new Map<TensorSpec, { refined: Refined; divergence: number }>();
   const total = architecture.tensors.reduce((sum, spec) => sum + spec.shape.reduce((a, b) => a * b, 1), 0);
   let done = 0;
@@ -82,12 +82,12 @@ export async function stackTensors(
     const refined = isPlain(spec)
       ? await storePlain(writer, spec, data)
       : await refineTensor(
-          shop,
+          context,
           writer,
           spec,
           weight,
           moments,
-          spec.kind === 'linear' ? recipe : tableRecipe(recipe),
+          spec.kind === 'linear' ? recipe : embeddingAndHeadRecipe(recipe),
         );
     done += data.length;
     hooks.progress?.('refine', done, total);
@@ -96,17 +96,17 @@ export async function stackTensors(
   const outside = await time('read', () => model.readBlock(undefined));
   const treatOutside = async (isWanted: (spec: TensorSpec) => boolean, momentsOf: () => Promise<Moments>) => {
     for (const spec of blockTensors(architecture, undefined).filter(isWanted)) {
-      const isTable = spec.kind === 'embedding' || spec.kind === 'head';
-      const moments = isTable ? await momentsOf() : undefined;
+      const isEmbeddingOrHead = spec.kind === 'embedding' || spec.kind === 'head';
+      const moments = isEmbeddingOrHead ? await momentsOf() : undefined;
       const refined = await treat(spec, outside[spec.role] ?? new Float32Array(), moments);
       const { probe } = refined;
-      const divergence = probe ? await time('measure', () => referee.outside(probe)) : 0;
+      const divergence = probe ? await time('measure', () => evaluator.outside(probe)) : 0;
       results.set(spec, { refined, divergence });
     }
   };
   await treatOutside(
     ({ kind }) => kind !== 'head',
-    () => tableMoments(shop, model, sequences, outside),
+    () => tokenEmbeddingMoments(context, model, sequences, outside),
   );
   let hidden = await time('calibrate', () => forward.embedAll(sequences, outside));
   for (let block = 0; block < architecture.layers; block++) {
@@ -124,7 +124,7 @@ export async function stackTensors(
     for (const [role, spec] of left) treated.push(await treat(spec, weights[role] ?? new Float32Array()));
 
     const probes = treated.flatMap(({ probe }) => probe ?? []);
-    const divergences = await time('measure', () => referee.block(block, weights, probes));
+    const divergences = await time('measure', () => evaluator.block(block, weights, probes));
     for (const refined of treated) {
       const divergence = refined.probe ? divergences[probes.indexOf(refined.probe)] : 0;
       results.set(refined.spec, { refined, divergence: divergence ?? 0 });
@@ -162,17 +162,17 @@ function lossShare({ refinements }: Refined, index: number): number {
 }
 
 async function refineTensor(
-  shop: Workshop,
+  context: Context,
   writer: StackWriter,
   spec: TensorSpec,
   weight: Matrix,
   moments: Moments | undefined,
   { solver, options }: TensorRecipe,
 ): Promise<Refined> {
-  const { kernels, stopwatch } = shop;
+  const { kernels, stopwatch } = context;
   const { solve } = findSolver(moments ? solver : 'rtn');
-  const columns = moments && (await stopwatch.time('solve', () => factorsOf(shop, weight, moments)));
-  const scaled = moments && (await scaleMoments(moments, columns, shop));
+  const columns = moments && (await stopwatch.time('solve', () => factorsOf(context, weight, moments)));
+  const scaled = moments && (await scaleMoments(moments, columns, context));
   const steps: number[] = [];
   const refinements: Refined['refinements'][number][] = [];
   let coarsest: Float32Array = new Float32Array();
@@ -181,7 +181,7 @@ async function refineTensor(
       kernels,
       weight,
       async (arena, rest, grid) =>
-        (await solve({ ...shop, arena }, rest, scaled, grid, moments ? options : {})).encoded,
+        (await solve({ ...context, arena }, rest, scaled, grid, moments ? options : {})).encoded,
       async ({ step, slices, values }, refinement) => {
         const waiting: WaitingSlice[] = [];
         for (const { bytes, ...rows } of slices) waiting.push({ ...rows, ...(await writer.add(bytes)) });
@@ -190,7 +190,7 @@ async function refineTensor(
           refinement,
           slices: waiting,
           bytes: waiting.reduce((sum, { bytes }) => sum + bytes, 0),
-          relativeError: await errorOf(shop, weight, values, moments),
+          relativeError: await errorOf(context, weight, values, moments),
         });
         if (refinement === 0) coarsest = values.slice();
       },
@@ -206,8 +206,10 @@ async function refineTensor(
   };
 }
 
-const factorsOf = (shop: Workshop, { rows }: Matrix, { gram }: Moments) =>
-  shop.kernels.scope(async (arena) => columnFactors(await columnEnergies({ ...shop, arena }, gram), rows));
+const factorsOf = (context: Context, { rows }: Matrix, { gram }: Moments) =>
+  context.kernels.scope(async (arena) =>
+    columnFactors(await columnEnergies({ ...context, arena }, gram), rows),
+  );
 
 /** The moments of inputs to a weight whose columns are divided by their factors: diag(f) H diag(f). */
 async function scaleMoments(
@@ -227,12 +229,12 @@ async function scaleMoments(
 
 /** ε, slab by slab of rows, of which each counts by its rows. */
 async function errorOf(
-  shop: Workshop,
+  context: Context,
   { rows, cols, data }: Matrix,
   values: Float32Array,
   moments: Moments | undefined,
 ): Promise<number> {
-  const { kernels } = shop;
+  const { kernels } = context;
   let error = 0;
   for (let from = 0; from < rows; from += slabRows(cols)) {
     const to = Math.min(rows, from + slabRows(cols));
@@ -245,7 +247,8 @@ async function errorOf(
       const original = await toPanel(kernels, arena, part(data));
       const refined = await toPanel(kernels, arena, part(values));
       error +=
-        (await layerError({ ...shop, arena }, moments?.gram, original, refined.data)) * ((to - from) / rows);
+        (await layerError({ ...context, arena }, moments?.gram, original, refined.data)) *
+        ((to - from) / rows);
     });
   }
   return error;

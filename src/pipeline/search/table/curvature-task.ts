@@ -4,9 +4,9 @@ import type { Arithmetic } from '../../../graph/arithmetic.js';
 import type { LevelCurvature, TensorCurvature } from '../../../sensitivity/measure.js';
 import { spread } from '../../../text/corpus.js';
 import type { Matrix } from '../../../types.js';
+import type { Context } from '../../context/context.js';
 import type { Hooks } from '../../context/hooks.js';
 import type { Store } from '../../context/store.js';
-import type { Workshop } from '../../context/context.js';
 import type { TensorLevels } from './levels.js';
 
 /** What second-order measures know of a tensor and of its levels, in their order. */
@@ -17,7 +17,7 @@ export interface Found {
 
 /** What gradients and second derivatives are found with. */
 export interface Task {
-  readonly shop: Workshop;
+  readonly context: Context;
   readonly store: Store;
   readonly model: Model;
   /** Those with a choice of levels. */

@@ -8,13 +8,13 @@ import { emptyCheckpoint } from '../../../../test/tiny-model.js';
 import { bert } from '../../../architecture/bert.js';
 import { llama } from '../../../architecture/llama.js';
 import type { Model } from '../../../architecture/model.js';
-import { createReferee } from '../../../evaluation/divergence-evaluator.js';
+import { createDivergenceEvaluator } from '../../../evaluation/divergence-evaluator.js';
 import { findGrid } from '../../../grid/index.js';
-import { damageMeasures } from '../../../sensitivity/index.js';
-import { type CurvatureNeed, jointDamage } from '../../../sensitivity/measure.js';
+import { sensitivityMeasures } from '../../../sensitivity/index.js';
+import { type CurvatureNeed, jointLoss } from '../../../sensitivity/measure.js';
 import { rankCorrelation, ranks } from '../../../sensitivity/rank.js';
+import { withContext } from '../../context/context.js';
 import { openStore } from '../../context/store.js';
-import { withWorkshop } from '../../context/context.js';
 import { addCurvature } from './curvature.js';
 import { solveLevels } from './levels.js';
 
@@ -50,9 +50,9 @@ function describeLevels(name: keyof typeof architectures, needs: readonly Curvat
     read,
     readRows: () => Promise.reject(new Error('not of this model')),
   };
-  return withWorkshop({ threads: 1 }, {}, async (shop) => {
+  return withContext({ threads: 1 }, {}, async (context) => {
     const store = await openStore(join(folder, name));
-    const referee = await createReferee(model, text, shop);
+    const evaluator = await createDivergenceEvaluator(model, text, context);
     const candidates = model.architecture.tensors.map((spec) => ({
       spec,
       name: spec.names.gguf,
@@ -63,13 +63,13 @@ function describeLevels(name: keyof typeof architectures, needs: readonly Curvat
       candidates,
       recipe: { solver: 'rtn' },
       calibration: text,
-      referee,
+      evaluator,
       probed: (grids: readonly ReturnType<typeof findGrid>[]) => (grids.length > 1 ? grids : []),
       statistics: true,
     };
-    const tensors = await solveLevels(shop, store, request, {});
-    await referee.release();
-    return addCurvature(shop, store, request, tensors, needs, {});
+    const tensors = await solveLevels(context, store, request, {});
+    await evaluator.release();
+    return addCurvature(context, store, request, tensors, needs, {});
   });
 }
 
@@ -88,17 +88,17 @@ test('of a language model the second order is about the divergence of each level
     ['hutchinson', 0.8, 1.5],
     ['trace', 0.8, 1.5],
   ] as const) {
-    const measure = damageMeasures.find((each) => each.name === name);
-    const damages = chosen.flatMap((tensor) => measure?.damage(tensor) ?? []);
-    const ratio = mean(damages) / mean(measured);
+    const measure = sensitivityMeasures.find((each) => each.name === name);
+    const losses = chosen.flatMap((tensor) => measure?.loss(tensor) ?? []);
+    const ratio = mean(losses) / mean(measured);
     expect(Math.max(ratio, 1 / ratio), name).toBeLessThan(factor);
-    expect(rankCorrelation(ranks(damages), ranks(measured)), name).toBeGreaterThan(least);
+    expect(rankCorrelation(ranks(losses), ranks(measured)), name).toBeGreaterThan(least);
   }
-  // Alone, a tensor has no interactions; two equal errors have four times the damage of one.
+  // Alone, a tensor has no interactions; two equal errors have four times the loss of one.
   const [level] = chosen[0]?.levels ?? [];
   if (!level) throw new Error('there is no level');
-  expect(jointDamage([level])).toBeCloseTo(level.curvature?.drawnFisherForm ?? 0, 10);
-  expect(jointDamage([level, level]) / jointDamage([level])).toBeCloseTo(4, 6);
+  expect(jointLoss([level])).toBeCloseTo(level.curvature?.drawnFisherForm ?? 0, 10);
+  expect(jointLoss([level, level]) / jointLoss([level])).toBeCloseTo(4, 6);
   for (const { statistics, levels } of chosen) {
     const { trace = 0, eigenvalue = 0, eigenvalues = [] } = statistics?.curvature ?? {};
     expect(eigenvalue).toBeLessThan(trace * 1.5);
@@ -118,7 +118,7 @@ test('of an encoder there are traces and eigenvalues, and no gradients of predic
   const chosen = tensors.filter(({ levels }) => levels.length > 1);
   expect(chosen).toHaveLength(13);
   const measured = chosen.flatMap(({ levels }) => levels.map(({ divergence = Number.NaN }) => divergence));
-  const damages = chosen.flatMap(({ levels }) => levels.map(({ curvature }) => curvature?.diagonal ?? 0));
-  expect(rankCorrelation(ranks(damages), ranks(measured))).toBeGreaterThan(0.8);
+  const losses = chosen.flatMap(({ levels }) => levels.map(({ curvature }) => curvature?.diagonal ?? 0));
+  expect(rankCorrelation(ranks(losses), ranks(measured))).toBeGreaterThan(0.8);
   await expect(describeLevels('bert', ['gradients'])).rejects.toThrow('an encoder predicts no tokens');
 });

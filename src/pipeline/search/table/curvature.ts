@@ -3,9 +3,9 @@ import type { Model } from '../../../architecture/model.js';
 import { createArithmetic } from '../../../graph/arithmetic.js';
 import type { CurvatureNeed } from '../../../sensitivity/measure.js';
 import { codeVersion } from '../../../version.js';
+import type { Context } from '../../context/context.js';
 import type { Hooks } from '../../context/hooks.js';
 import { keyOf, type Store } from '../../context/store.js';
-import type { Workshop } from '../../context/context.js';
 import { type Found, type Task, type Texts, textFor } from './curvature-task.js';
 import { gradientForms } from './gradient-forms.js';
 import { findEigenvalues, findTraces } from './hessian-facts.js';
@@ -15,12 +15,12 @@ import type { TensorLevels } from './levels.js';
 const gradientTokens = 4096;
 
 /**
- * Adds what measures of damage need of gradients and second derivatives. Every need is one entry of the store, and every
+ * Adds what measures of sensitivity need of gradients and second derivatives. Every need is one entry of the store, and every
  * eigenvalue, which takes long, one more.
  * @param calibration text, of which a part is taken
  */
 export async function addCurvature(
-  shop: Workshop,
+  context: Context,
   store: Store,
   { model, calibration }: { readonly model: Model; readonly calibration: readonly Int32Array[] },
   tensors: readonly TensorLevels[],
@@ -28,10 +28,10 @@ export async function addCurvature(
   hooks: Hooks,
 ): Promise<TensorLevels[]> {
   if (needs.length === 0) return [...tensors];
-  const arithmetic = createArithmetic(shop);
+  const arithmetic = createArithmetic(context);
   const chosen = tensors.filter(({ levels }) => levels.length > 1);
   const task = {
-    shop,
+    context,
     store,
     model,
     tensors: new Map(chosen.map((tensor) => [tensor.spec, tensor])),
@@ -47,7 +47,7 @@ export async function addCurvature(
       const known = await store.get(key);
       const results: readonly (Found | undefined)[] = known
         ? JSON.parse(new TextDecoder().decode(known))
-        : await shop.stopwatch
+        : await context.stopwatch
             .time('measure', () => findings[need]({ ...task, key }, texts))
             .then((map) => chosen.map(({ spec }) => map.get(spec)));
       if (!known) await store.put(key, new TextEncoder().encode(JSON.stringify(results)));

@@ -4,10 +4,10 @@ import type { Grid } from '../../../grid/grid.js';
 import { isRowMixGrid } from '../../../grid/tersor/row-mix.js';
 import type { LevelCurvature } from '../../../sensitivity/measure.js';
 import type { Moments } from '../../../types.js';
+import type { Context } from '../../context/context.js';
+import { keyOf, numberBytes, readNumber, type Store } from '../../context/store.js';
 import { unpackTensor } from '../../solve/compressed.js';
 import { compressTensor, type TensorRecipe } from '../../solve/tensor.js';
-import { keyOf, numberBytes, readNumber, type Store } from '../../context/store.js';
-import type { Workshop } from '../../context/context.js';
 
 /** One way to store a tensor, solved on the original model's activations. */
 export interface SolvedLevel extends Level {
@@ -26,14 +26,14 @@ export interface SolvedLevel extends Level {
 
 /** A level that was solved just now or before. */
 export interface Solved {
-  readonly level: Omit<SolvedLevel, 'damage'>;
+  readonly level: Omit<SolvedLevel, 'loss'>;
   /** Decoded values. */
   readonly values: () => Promise<Float32Array>;
 }
 
 /** One level, from the store if it is there. An entry is the relative error as a double, then the packed rows. */
 export async function solveLevel(
-  shop: Workshop,
+  context: Context,
   store: Store,
   task: { readonly spec: TensorSpec; readonly grid: Grid },
   weight: Float32Array,
@@ -57,18 +57,18 @@ export async function solveLevel(
   if (known)
     return {
       level: level(readNumber(known)),
-      values: () => readLevel(shop, store, key, grid, spec),
+      values: () => readLevel(context, store, key, grid, spec),
     };
-  const { bytes, relativeError } = await compressTensor(shop, task, weight, moments, recipe, {
+  const { bytes, relativeError } = await compressTensor(context, task, weight, moments, recipe, {
     rows: importance,
   });
   await store.put(key, Buffer.concat([numberBytes(relativeError), bytes]));
-  return { level: level(relativeError), values: () => unpackTensor(shop.kernels, task, bytes) };
+  return { level: level(relativeError), values: () => unpackTensor(context.kernels, task, bytes) };
 }
 
 /** Decoded values of a level in the store, rows × cols. */
 export async function readLevel(
-  { kernels }: Workshop,
+  { kernels }: Context,
   store: Store,
   key: string,
   grid: Grid,

@@ -17,8 +17,8 @@ export async function gradientForms(
   labels: Labels,
   write: (slope: number, diagonal: number, form: number, slopes: readonly number[]) => LevelCurvature,
 ): Promise<Map<TensorSpec, Found>> {
-  const { shop, store, model, tensors, arithmetic, hooks } = task;
-  const { kernels } = shop;
+  const { context, store, model, tensors, arithmetic, hooks } = task;
+  const { kernels } = context;
   const found = new Map<TensorSpec, Found>();
   await weightGradients(
     model,
@@ -35,7 +35,7 @@ export async function gradientForms(
       for (let from = 0; from < tensor.levels.length; from += size) {
         const decoded: Matrix[] = [];
         for (const { key, grid } of tensor.levels.slice(from, from + size))
-          decoded.push(matrixOf(spec, await readLevel(shop, store, key, grid, spec)));
+          decoded.push(matrixOf(spec, await readLevel(context, store, key, grid, spec)));
         /** g · Δ by level and sequence. */
         const own = decoded.map((): number[] => []);
         for (let sequence = 0; sequence < sequences; sequence++) {
@@ -57,7 +57,7 @@ export async function gradientForms(
       found.set(spec, { levels });
       hooks.progress?.(`gradients (${labels})`, found.size, tensors.size);
     },
-    shop,
+    context,
   );
   return found;
 }

@@ -29,13 +29,13 @@ const eigenvectorDivergence = 1e-4;
 
 /** With Hessians on some texts, of which there is one at least. */
 async function withProducts<T>(
-  { shop, model }: Task,
+  { context, model }: Task,
   texts: readonly (readonly Int32Array[])[],
   body: (first: HessianProducts, ...others: HessianProducts[]) => Promise<T>,
 ): Promise<T> {
   const opened: HessianProducts[] = [];
   try {
-    for (const each of texts) opened.push(await createHessianProducts(model, each, shop));
+    for (const each of texts) opened.push(await createHessianProducts(model, each, context));
     const [first, ...others] = opened;
     if (!first) throw new Error('there is no text');
     return await body(first, ...others);
@@ -52,8 +52,8 @@ export const findTraces = (task: Task, texts: Texts): Promise<Map<TensorSpec, Fo
   withProducts(task, [texts(traceTokens)], (products) => hutchinson(task, products));
 
 async function hutchinson(task: Task, products: HessianProducts): Promise<Map<TensorSpec, Found>> {
-  const { shop, store, model, tensors, arithmetic, hooks } = task;
-  const { kernels } = shop;
+  const { context, store, model, tensors, arithmetic, hooks } = task;
+  const { kernels } = context;
   const order = model.architecture.tensors;
   const sums = new Map<TensorSpec, { trace: number; levels: number[] }>();
   for (let probe = 0; probe < probes; probe++) {
@@ -76,7 +76,7 @@ async function hutchinson(task: Task, products: HessianProducts): Promise<Map<Te
         const diagonal = matrixOf(spec, await arithmetic.product(vector, product));
         const weight = matrixOf(spec, await model.read(spec));
         for (const [index, { key, grid }] of tensor.levels.entries()) {
-          const level = matrixOf(spec, await readLevel(shop, store, key, grid, spec));
+          const level = matrixOf(spec, await readLevel(context, store, key, grid, spec));
           const distance = await weightedDistance(kernels, weight, level, diagonal);
           own.levels[index] = (own.levels[index] ?? 0) + distance / probes / 2;
         }
@@ -109,7 +109,7 @@ async function eigenvalues(
   whole: HessianProducts,
   others: readonly HessianProducts[],
 ): Promise<Map<TensorSpec, Found>> {
-  const { shop, store, key, model, tensors, arithmetic, hooks } = task;
+  const { context, store, key, model, tensors, arithmetic, hooks } = task;
   const found = new Map<TensorSpec, Found>();
   for (const spec of tensors.keys()) {
     const place = keyOf('eigenvalues', key, spec.names.gguf);
@@ -119,7 +119,7 @@ async function eigenvalues(
       continue;
     }
     const weight = matrixOf(spec, await model.read(spec));
-    const { energy } = await valueStatistics(shop.kernels, weight);
+    const { energy } = await valueStatistics(context.kernels, weight);
     const longest = probeStep * Math.sqrt(energy) || probeStep;
     const top = (products: HessianProducts, options: Partial<PowerIterationOptions>) => {
       checkAborted(hooks);
@@ -128,7 +128,7 @@ async function eigenvalues(
         const step = estimate > 0 ? Math.sqrt((2 * eigenvectorDivergence) / estimate) : longest;
         return products.own(spec, { vector, step: Math.min(longest, step) });
       };
-      return topEigenvalue({ ...shop, arithmetic }, weight, multiply, options);
+      return topEigenvalue({ ...context, arithmetic }, weight, multiply, options);
     };
     const { value: eigenvalue, vector: start } = await top(whole, { iterations });
     const parts: number[] = [];

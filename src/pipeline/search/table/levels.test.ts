@@ -7,10 +7,10 @@ import { emptyCheckpoint } from '../../../../test/tiny-model.js';
 import { matrixShape } from '../../../architecture/architecture.js';
 import { llama } from '../../../architecture/llama.js';
 import { type Model, readBlock } from '../../../architecture/model.js';
-import { createReferee } from '../../../evaluation/divergence-evaluator.js';
+import { createDivergenceEvaluator } from '../../../evaluation/divergence-evaluator.js';
 import { findGrid } from '../../../grid/index.js';
+import { withContext } from '../../context/context.js';
 import { openStore } from '../../context/store.js';
-import { withWorkshop } from '../../context/context.js';
 import { readLevel } from './entries.js';
 import { solveLevels } from './levels.js';
 
@@ -49,23 +49,23 @@ const next = uniform(7);
 const text = Array.from({ length: 8 }, () => Int32Array.from({ length: 16 }, () => Math.floor(64 * next())));
 
 function solve(statistics: boolean) {
-  return withWorkshop({ threads: 1 }, {}, async (shop) => {
+  return withContext({ threads: 1 }, {}, async (context) => {
     const store = await openStore(join(folder, 'store'));
-    const referee = await createReferee(model, text, shop);
+    const evaluator = await createDivergenceEvaluator(model, text, context);
     const candidates = architecture.tensors.map((spec) => ({
       spec,
       name: spec.names.gguf,
       grids: (spec.kind === 'norm' ? ['f32'] : ['q4_0', 'q8_0']).map(findGrid),
     }));
     const tensors = await solveLevels(
-      shop,
+      context,
       store,
       {
         model,
         candidates,
         recipe: { solver: 'gptq' },
         calibration: text,
-        referee,
+        evaluator,
         probed: (grids) => grids.slice(0, grids.length > 1 ? 1 : 0),
         statistics,
       },
@@ -75,11 +75,11 @@ function solve(statistics: boolean) {
     for (const { spec, levels } of tensors) {
       const [weight, level] = [await read(spec), levels[0]];
       if (!level) throw new Error('there is no level');
-      const values = await readLevel(shop, store, level.key, level.grid, spec);
+      const values = await readLevel(context, store, level.key, level.grid, spec);
       const energy = weight.reduce((sum, x) => sum + x * x, 0);
       errors.push(weight.reduce((sum, x, i) => sum + (x - (values[i] ?? 0)) ** 2, 0) / energy);
     }
-    await referee.release();
+    await evaluator.release();
     return { tensors, errors };
   });
 }

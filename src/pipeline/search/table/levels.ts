@@ -2,17 +2,17 @@ import { blockTensors, type TensorSpec } from '../../../architecture/architectur
 import { createForward } from '../../../architecture/forward.js';
 import type { Model } from '../../../architecture/model.js';
 import { createCalibrator, type Visit } from '../../../calibration/walk.js';
-import type { Probe, Referee } from '../../../evaluation/divergence-evaluator.js';
+import type { DivergenceEvaluator, Probe } from '../../../evaluation/divergence-evaluator.js';
 import { type Grid, isCoded } from '../../../grid/grid.js';
 import type { TensorStatistics } from '../../../sensitivity/measure.js';
 import type { Moments } from '../../../types.js';
 import { codeVersion } from '../../../version.js';
+import type { Context } from '../../context/context.js';
 import { checkAborted, type Hooks } from '../../context/hooks.js';
-import { rowImportance } from '../../solve/rows.js';
-import { tableMoments } from '../../solve/embedding-and-head.js';
-import type { TensorRecipe } from '../../solve/tensor.js';
 import { keyOf, numberBytes, readNumber, type Store } from '../../context/store.js';
-import type { Workshop } from '../../context/context.js';
+import { tokenEmbeddingMoments } from '../../solve/embedding-and-head.js';
+import { rowImportance } from '../../solve/rows.js';
+import type { TensorRecipe } from '../../solve/tensor.js';
 import { type Solved, type SolvedLevel, solveLevel } from './entries.js';
 import { createStatistician, type Statistician } from './statistics.js';
 
@@ -37,14 +37,14 @@ export interface LevelRequest {
   readonly recipe: TensorRecipe;
   /** Text for moments. */
   readonly calibration: readonly Int32Array[];
-  readonly referee: Referee;
+  readonly evaluator: DivergenceEvaluator;
   /** Levels of one tensor whose divergence is measured, of the candidates that are not plain numbers. */
   readonly probed: (grids: readonly Grid[], spec: TensorSpec) => readonly Grid[];
   /** Whether statistics of tensors and errors of weights are wanted. */
   readonly statistics: boolean;
 }
 
-/** What measures of damage want to know of a tensor, where they were asked. */
+/** What measures of sensitivity want to know of a tensor, where they were asked. */
 interface Description {
   readonly weightErrors: ReadonlyMap<Solved, number>;
   readonly statistics?: TensorStatistics;
@@ -59,23 +59,23 @@ interface SolvedProbe extends Probe {
  * store gives what it has; so an interrupted run goes on where it was.
  */
 export async function solveLevels(
-  shop: Workshop,
+  context: Context,
   store: Store,
   request: LevelRequest,
   hooks: Hooks,
 ): Promise<TensorLevels[]> {
-  const { model, candidates, recipe, calibration, referee, probed } = request;
+  const { model, candidates, recipe, calibration, evaluator, probed } = request;
   const { architecture } = model;
-  const { time } = shop.stopwatch;
+  const { time } = context.stopwatch;
   const importance = await rowImportance(
-    shop,
+    context,
     model,
     candidates.flatMap(({ grids }) => grids),
     calibration,
   );
-  const forward = createForward(architecture, shop);
-  const calibrator = createCalibrator(architecture, shop);
-  const statistician = request.statistics ? createStatistician(architecture, shop) : undefined;
+  const forward = createForward(architecture, context);
+  const calibrator = createCalibrator(architecture, context);
+  const statistician = request.statistics ? createStatistician(architecture, context) : undefined;
   const wanted = new Map(candidates.map((candidate) => [candidate.spec, candidate]));
   const total = candidates.reduce((sum, { grids }) => sum + grids.length, 0);
   const table = new Map<TensorSpec, Pick<TensorLevels, 'levels' | 'statistics'>>();
@@ -93,7 +93,7 @@ export async function solveLevels(
       checkAborted(hooks);
       results.push(
         await time('solve', () =>
-          solveLevel(shop, store, { spec, grid }, weight, moments, recipe, identity, importance.get(spec)),
+          solveLevel(context, store, { spec, grid }, weight, moments, recipe, identity, importance.get(spec)),
         ),
       );
       hooks.progress?.('levels', ++done, total);
@@ -141,7 +141,7 @@ export async function solveLevels(
       const [divergence, weightError] = [divergences.get(each), weightErrors.get(each)];
       return {
         ...each.level,
-        damage: 0,
+        loss: 0,
         ...(divergence === undefined ? {} : { divergence }),
         ...(weightError === undefined ? {} : { weightError }),
       };
@@ -156,7 +156,7 @@ export async function solveLevels(
   ) => {
     const results = new Map<Solved, number>();
     const missing: SolvedProbe[] = [];
-    const keyOfProbe = ({ of }: SolvedProbe) => keyOf('divergence', of.level.key, referee.fingerprint);
+    const keyOfProbe = ({ of }: SolvedProbe) => keyOf('divergence', of.level.key, evaluator.fingerprint);
     for (const probe of probes) {
       const known = await store.get(keyOfProbe(probe));
       if (known) results.set(probe.of, readNumber(known));
@@ -181,12 +181,16 @@ export async function solveLevels(
       for (const spec of blockTensors(architecture, undefined).filter(isWanted)) {
         const weight = outside[spec.role];
         if (!weight) continue;
-        const isTable = spec.kind === 'embedding' || spec.kind === 'head';
+        const isEmbeddingOrHead = spec.kind === 'embedding' || spec.kind === 'head';
         const coded = wanted.get(spec)?.grids.some(isCoded);
-        const solved = await solveTensor(spec, weight, isTable && coded ? await momentsOf() : undefined);
+        const solved = await solveTensor(
+          spec,
+          weight,
+          isEmbeddingOrHead && coded ? await momentsOf() : undefined,
+        );
         const divergences = await divergencesOf(await probesOf(spec, solved), async (probes) => {
           const means: number[] = [];
-          for (const probe of probes) means.push(await referee.outside(probe));
+          for (const probe of probes) means.push(await evaluator.outside(probe));
           return means;
         });
         record(spec, solved, divergences, await describe(solved, spec, weight));
@@ -194,7 +198,7 @@ export async function solveLevels(
     };
     await solveOutside(
       ({ kind }) => kind !== 'head',
-      () => tableMoments(shop, model, calibration, outside),
+      () => tokenEmbeddingMoments(context, model, calibration, outside),
     );
 
     let hidden = await time('calibrate', () => forward.embedAll(calibration, outside));
@@ -220,7 +224,7 @@ export async function solveLevels(
 
       const probes: SolvedProbe[] = [];
       for (const [spec, results] of solved) probes.push(...(await probesOf(spec, results)));
-      const divergences = await divergencesOf(probes, (missing) => referee.block(block, weights, missing));
+      const divergences = await divergencesOf(probes, (missing) => evaluator.block(block, weights, missing));
       for (const [spec, results] of solved) record(spec, results, divergences, descriptions.get(spec));
     }
     await solveOutside(

@@ -1,7 +1,7 @@
 import { matrixShape, type TensorSpec } from '../../../architecture/architecture.js';
 import { type Model, readBlock } from '../../../architecture/model.js';
+import type { Context } from '../../context/context.js';
 import type { Store } from '../../context/store.js';
-import type { Workshop } from '../../context/context.js';
 import { readLevel, type SolvedLevel } from './entries.js';
 
 /** A weight in the store. */
@@ -9,14 +9,14 @@ export type StoredWeight = Pick<SolvedLevel, 'grid' | 'key'>;
 
 /** A model whose weights are in the store; tensors without one there keep the original's. */
 export function mixture(
-  shop: Workshop,
+  context: Context,
   store: Store,
   model: Model,
   chosen: ReadonlyMap<TensorSpec, StoredWeight>,
 ): Model {
   const read = async (spec: TensorSpec) => {
     const level = chosen.get(spec);
-    return level ? readLevel(shop, store, level.key, level.grid, spec) : model.read(spec);
+    return level ? readLevel(context, store, level.key, level.grid, spec) : model.read(spec);
   };
   return {
     ...model,

@@ -8,7 +8,7 @@ import type { TensorStatistics } from '../../../sensitivity/measure.js';
 import { squaredDistance, valueStatistics } from '../../../sensitivity/statistics.js';
 import { layerEnergy, ratio } from '../../../solver/layer-error.js';
 import type { Matrix, Moments } from '../../../types.js';
-import type { Workshop } from '../../context/context.js';
+import type { Context } from '../../context/context.js';
 
 /** What the levels of a block's tensors are judged by besides their own errors. */
 interface BlockStatistics {
@@ -18,7 +18,7 @@ interface BlockStatistics {
   readonly cosine: number;
 }
 
-/** Collects what measures of damage need (src/sensitivity/measure.ts). */
+/** Collects what measures of sensitivity need (src/sensitivity/measure.ts). */
 export interface Statistician {
   /** Looks at the first batch of what enters a block. */
   block(hidden: readonly Hidden[], weights: Arrays): Promise<BlockStatistics>;
@@ -33,9 +33,9 @@ export interface Statistician {
   release(): Promise<void>;
 }
 
-export function createStatistician(architecture: Architecture, shop: Workshop): Statistician {
-  const { kernels } = shop;
-  const observer = createObserver(architecture, shop);
+export function createStatistician(architecture: Architecture, context: Context): Statistician {
+  const { kernels } = context;
+  const observer = createObserver(architecture, context);
   return {
     async block([first], weights) {
       if (!first) throw new Error('there is no text to observe');
@@ -53,7 +53,7 @@ export function createStatistician(architecture: Architecture, shop: Workshop): 
       const { energy, outliers } = await valueStatistics(kernels, matrix);
       return {
         elements: weight.length,
-        energy: moments ? await outputEnergy(shop, matrix, moments) : energy / matrix.rows,
+        energy: moments ? await outputEnergy(context, matrix, moments) : energy / matrix.rows,
         outliers,
         entropy: block?.entropies.get(spec.role) ?? (await valueEntropy(kernels, matrix)),
         ...(block ? { cosine: block.cosine } : {}),
@@ -78,8 +78,8 @@ function matrixOf(spec: TensorSpec, data: Float32Array): Matrix {
 }
 
 /** tr(W H Wᵀ). */
-function outputEnergy(shop: Workshop, matrix: Matrix, { gram }: Moments): Promise<number> {
-  return shop.kernels.scope(async (arena) =>
-    layerEnergy({ ...shop, arena }, gram, await toPanel(shop.kernels, arena, matrix)),
+function outputEnergy(context: Context, matrix: Matrix, { gram }: Moments): Promise<number> {
+  return context.kernels.scope(async (arena) =>
+    layerEnergy({ ...context, arena }, gram, await toPanel(context.kernels, arena, matrix)),
   );
 }

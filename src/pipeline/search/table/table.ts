@@ -1,17 +1,20 @@
 import type { TensorSpec } from '../../../architecture/architecture.js';
 import { TersorError } from '../../../errors.js';
-import { createReferee, type Referee } from '../../../evaluation/divergence-evaluator.js';
+import {
+  createDivergenceEvaluator,
+  type DivergenceEvaluator,
+} from '../../../evaluation/divergence-evaluator.js';
 import { type Grid, isCoded } from '../../../grid/grid.js';
-import { findDamageMeasure } from '../../../sensitivity/index.js';
-import type { DamageMeasure } from '../../../sensitivity/measure.js';
+import { findSensitivityMeasure } from '../../../sensitivity/index.js';
+import type { SensitivityMeasure } from '../../../sensitivity/measure.js';
 import { spread } from '../../../text/corpus.js';
+import type { Context } from '../../context/context.js';
+import type { Hooks } from '../../context/hooks.js';
+import { defaultStoreFolder, openStore, type Store } from '../../context/store.js';
+import type { CompressOptions } from '../../options.js';
 import { candidateGrids } from '../../prepare/assign.js';
 import type { CalibrationText } from '../../prepare/calibration-text.js';
-import type { Hooks } from '../../context/hooks.js';
 import type { Job, Materials } from '../../prepare/job.js';
-import type { CompressOptions } from '../../options.js';
-import { defaultStoreFolder, openStore, type Store } from '../../context/store.js';
-import type { Workshop } from '../../context/context.js';
 import { addCurvature } from './curvature.js';
 import { type LevelRequest, solveLevels, type TensorLevels } from './levels.js';
 
@@ -23,24 +26,24 @@ export const tableTokens = 16384;
 const judgedTokens = 8192;
 const probeTokens = 4096;
 
-export const defaultDamage = 'divergence';
+export const defaultSensitivity = 'divergence';
 
 /**
- * The level table of a model: every tensor solved at every type that the output can hold, with the damage that it
+ * The level table of a model: every tensor solved at every type that the output can hold, with the loss that it
  * does.
  */
 export interface LevelTable {
   readonly store: Store;
-  readonly referee: Referee;
+  readonly evaluator: DivergenceEvaluator;
   readonly tensors: readonly TensorLevels[];
 }
 
 export function levelTable(
-  shop: Workshop,
+  context: Context,
   materials: Materials,
   options: CompressOptions,
   hooks: Hooks,
-  measure: DamageMeasure = findDamageMeasure(options.damage ?? defaultDamage),
+  measure: SensitivityMeasure = findSensitivityMeasure(options.sensitivity ?? defaultSensitivity),
 ): Promise<LevelTable> {
   const { model, format } = materials;
   const candidates = model.architecture.tensors.map((spec) => ({
@@ -48,24 +51,24 @@ export function levelTable(
     name: format.nameOf(model, spec),
     grids: candidateGrids(model, format, spec, options),
   }));
-  return tableOf(shop, materials, candidates, options, hooks, measure);
+  return tableOf(context, materials, candidates, options, hooks, measure);
 }
 
 /** Nothing is measured of single levels where there is nothing to choose. */
-const unmeasured: Pick<DamageMeasure, 'needs' | 'damage'> = {
+const unmeasured: Pick<SensitivityMeasure, 'needs' | 'loss'> = {
   needs: [],
-  damage: ({ levels }) => levels.map(() => 0),
+  loss: ({ levels }) => levels.map(() => 0),
 };
 
 /** The table of a plan with a type for every tensor. */
 export const plannedTable = (
-  shop: Workshop,
+  context: Context,
   job: Materials & Pick<Job, 'assignments'>,
   options: CompressOptions,
   hooks: Hooks,
 ): Promise<LevelTable> =>
   tableOf(
-    shop,
+    context,
     job,
     job.assignments.map(({ spec, name, grid }) => ({ spec, name, grids: [grid] })),
     options,
@@ -74,46 +77,54 @@ export const plannedTable = (
   );
 
 async function tableOf(
-  shop: Workshop,
+  context: Context,
   materials: Materials,
   candidates: LevelRequest['candidates'],
   options: CompressOptions,
   hooks: Hooks,
-  measure: Pick<DamageMeasure, 'needs' | 'damage'>,
+  measure: Pick<SensitivityMeasure, 'needs' | 'loss'>,
 ): Promise<LevelTable> {
   const { model, calibration } = materials;
   const needs = measure.needs.filter((need) => need !== 'divergence' && need !== 'statistics');
   if (model.architecture.objective === 'embedding' && needs.some((need) => /gradients$/.test(need))) {
-    throw new TersorError(`--damage ${options.damage} needs next tokens, which an encoder does not predict`, {
-      file: model.checkpoint.path,
-      remedy: 'leave --damage out, or choose trace, hutchinson or eigenvalue',
-    });
+    throw new TersorError(
+      `--sensitivity ${options.sensitivity} needs next tokens, which an encoder does not predict`,
+      {
+        file: model.checkpoint.path,
+        remedy: 'leave --sensitivity out, or choose trace, hutchinson or eigenvalue',
+      },
+    );
   }
   const store = await openStore(options.store ?? defaultStoreFolder);
-  const referee = await createReferee(model, heldOutText(materials), { ...shop, probeTokens });
+  const evaluator = await createDivergenceEvaluator(model, heldOutText(materials), {
+    ...context,
+    probeTokens,
+  });
   const request = {
     model,
     candidates,
     recipe: { solver: tableSolver },
     calibration: calibrationForTable(calibration),
-    referee,
+    evaluator,
     probed: measure.needs.includes('divergence') ? probed : () => [],
     statistics: measure.needs.includes('statistics'),
   };
-  const tensors = await solveLevels(shop, store, request, hooks).catch(async (error) => {
-    await referee.release();
+  const tensors = await solveLevels(context, store, request, hooks).catch(async (error) => {
+    await evaluator.release();
     throw error;
   });
-  const described = await addCurvature(shop, store, request, tensors, needs, hooks).catch(async (error) => {
-    await referee.release();
-    throw error;
-  });
+  const described = await addCurvature(context, store, request, tensors, needs, hooks).catch(
+    async (error) => {
+      await evaluator.release();
+      throw error;
+    },
+  );
   return {
     store,
-    referee,
+    evaluator,
     tensors: described.map((tensor) => {
-      const damage = measure.damage(tensor);
-      return { ...tensor, levels: tensor.levels.map((level, i) => ({ ...level, damage: damage[i] ?? 0 })) };
+      const loss = measure.loss(tensor);
+      return { ...tensor, levels: tensor.levels.map((level, i) => ({ ...level, loss: loss[i] ?? 0 })) };
     }),
   };
 }
@@ -122,7 +133,7 @@ async function tableOf(
 export const calibrationForTable = ({ sequences }: CalibrationText): Int32Array[] =>
   spread(sequences, tableTokens);
 
-/** Text that damage is measured on, not calibrated on where there is enough. */
+/** Text that loss is measured on, not calibrated on where there is enough. */
 export function heldOutText({
   calibration: { heldOut, sequences },
 }: Pick<Materials, 'calibration'>): readonly Int32Array[] {

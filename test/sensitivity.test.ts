@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { plan } from '../src/pipeline/compress.js';
-import { damageMeasures } from '../src/sensitivity/index.js';
+import { plan } from '../src/pipeline/plan.js';
+import { sensitivityMeasures } from '../src/sensitivity/index.js';
 import { tales } from './fixtures/data.js';
 import { micros, writeMicro } from './fixtures/micro.js';
 import { writeMicroBert } from './fixtures/micro-bert.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'tersor-damage-'));
+const folder = mkdtempSync(join(tmpdir(), 'tersor-sensitivity-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const [llama, bert] = [join(folder, 'llama'), join(folder, 'bert')];
 beforeAll(async () => {
@@ -33,17 +33,17 @@ const ofLlama = {
 const ofBert = { ...options, model: bert, output: 'model', format: 'onnx', types: ['int2', 'int4', 'int8'] };
 
 // What several measures need is in the store behind the first of them.
-test.each(damageMeasures.map(({ name }) => name))('a size by %s', async (damage) => {
-  const planned = await plan({ ...ofLlama, damage });
-  expect(planned.search?.damage).toBe(damage);
+test.each(sensitivityMeasures.map(({ name }) => name))('a size by %s', async (sensitivity) => {
+  const planned = await plan({ ...ofLlama, sensitivity });
+  expect(planned.search?.sensitivity).toBe(sensitivity);
   expect(planned.bitsPerWeight).toBeLessThanOrEqual(5.6);
   expect(planned.bitsPerWeight).toBeGreaterThan(5.5);
   expect(planned.search?.divergence).toBeGreaterThan(0);
 });
 
 test('an encoder is planned by traces and eigenvalues, and refuses gradients of predictions before work starts', async () => {
-  for (const damage of ['trace', 'eigenvalue-spread']) {
-    const planned = await plan({ ...ofBert, damage });
+  for (const sensitivity of ['trace', 'eigenvalue-spread']) {
+    const planned = await plan({ ...ofBert, sensitivity });
     expect(planned.bitsPerWeight).toBeLessThanOrEqual(5.6);
     expect(planned.search?.objective).toBe('embedding');
   }
@@ -51,8 +51,8 @@ test('an encoder is planned by traces and eigenvalues, and refuses gradients of 
   const progress = (stage: string) => {
     stages.push(stage);
   };
-  await expect(plan({ ...ofBert, damage: 'fisher' }, { progress })).rejects.toThrow(
-    '--damage fisher needs next tokens, which an encoder does not predict',
+  await expect(plan({ ...ofBert, sensitivity: 'fisher' }, { progress })).rejects.toThrow(
+    '--sensitivity fisher needs next tokens, which an encoder does not predict',
   );
   expect(stages).not.toContain('levels');
 });
