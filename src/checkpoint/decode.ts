@@ -1,8 +1,8 @@
 import { TersorError } from '../errors.js';
-import type { Grid, Panel } from '../grid/grid.js';
+import type { Grid } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
 import type { Kernels } from '../kernels/kernels.js';
-import { fromPanel, slabHeight, slabs } from '../kernels/panel.js';
+import { fromPanel, type Panel, slabHeight, slabs } from '../kernels/panel.js';
 import type { TensorInfo } from './checkpoint.js';
 import type { RangedFile } from './file.js';
 

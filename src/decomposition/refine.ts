@@ -1,7 +1,7 @@
-import type { Encoded, Grid, Panel } from '../grid/grid.js';
+import type { Encoded, Grid } from '../grid/grid.js';
 import { addRefinement, columnSteps, encodeRefinement, refinementGrid } from '../grid/tersor/refinement.js';
 import type { Arena, Kernels } from '../kernels/kernels.js';
-import { toPanel } from '../kernels/panel.js';
+import { type Panel, toPanel } from '../kernels/panel.js';
 import type { Matrix } from '../types.js';
 
 /**

@@ -1,4 +1,5 @@
 import type { Arena, Kernels } from '../kernels/kernels.js';
+import type { Panel } from '../kernels/panel.js';
 
 /**
  * The values a code may stand for, before scale and offset: consecutive integers, an ascending table of at
@@ -40,18 +41,6 @@ export type ScaleStorage =
       readonly scaleMax: number;
       readonly offset: { readonly min: number; readonly max: number } | undefined;
     };
-
-/**
- * A weight as kernels work on it, in the kernels' memory: column-major over rows, element (row, col) at
- * `col * stride + row`; `stride` is `rows` rounded up to a multiple of four, the padding is zero. A run of
- * columns is therefore a contiguous piece of `data`.
- */
-export interface Panel {
-  readonly rows: number;
-  readonly stride: number;
-  readonly cols: number;
-  readonly data: Float32Array;
-}
 
 /**
  * Scales and offsets of one tensor, every one of them storable in the grid's format:

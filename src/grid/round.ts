@@ -1,5 +1,6 @@
 import type { Kernels } from '../kernels/kernels.js';
-import type { Encoded, Grid, Panel, Parameters } from './grid.js';
+import type { Panel } from '../kernels/panel.js';
+import type { Encoded, Grid, Parameters } from './grid.js';
 import { levelRecord } from './levels.js';
 
 /**

@@ -1,6 +1,17 @@
-import type { Panel } from '../grid/grid.js';
 import type { Matrix } from '../types.js';
 import type { Arena, Kernels } from './kernels.js';
+
+/**
+ * A weight as kernels work on it, in the kernels' memory: column-major over rows, element (row, col) at
+ * `col * stride + row`; `stride` is `rows` rounded up to a multiple of four, the padding is zero. A run of
+ * columns is therefore a contiguous piece of `data`.
+ */
+export interface Panel {
+  readonly rows: number;
+  readonly stride: number;
+  readonly cols: number;
+  readonly data: Float32Array;
+}
 
 /** Rows of a panel are padded to a multiple of this, so that a SIMD vector holds rows of one column only. */
 const rowPadding = 4;

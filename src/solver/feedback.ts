@@ -1,6 +1,7 @@
-import type { Encoded, Panel } from '../grid/grid.js';
+import type { Encoded } from '../grid/grid.js';
 import { levelRecord } from '../grid/levels.js';
 import type { Arena } from '../kernels/kernels.js';
+import type { Panel } from '../kernels/panel.js';
 import type { Factor } from './cholesky.js';
 import { doubles } from './layer-error.js';
 import type { SolverContext } from './solver.js';

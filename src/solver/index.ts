@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import type { Grid, Panel } from '../grid/grid.js';
+import type { Grid } from '../grid/grid.js';
+import type { Panel } from '../kernels/panel.js';
 import { findMethod, type OptionalMethod, parseOptions } from '../method.js';
 import type { Moments } from '../types.js';
 import { decoupleQ } from './decoupleq.js';

@@ -1,6 +1,6 @@
 import { spreadImportance } from '../grid/fit/arguments.js';
-import type { Panel } from '../grid/grid.js';
 import type { Arena, Kernels } from '../kernels/kernels.js';
+import type { Panel } from '../kernels/panel.js';
 import type { Matrix } from '../types.js';
 import { blockColumns, meanDiagonal } from './cholesky.js';
 import type { SolverContext } from './solver.js';

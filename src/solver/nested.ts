@@ -1,10 +1,11 @@
 import { TersorError } from '../errors.js';
-import type { Encoded, Panel } from '../grid/grid.js';
+import type { Encoded } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
 import { roundPanel } from '../grid/round.js';
 import { nestedBitsOf, nestedLines, nestedPart, precisions } from '../grid/tersor/nested.js';
 import type { NestedBits } from '../grid/tersor/nested-levels.js';
 import type { Arena } from '../kernels/kernels.js';
+import type { Panel } from '../kernels/panel.js';
 import type { Matrix } from '../types.js';
 import { meanDiagonal } from './cholesky.js';
 import { refitRows } from './descent/refit.js';

@@ -1,7 +1,8 @@
 import { withRangeScales } from '../grid/fit/range.js';
-import { type Encoded, type Grid, isCoded, type Panel } from '../grid/grid.js';
+import { type Encoded, type Grid, isCoded } from '../grid/grid.js';
 import { roundPanel } from '../grid/round.js';
 import type { Arena } from '../kernels/kernels.js';
+import type { Panel } from '../kernels/panel.js';
 import { importanceOf } from './importance.js';
 import { layerError, weightedError } from './layer-error.js';
 import { allocateEncoded } from './solution.js';

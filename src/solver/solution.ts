@@ -1,5 +1,6 @@
-import type { Encoded, Grid, Panel } from '../grid/grid.js';
+import type { Encoded, Grid } from '../grid/grid.js';
 import type { Arena } from '../kernels/kernels.js';
+import type { Panel } from '../kernels/panel.js';
 
 /** Room for codes, parameters and values of a weight on a grid. */
 export function allocateEncoded(arena: Arena, { rows, stride, cols }: Panel, grid: Grid): Encoded {

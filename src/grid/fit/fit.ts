@@ -1,6 +1,7 @@
 import type { Kernels } from '../../kernels/kernels.js';
+import type { Panel } from '../../kernels/panel.js';
 import type { GgufFormat } from '../gguf/gguf.js';
-import type { Panel, Parameters, ScaleStorage } from '../grid.js';
+import type { Parameters, ScaleStorage } from '../grid.js';
 import { type CodedLevels, describeLevels, isCoded, spreadImportance, threadScratch } from './arguments.js';
 import { fitTwoLevel } from './two-level.js';
 

@@ -1,5 +1,6 @@
 import type { Kernels } from '../../kernels/kernels.js';
-import type { Panel, Parameters } from '../grid.js';
+import type { Panel } from '../../kernels/panel.js';
+import type { Parameters } from '../grid.js';
 import { levelRecord } from '../levels.js';
 import { bias, type FloatFormat, largestFloat } from '../tersor/float-values.js';
 import { spreadImportance } from './arguments.js';

@@ -1,5 +1,6 @@
 import type { Arena, Kernels } from '../../kernels/kernels.js';
-import type { Grid, Panel, Parameters } from '../grid.js';
+import type { Panel } from '../../kernels/panel.js';
+import type { Grid, Parameters } from '../grid.js';
 import { roundPanel } from '../round.js';
 import { spreadImportance } from './arguments.js';
 

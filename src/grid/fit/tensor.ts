@@ -1,5 +1,6 @@
 import type { Kernels } from '../../kernels/kernels.js';
-import type { Panel, Parameters } from '../grid.js';
+import type { Panel } from '../../kernels/panel.js';
+import type { Parameters } from '../grid.js';
 import { type CodedLevels, describeLevels, spreadImportance } from './arguments.js';
 
 /** Σ over the tensor: what least squares needs, as in assembly/fit-evaluate.ts, and the range of the weights. */

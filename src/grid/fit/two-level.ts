@@ -1,7 +1,8 @@
 import type { Arena, Kernels } from '../../kernels/kernels.js';
+import type { Panel } from '../../kernels/panel.js';
 import { computeEffective } from '../gguf/dequantize.js';
 import type { GgufFormat } from '../gguf/gguf.js';
-import type { Panel, Parameters, ScaleStorage } from '../grid.js';
+import type { Parameters, ScaleStorage } from '../grid.js';
 import { type CodedLevels, describeLevels, spreadImportance, threadScratch } from './arguments.js';
 
 /** A format with integer scales per group times a half per block. */

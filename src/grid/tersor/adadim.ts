@@ -1,8 +1,8 @@
 import { TersorError } from '../../errors.js';
 import type { Arena, Kernels } from '../../kernels/kernels.js';
-import { strideOf, toPanel } from '../../kernels/panel.js';
+import { type Panel, strideOf, toPanel } from '../../kernels/panel.js';
 import { roundingErrors } from '../fit/rounding-errors.js';
-import type { Encoded, Grid, Panel, Parameters } from '../grid.js';
+import type { Encoded, Grid, Parameters } from '../grid.js';
 import { findIntegerGrid } from './integer.js';
 import { groupsOf, packRows, type RowLayout, rowBytes, unpackRows } from './rows.js';
 

@@ -1,6 +1,7 @@
 import type { Kernels } from '../../kernels/kernels.js';
+import type { Panel } from '../../kernels/panel.js';
 import { roundingErrors } from '../fit/rounding-errors.js';
-import type { Grid, Panel } from '../grid.js';
+import type { Grid } from '../grid.js';
 import { findFloatGrid } from './float.js';
 
 /** What one way to divide the bits of a float costs. */

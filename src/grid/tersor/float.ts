@@ -1,8 +1,8 @@
 import type { Kernels } from '../../kernels/kernels.js';
-import { strideOf } from '../../kernels/panel.js';
+import { type Panel, strideOf } from '../../kernels/panel.js';
 import { fitDirect } from '../fit/fit.js';
 import { fitByRatios } from '../fit/ratios.js';
-import type { Grid, Panel, Parameters } from '../grid.js';
+import type { Grid, Parameters } from '../grid.js';
 import { floatValues, powersOfTwo } from './float-values.js';
 import { blockBytes, groupsOf, packRows, type RowLayout, rowBytes, unpackRows } from './rows.js';
 import { codesToScales, scalesToCodes } from './scale-codes.js';

@@ -1,8 +1,8 @@
 import type { Arena, Kernels } from '../../kernels/kernels.js';
-import { strideOf } from '../../kernels/panel.js';
+import { type Panel, strideOf } from '../../kernels/panel.js';
 import { roundingErrors } from '../fit/rounding-errors.js';
 import { dequantize } from '../gguf/dequantize.js';
-import type { Encoded, Grid, Panel, Parameters } from '../grid.js';
+import type { Encoded, Grid, Parameters } from '../grid.js';
 import { type NestedBits, nestedBits, nestedDistortion, nestedLevels } from './nested-levels.js';
 import { loadRows, packRows, type RowLayout, requireBytes, rowBytes } from './rows.js';
 

@@ -1,8 +1,8 @@
 import type { Arena, Kernels } from '../../kernels/kernels.js';
-import { strideOf } from '../../kernels/panel.js';
+import { type Panel, strideOf } from '../../kernels/panel.js';
 import { fitDirect } from '../fit/fit.js';
 import { roundingErrors } from '../fit/rounding-errors.js';
-import type { Grid, Panel, Parameters } from '../grid.js';
+import type { Grid, Parameters } from '../grid.js';
 import { allocateCodebook, codebookOf } from './codebook.js';
 import { blockBytes, groupsOf, packRows, type RowLayout, rowBytes, unpackRows } from './rows.js';
 

@@ -1,7 +1,7 @@
 import type { Kernels } from '../../kernels/kernels.js';
-import { strideOf } from '../../kernels/panel.js';
+import { type Panel, strideOf } from '../../kernels/panel.js';
 import { spreadImportance, threadScratch } from '../fit/arguments.js';
-import type { Grid, Panel, Parameters } from '../grid.js';
+import type { Grid, Parameters } from '../grid.js';
 import { allocateCodebook, codebookOf } from './codebook.js';
 import { packRows, type RowLayout, rowBytes, unpackRows } from './rows.js';
 

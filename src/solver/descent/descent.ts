@@ -1,5 +1,6 @@
-import type { Encoded, Grid, Panel } from '../../grid/grid.js';
+import type { Encoded, Grid } from '../../grid/grid.js';
 import type { Arena } from '../../kernels/kernels.js';
+import type { Panel } from '../../kernels/panel.js';
 import type { Moments } from '../../types.js';
 import { gptq } from '../gptq.js';
 import { layerEnergy, ratio } from '../layer-error.js';

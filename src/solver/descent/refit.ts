@@ -1,6 +1,7 @@
 import { dequantize } from '../../grid/gguf/dequantize.js';
-import type { Encoded, Panel } from '../../grid/grid.js';
+import type { Encoded } from '../../grid/grid.js';
 import type { Arena } from '../../kernels/kernels.js';
+import type { Panel } from '../../kernels/panel.js';
 import { doubles } from '../layer-error.js';
 import type { SolverContext } from '../solver.js';
 

@@ -1,7 +1,8 @@
 import { dequantize } from '../../grid/gguf/dequantize.js';
-import type { Encoded, Panel } from '../../grid/grid.js';
+import type { Encoded } from '../../grid/grid.js';
 import { levelRecord } from '../../grid/levels.js';
 import type { Arena } from '../../kernels/kernels.js';
+import type { Panel } from '../../kernels/panel.js';
 import type { Matrix } from '../../types.js';
 import { meanDiagonal } from '../cholesky.js';
 import { doubles, total } from '../layer-error.js';

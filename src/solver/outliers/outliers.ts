@@ -1,7 +1,7 @@
 import { TersorError } from '../../errors.js';
-import type { Panel } from '../../grid/grid.js';
 import { isOutlierGrid, type OutlierGrid } from '../../grid/tersor/outliers.js';
 import type { Arena } from '../../kernels/kernels.js';
+import type { Panel } from '../../kernels/panel.js';
 import type { Moments } from '../../types.js';
 import { type DecoupleQOptions, decoupleQDefaults } from '../decoupleq.js';
 import { settle } from '../descent/descent.js';

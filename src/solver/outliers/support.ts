@@ -1,9 +1,10 @@
 import { spreadImportance } from '../../grid/fit/arguments.js';
 import { roundingErrors } from '../../grid/fit/rounding-errors.js';
-import type { Grid, Panel } from '../../grid/grid.js';
+import type { Grid } from '../../grid/grid.js';
 import { roundPanel } from '../../grid/round.js';
 import type { OutlierGrid } from '../../grid/tersor/outliers.js';
 import type { Arena } from '../../kernels/kernels.js';
+import type { Panel } from '../../kernels/panel.js';
 import { doubles, total } from '../layer-error.js';
 import type { SolverContext } from '../solver.js';
 

@@ -1,6 +1,7 @@
-import type { Encoded, Panel } from '../../grid/grid.js';
+import type { Encoded } from '../../grid/grid.js';
 import { levelRecord } from '../../grid/levels.js';
 import type { Arena } from '../../kernels/kernels.js';
+import type { Panel } from '../../kernels/panel.js';
 import type { Matrix } from '../../types.js';
 import { meanDiagonal } from '../cholesky.js';
 import { comfortable, gatherSquare } from '../descent/sweeps.js';

@@ -1,6 +1,6 @@
-import type { Panel } from '../../grid/grid.js';
 import type { VectorCell } from '../../grid/vector/format.js';
 import type { Kernels } from '../../kernels/kernels.js';
+import type { Panel } from '../../kernels/panel.js';
 import type { Matrix } from '../../types.js';
 import type { Factor } from '../cholesky.js';
 import { cholesky, gramInverse, inverseLower, squareAt } from '../small-matrix.js';

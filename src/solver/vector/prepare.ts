@@ -1,6 +1,7 @@
-import type { Encoded, Panel } from '../../grid/grid.js';
+import type { Encoded } from '../../grid/grid.js';
 import { type VectorCell, vectorCells, vectorStore } from '../../grid/vector/format.js';
 import type { VectorGrid } from '../../grid/vector/vector.js';
+import type { Panel } from '../../kernels/panel.js';
 import type { Matrix } from '../../types.js';
 import { type Factor, factorDamped } from '../cholesky.js';
 import { pivotImportance } from '../importance.js';
