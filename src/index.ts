@@ -1,8 +1,9 @@
 export { TersorError } from './errors.js';
 export { compress } from './pipeline/compress.js';
-export type { Hooks } from './pipeline/context/hooks.js';
+export type { JobHooks } from './pipeline/context/hooks.js';
 export { type Evaluation, evaluate, evaluateEncoder } from './pipeline/evaluate.js';
-export { type GenerateOptions, generate } from './pipeline/generate.js';
+export type { GenerateOptions } from './pipeline/generate/options.js';
+export { generate } from './pipeline/generate.js';
 export { type ImatrixOptions, type ImatrixResult, imatrix } from './pipeline/imatrix.js';
 export { type Inspection, type InspectOptions, inspect } from './pipeline/inspect.js';
 export type { EncoderEvaluation } from './pipeline/measure/encoder.js';

@@ -7,6 +7,7 @@ import { type Pooling, poolingName, readPooling } from '../src/checkpoint/poolin
 import { embed } from '../src/evaluation/embedding.js';
 import { compress } from '../src/pipeline/compress.js';
 import { withContext } from '../src/pipeline/context/context.js';
+import type { ProgressEvent } from '../src/pipeline/context/progress.js';
 import { evaluate, evaluateEncoder } from '../src/pipeline/evaluate.js';
 import { plan } from '../src/pipeline/plan.js';
 import { builtinText } from '../src/text/builtin.js';
@@ -79,8 +80,9 @@ describe('an encoder', () => {
     const store = join(folder, 'journal');
     const output = join(folder, 'resumed');
     const stop = new AbortController();
-    const progress = (stage: string, done: number, total: number) => {
-      if (stage === 'compress' && done > 0.8 * total) stop.abort();
+    const progress = ({ detail }: ProgressEvent) => {
+      if (detail?.task === 'compress' && detail.done > 0.8 * detail.total)
+        stop.abort(new Error('stopped before the end'));
     };
     const interrupted = compress({ ...settings, output, store }, { signal: stop.signal, progress });
     await expect(interrupted).rejects.toThrow('stopped before the end');

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ProgressEvent } from '../src/pipeline/context/progress.js';
 import { plan } from '../src/pipeline/plan.js';
 import { sensitivityMeasures } from '../src/sensitivity/index.js';
 import { tales } from './fixtures/data.js';
@@ -48,8 +49,8 @@ test('an encoder is planned by traces and eigenvalues, and refuses gradients of 
     expect(planned.search?.objective).toBe('embedding');
   }
   const stages: string[] = [];
-  const progress = (stage: string) => {
-    stages.push(stage);
+  const progress = ({ detail }: ProgressEvent) => {
+    if (detail) stages.push(detail.task);
   };
   await expect(plan({ ...ofBert, sensitivity: 'fisher' }, { progress })).rejects.toThrow(
     '--sensitivity fisher needs next tokens, which an encoder does not predict',

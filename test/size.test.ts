@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compress } from '../src/pipeline/compress.js';
+import type { ProgressEvent } from '../src/pipeline/context/progress.js';
 import { evaluate } from '../src/pipeline/evaluate.js';
 import type { CompressResult } from '../src/pipeline/measure/result.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
@@ -130,8 +131,9 @@ test('overrides are kept', async () => {
 test('an interrupted search goes on where it was, and nothing is solved twice', async () => {
   const store = join(folder, 'interrupted');
   const controller = new AbortController();
-  const progress = (stage: string, done: number) => {
-    if (stage === 'levels' && done === 60) controller.abort();
+  const progress = ({ detail }: ProgressEvent) => {
+    if (detail?.task === 'levels' && detail.done === 60)
+      controller.abort(new Error('stopped before the end'));
   };
   const interrupted = plan({ ...options, store, bits: 3 }, { signal: controller.signal, progress });
   await expect(interrupted).rejects.toThrow('stopped');

@@ -12,6 +12,9 @@ export interface HubFile extends ListFileEntry {
   readonly accessToken?: string;
   readonly repo: string;
   readonly revision: string;
+  /** In the place of the global one. */
+  readonly fetch?: typeof fetch;
+  readonly signal?: AbortSignal;
 }
 
 /** How often in a row a download may break off without a single new byte. */
@@ -48,6 +51,7 @@ async function fetchMissing(file: HubFile, partial: string, report: (bytes: numb
     try {
       there = await append(file, partial, there, report);
     } catch (error) {
+      file.signal?.throwIfAborted();
       if (isFinal(error)) throw error;
       failure = error;
       there = (await sizeOf(partial)) ?? 0;

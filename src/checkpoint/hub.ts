@@ -25,6 +25,8 @@ export interface DownloadOptions {
   readonly accessToken?: string | undefined;
   /** Told how many of all the bytes to fetch are there. */
   readonly progress?: Progress | undefined;
+  /** Ends the download with its reason; a later call goes on from there. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const defaultHub = 'https://huggingface.co';
@@ -51,7 +53,12 @@ export async function downloadModel(id: HubId, options: DownloadOptions = {}): P
     return join(cache, id.revision);
   }
   const hubUrl = options.hubUrl ?? defaultHub;
-  const access = { hubUrl, ...(options.accessToken ? { accessToken: options.accessToken } : {}) };
+  const { signal } = options;
+  const access = {
+    hubUrl,
+    ...(options.accessToken ? { accessToken: options.accessToken } : {}),
+    ...(signal ? { signal, fetch: abortable(signal) } : {}),
+  };
   const ask = <T>(question: Promise<T>) => answered(question, id, hubUrl, cache);
 
   const { sha: commit } = await ask(modelInfo({ ...access, ...id, additionalFields: ['sha'] }));
@@ -83,6 +90,7 @@ export async function downloadModel(id: HubId, options: DownloadOptions = {}): P
     await downloadAll(wanted, partial, options.progress);
     await rename(partial, folder);
   } catch (cause) {
+    signal?.throwIfAborted();
     if (cause instanceof TersorError) throw cause;
     if (cause instanceof HubApiError) throw refusal(cause, id, hubUrl, true);
     throw new TersorError(`the download of ${id.name} stopped: ${reasonOf(cause)}`, {
@@ -158,6 +166,12 @@ function refusal(cause: HubApiError, id: HubId, hubUrl: string, found: boolean):
     cause,
   });
 }
+
+/** Requests that end with a signal. */
+const abortable =
+  (signal: AbortSignal): typeof fetch =>
+  (input, init) =>
+    fetch(input, { ...init, signal });
 
 const exists = (path: string): Promise<boolean> =>
   stat(path).then(

@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { compress } from '../pipeline/compress.js';
+import type { ProgressEvent } from '../pipeline/context/progress.js';
 import { type Evaluation, evaluate } from '../pipeline/evaluate.js';
 import type { CompressResult } from '../pipeline/measure/result.js';
 import type { CompressOptions } from '../pipeline/options.js';
@@ -90,8 +91,8 @@ async function attempt(
   const { signal } = hooks;
   const named = {
     ...hooks,
-    progress: (stage: string, done: number, total: number) =>
-      hooks.progress?.(`${name}: ${stage}`, done, total),
+    progress: ({ detail, ...event }: ProgressEvent) =>
+      hooks.progress?.(detail ? { ...event, detail: { ...detail, task: `${name}: ${detail.task}` } } : event),
   };
   const calibration = join(model, 'calibration.txt');
   const result = await compress({ model, output, type, ...method, calibration, ...shared }, named);

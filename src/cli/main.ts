@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { collectInOneGo } from '../runtime/garbage.js';
-import { execute } from './program.js';
+import { execute, stopped } from './program.js';
 
 const interrupted = 130; // 128 + SIGINT, as shells report it
 
@@ -9,7 +9,7 @@ const controller = new AbortController();
 const stop = () => {
   // The second time at once, should the job not listen.
   if (controller.signal.aborted) process.exit(interrupted);
-  controller.abort();
+  controller.abort(stopped());
 };
 process.on('SIGINT', stop).on('SIGTERM', stop);
 

@@ -27,7 +27,8 @@ export async function execute(words: readonly string[], session: Session): Promi
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    session.stderr.write(`${errorLine(error, session)}\n`);
+    const shown = error === session.signal.reason ? stopped() : error;
+    session.stderr.write(`${errorLine(shown, session)}\n`);
     if (program.opts().trace && error instanceof Error) session.stderr.write(`${error.stack}\n`);
     return 1;
   }
@@ -61,6 +62,10 @@ export function createProgram(session: Session): Command {
   program.addHelpText('after', '\nStart with: tersor demo\nHelp on one command: tersor compress --help');
   return program;
 }
+
+/** Why a job ends when the user asks it to. */
+export const stopped = (): TersorError =>
+  new TersorError('stopped before the end', { code: 'aborted', remedy: 'run the command again' });
 
 function errorLine(error: unknown, { stderr, environment }: Session): string {
   const prefix = createStyle(stderr, environment).red('error:');

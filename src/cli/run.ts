@@ -1,10 +1,8 @@
-import { open, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { findOnnxFile } from '../checkpoint/onnx/onnx.js';
 import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
-import { chatText, generate } from '../pipeline/generate.js';
-import { openLlama } from '../runtime/llama.js';
+import type { GenerateOptions } from '../pipeline/generate/options.js';
+import { generate } from '../pipeline/generate.js';
 import { numberBetween, portion, positiveInteger, wholeNumber } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 
@@ -20,9 +18,6 @@ interface Flags {
   readonly bytes?: Portion;
   readonly json?: boolean;
 }
-
-/** Of llama.cpp, which sets memory aside for all of it. */
-const defaultContext = 2048;
 
 export function runCommand(program: Command, session: Session): void {
   const command = program
@@ -53,100 +48,32 @@ export function runCommand(program: Command, session: Session): void {
 }
 
 async function run(path: string, prompt: string, flags: Flags, session: Session): Promise<void> {
+  const { json, bytes: portion, ...options } = flags;
   if (flags.system !== undefined && !flags.chat)
     throw new TersorError('--system is for chats', { remedy: 'add --chat, or leave it out' });
-  const kind = await kindOf(path);
-  if (flags.bytes && kind !== 'stack')
-    throw new TersorError('only a part of a stacked file is a model', {
-      file: path,
-      remedy: 'leave --bytes out, or compress to a .stack',
-    });
   await withTerminal(session, flags, async (terminal) => {
     const write = (text: string) => {
-      if (!flags.json) session.stdout.write(text);
+      if (!json) session.stdout.write(text);
     };
+    let text = '';
     // An answer stands for itself; a continuation does not.
     const begin = () => write(flags.chat ? '' : prompt);
-    const text = await (kind === 'gguf'
-      ? runGguf(path, prompt, flags, session, begin, write)
-      : runOnnx(path, prompt, flags, session, begin, write));
+    for await (const piece of generated({ model: path, prompt, portion, ...options }, session)) {
+      if (!text) begin();
+      write(piece);
+      text += piece;
+    }
+    if (!text) begin();
     terminal.print('');
     terminal.json({ model: path, prompt, text });
   });
 }
 
-type Write = (text: string) => void;
-
-async function runGguf(
-  path: string,
-  prompt: string,
-  { json: _, bytes: __, context = defaultContext, threads, chat = false, system, ...sampling }: Flags,
-  { signal }: Session,
-  begin: () => void,
-  write: Write,
-): Promise<string> {
-  const text = chat
-    ? await chatText({ model: path, prompt, ...(system === undefined ? {} : { system }) })
-    : prompt;
-  const model = await openLlama(path, { context, ...(threads ? { threads } : {}) });
+/** What comes until the user has seen enough. */
+async function* generated(options: GenerateOptions, { signal }: Session): AsyncGenerator<string, void, void> {
   try {
-    begin();
-    return await model.generate(text, { ...sampling, complete: chat, signal }, write);
-  } finally {
-    await model.close();
-  }
-}
-
-async function runOnnx(
-  path: string,
-  prompt: string,
-  { json: _, bytes, ...options }: Flags,
-  { signal }: Session,
-  begin: () => void,
-  write: Write,
-): Promise<string> {
-  let begun = false;
-  const start = () => {
-    if (!begun) begin();
-    begun = true;
-  };
-  const text = await generate(
-    { model: path, prompt, ...options, ...(bytes ? { portion: bytes } : {}) },
-    (part) => {
-      start();
-      write(part);
-    },
-    { signal },
-  );
-  start();
-  return text;
-}
-
-/** @throws TersorError unless the path is a GGUF file, a stacked one, an ONNX file or a folder with one */
-async function kindOf(path: string): Promise<'gguf' | 'onnx' | 'stack'> {
-  const about = await stat(path).catch((cause: unknown) => {
-    throw new TersorError('cannot be read', { file: path, remedy: 'check the path', cause });
-  });
-  if (about.isDirectory() ? await findOnnxFile(path) : path.endsWith('.onnx')) return 'onnx';
-  if (about.isFile() && path.endsWith('.stack')) return 'stack';
-  if (about.isFile() && (await beginning(path)) === 'GGUF') return 'gguf';
-  throw new TersorError(
-    'is neither a GGUF or stacked file nor a folder with an ONNX model, which run needs',
-    {
-      file: path,
-      remedy: `make one: tersor compress ${path} -o model.gguf`,
-    },
-  );
-}
-
-async function beginning(path: string): Promise<string> {
-  const file = await open(path).catch((cause: unknown) => {
-    throw new TersorError('cannot be read', { file: path, remedy: 'check its permissions', cause });
-  });
-  try {
-    const { buffer } = await file.read(Buffer.alloc(4));
-    return buffer.toString('latin1');
-  } finally {
-    await file.close();
+    yield* generate(options, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
 }

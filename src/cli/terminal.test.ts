@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { ProgressEvent } from '../pipeline/context/progress.js';
 import { createStyle, createTerminal } from './terminal.js';
 
 function record(terminals: { stdout?: boolean; stderr?: boolean } = {}, json = false) {
@@ -21,16 +22,24 @@ function record(terminals: { stdout?: boolean; stderr?: boolean } = {}, json = f
   const wait = (seconds: number) => {
     time += seconds * 1000;
   };
-  return { terminal, written, wait, stop: () => controller.abort() };
+  return { terminal, written, wait };
 }
+
+/** A report of a job that has nothing else to do. */
+const event = (task: string, done: number, total: number, secondsLeft?: number): ProgressEvent => ({
+  stage: 'solve',
+  fraction: done / total,
+  secondsLeft,
+  detail: { task, done, total },
+});
 
 test('prints one plain line per finished stage where there is no terminal', () => {
   const { terminal, written, wait } = record();
-  terminal.hooks.progress?.('calibrate', 0, 2);
+  terminal.hooks.progress?.(event('calibrate', 0, 2));
   wait(1);
-  terminal.hooks.progress?.('calibrate', 1, 2);
+  terminal.hooks.progress?.(event('calibrate', 1, 2));
   wait(2);
-  terminal.hooks.progress?.('calibrate', 2, 2);
+  terminal.hooks.progress?.(event('calibrate', 2, 2));
   terminal.hooks.warn?.('a choice was made');
   terminal.print('done');
   expect(written).toEqual({
@@ -41,7 +50,7 @@ test('prints one plain line per finished stage where there is no terminal', () =
 
 test('writes nothing but the document with --json', () => {
   const { terminal, written } = record({}, true);
-  terminal.hooks.progress?.('calibrate', 1, 1);
+  terminal.hooks.progress?.(event('calibrate', 1, 1));
   terminal.hooks.warn?.('a choice was made');
   terminal.print('done');
   terminal.json({ bytes: 1 });
@@ -51,14 +60,14 @@ test('writes nothing but the document with --json', () => {
 
 test('draws a bar with the time left on a terminal and clears it away', () => {
   const { terminal, written, wait } = record({ stderr: true, stdout: true });
-  terminal.hooks.progress?.('compress', 0, 10);
+  terminal.hooks.progress?.(event('compress', 0, 10));
   wait(5);
-  terminal.hooks.progress?.('compress', 5, 10);
+  terminal.hooks.progress?.(event('compress', 5, 10, 5));
   const frames = written.stderr.split('\r\x1b[K');
-  expect(frames.at(1)).toBe('compress           ░░░░░░░░░░░░░░░░░░░░░░░░   0 %');
-  expect(frames.at(2)).toBe('compress           ████████████░░░░░░░░░░░░  50 %  5.0 s left');
+  expect(frames.at(1)).toBe('compress           ░░░░░░░░░░░░░░░░░░░░░░░░   0 % of all');
+  expect(frames.at(2)).toBe('compress           ████████████░░░░░░░░░░░░  50 % of all, 5.0 s left');
   wait(0.01);
-  terminal.hooks.progress?.('compress', 6, 10);
+  terminal.hooks.progress?.(event('compress', 6, 10));
   expect(written.stderr.split('\r\x1b[K')).toHaveLength(3);
   terminal.finish();
   expect(written.stderr.endsWith('\r\x1b[K')).toBe(true);
@@ -68,17 +77,19 @@ test('draws a bar with the time left on a terminal and clears it away', () => {
 test('counts the time of a stage from the end of the one before', () => {
   const { terminal, written, wait } = record();
   wait(4);
-  terminal.hooks.progress?.('compress', 1, 2);
+  terminal.hooks.progress?.(event('compress', 1, 2));
   wait(3);
-  terminal.hooks.progress?.('compress', 2, 2);
+  terminal.hooks.progress?.(event('compress', 2, 2));
   expect(written.stdout).toBe('compress           7.0 s\n');
 });
 
-test('stops a job at its next report once the user asks for it', () => {
-  const { terminal, stop } = record();
-  terminal.hooks.progress?.('compress', 1, 9);
-  stop();
-  expect(() => terminal.hooks.progress?.('compress', 2, 9)).toThrow('stopped before the end');
+test('shows the stage until a task of it reports, and leaves no line for it', () => {
+  const { terminal, written } = record({ stderr: true });
+  terminal.hooks.progress?.({ stage: 'verify', fraction: 0.9, secondsLeft: undefined });
+  expect(written.stderr).toBe(`\r\x1b[Kverify             ${'░'.repeat(24)}  90 % of all`);
+  terminal.hooks.progress?.({ stage: 'verify', fraction: 1, secondsLeft: 0 });
+  terminal.finish();
+  expect(written.stderr).toMatch(/90 % of all\r.\[K$/);
 });
 
 test.each([
@@ -112,12 +123,12 @@ test('a bar never wraps, and a dumb terminal gets none', () => {
     const stdout = { write: () => {} };
     let time = 0;
     const { hooks } = createTerminal({ stdout, stderr, signal, environment }, { now: () => time });
-    hooks.progress?.('compress', 0, 4);
+    hooks.progress?.(event('compress', 0, 4));
     time = 3_723_000;
-    hooks.progress?.('compress', 1, 4);
+    hooks.progress?.(event('compress', 1, 4, 11_160));
     return written;
   };
-  expect(draw(80)).toContain('25 %  3 h 06 min left');
+  expect(draw(80)).toContain('25 % of all, 3 h 06 min left');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   for (const line of draw(30).split(/\r\x1b\[K/)) expect(line.length).toBeLessThan(30);
   expect(draw(80, { TERM: 'dumb' })).toBe('');

@@ -1,4 +1,5 @@
-import { checkAborted, type Hooks } from '../pipeline/context/hooks.js';
+import type { JobHooks } from '../pipeline/context/hooks.js';
+import type { ProgressEvent } from '../pipeline/context/progress.js';
 import { formatDuration, wrap } from './format.js';
 
 /** The part of a stream that the terminal needs. */
@@ -28,7 +29,7 @@ export interface TerminalOptions {
 
 /** What commands print with. */
 export interface Terminal {
-  readonly hooks: Hooks;
+  readonly hooks: JobHooks;
   /** A result for people; nothing with --json. */
   print(text: string): void;
   /** The result for programs; nothing without --json. */
@@ -40,11 +41,12 @@ export interface Terminal {
 
 const redrawInterval = 80; // milliseconds; faster flickers and costs time over slow connections
 const barWidth = 24;
-const worthALine = 1; // seconds; shorter stages leave no trace on a terminal
+const worthALine = 1; // seconds; shorter tasks leave no trace on a terminal
 
 /**
- * Progress on standard error when it is a terminal: one line with a bar and the time left. Otherwise one plain
- * line per finished stage on standard output (not with --json), so that standard error holds errors only.
+ * Progress on standard error when it is a terminal: one line with the task in hand as a bar, how much of the whole is done,
+ * and the time left. Otherwise one plain line per finished task on standard output (not with --json), so that standard
+ * error holds errors only.
  */
 export function createTerminal(
   { stdout, stderr, signal, environment = {} }: Streams,
@@ -71,26 +73,26 @@ export function createTerminal(
     }
   };
 
-  const progress = (stage: string, done: number, total: number) => {
-    // Every long job reports its progress, so that this is where all of them can be stopped.
-    checkAborted({ signal });
+  const progress = (event: ProgressEvent) => {
+    const { task, done, total } = event.detail ?? { task: event.stage, done: 0, total: 1 };
     const time = now();
-    // A stage that is first heard of after some work began when the one before fell silent.
-    const since = started.get(stage) ?? (done > 0 ? heardAt : time);
-    started.set(stage, since);
-    heardAt = time;
+    // A task that is first heard of after some work began when the one before fell silent.
+    const since = started.get(task) ?? (done > 0 ? heardAt : time);
+    if (event.detail) {
+      started.set(task, since);
+      heardAt = time;
+    }
     const seconds = (time - since) / 1000;
     if (total > 0 && done >= total) {
-      started.delete(stage);
+      started.delete(task);
       if (interactive && seconds < worthALine) clear();
-      else line(`${stage.padEnd(stageWidth)} ${style.dim(formatDuration(seconds))}`);
+      else line(`${task.padEnd(taskWidth)} ${style.dim(formatDuration(seconds))}`);
       return;
     }
-    if (!interactive || (drawn && time - drawnAt < redrawInterval)) return;
+    if (!interactive || event.fraction === 1 || (drawn && time - drawnAt < redrawInterval)) return;
     drawnAt = time;
-    const text = bar(stage, done, total, seconds);
     const columns = stderr.columns ?? 80;
-    drawn = text.slice(0, columns - 1);
+    drawn = bar(task, total > 0 ? done / total : 0, event).slice(0, columns - 1);
     stderr.write(`\r\x1b[K${drawn}`);
   };
 
@@ -114,15 +116,14 @@ export function createTerminal(
   };
 }
 
-const stageWidth = 18;
+const taskWidth = 18;
 
-function bar(stage: string, done: number, total: number, seconds: number): string {
-  const share = total > 0 ? Math.min(1, done / total) : 0;
-  const full = Math.floor(share * barWidth);
+function bar(task: string, share: number, { fraction, secondsLeft }: ProgressEvent): string {
+  const full = Math.floor(Math.min(1, share) * barWidth);
   const drawing = '█'.repeat(full) + '░'.repeat(barWidth - full);
-  // The first moments say little about the rest.
-  const left = share > 0 && seconds > 0.5 ? `${formatDuration((seconds / share) * (1 - share))} left` : '';
-  return `${stage.padEnd(stageWidth)} ${drawing} ${String(Math.floor(share * 100)).padStart(3)} %  ${left}`.trimEnd();
+  const all = `${String(Math.floor(fraction * 100)).padStart(3)} % of all`;
+  const left = secondsLeft === undefined ? '' : `, ${formatDuration(secondsLeft)} left`;
+  return `${task.padEnd(taskWidth)} ${drawing} ${all}${left}`;
 }
 
 /** Colours, or the plain text where they are not wanted. */

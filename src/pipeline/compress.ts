@@ -1,12 +1,13 @@
 import { createActivationCache } from '../calibration/activation-cache.js';
 import { withContext } from './context/context.js';
-import type { Hooks } from './context/hooks.js';
+import type { JobHooks } from './context/hooks.js';
+import { compressionSteps } from './context/steps.js';
 import { defaultStoreFolder } from './context/store.js';
 import { findFormat } from './formats/index.js';
 import { compressStack, isStacked } from './formats/stack/compress.js';
 import type { CompressResult } from './measure/result.js';
 import { measure, proveFinite, type Verification, verify } from './measure/verify.js';
-import { type CompressOptions, withRecipe } from './options.js';
+import { type CompressOptions, isSearch, withRecipe } from './options.js';
 import { type Job, refuseProblems } from './prepare/job.js';
 import { activationRoom, checkMemory } from './prepare/memory.js';
 import { prepare } from './prepare/prepare.js';
@@ -18,11 +19,14 @@ import { openJournal } from './solve/resume.js';
  * reopens the result in llama.cpp or onnxruntime, and measures what it lost.
  * @throws TersorError for bad input before anything is written, and when what was written does not behave in its
  *   runtime as tersor predicts
+ *   The reason of `caller.signal`, once that has ended the job.
  */
-export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<CompressResult> {
-  if (isStacked(options)) return compressStack(options, hooks);
+export function compress(options: CompressOptions, caller: JobHooks = {}): Promise<CompressResult> {
+  if (isStacked(options)) return compressStack(options, caller);
   const started = performance.now();
-  return withContext(options, hooks, async (context) => {
+  return withContext(options, caller, async (context, hooks) => {
+    const searched = isSearch(options) ? (options.search ?? '') : undefined;
+    context.expect(compressionSteps({ search: searched, tune: options.tune }));
     await findFormat(withRecipe(options)).check(options.output);
     const { stopwatch } = context;
     const job = await stopwatch.time('prepare', () => prepare(context, options, hooks));
@@ -36,7 +40,9 @@ export function compress(options: CompressOptions, hooks: Hooks = {}): Promise<C
     });
     try {
       const write = (name: string, bytes: Uint8Array) => writer.write(name, bytes);
-      const tensors = await compressBlocks(context, job, write, hooks, { journal, activationCache });
+      const tensors = await stopwatch.time('solve', () =>
+        compressBlocks(context, job, write, hooks, { journal, activationCache }),
+      );
       activationCache.close();
       const { heldOut, checks } = texts(job);
       const verified: Verification[] = [];

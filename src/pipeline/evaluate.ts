@@ -5,7 +5,8 @@ import { predict } from '../evaluation/predictor.js';
 import { chunk, readText } from '../text/corpus.js';
 import type { Summary } from '../types.js';
 import { type Context, withContext } from './context/context.js';
-import type { Hooks } from './context/hooks.js';
+import type { Hooks, JobHooks } from './context/hooks.js';
+import { evaluationSteps } from './context/steps.js';
 import { type EncoderEvaluation, encoderEvaluation } from './measure/encoder.js';
 import { predictIn } from './measure/verify.js';
 import type { EvaluateOptions } from './options.js';
@@ -28,8 +29,8 @@ const defaultTokens = 20480;
  * Perplexity of a model on a text and, with `against`, its divergence from the original.
  * @throws TersorError for an encoder, which predicts no tokens
  */
-export async function evaluate(options: EvaluateOptions, hooks: Hooks = {}): Promise<Evaluation> {
-  const result = await assess(options, hooks);
+export async function evaluate(options: EvaluateOptions, caller: JobHooks = {}): Promise<Evaluation> {
+  const result = await assess(options, caller);
   if ('perplexity' in result) return result;
   throw new TersorError('an encoder predicts no tokens', {
     file: options.model,
@@ -43,9 +44,9 @@ export async function evaluate(options: EvaluateOptions, hooks: Hooks = {}): Pro
  */
 export async function evaluateEncoder(
   options: EvaluateOptions & { readonly against: string },
-  hooks: Hooks = {},
+  caller: JobHooks = {},
 ): Promise<EncoderEvaluation> {
-  const result = await assess(options, hooks);
+  const result = await assess(options, caller);
   if ('cosine' in result) return result;
   throw new TersorError('a language model has no embeddings', {
     file: options.model,
@@ -54,8 +55,12 @@ export async function evaluateEncoder(
 }
 
 /** Measures a model by what it is for. */
-export function assess(options: EvaluateOptions, hooks: Hooks = {}): Promise<Evaluation | EncoderEvaluation> {
-  return withContext(options, hooks, async (context) => {
+export function assess(
+  options: EvaluateOptions,
+  caller: JobHooks = {},
+): Promise<Evaluation | EncoderEvaluation> {
+  return withContext(options, caller, async (context, hooks) => {
+    context.expect(evaluationSteps(options.against !== undefined));
     const model = await context.open(options.model, options.portion);
     if (options.portion && model.checkpoint.format !== 'stack')
       throw new TersorError('only a part of a stacked file is a model', {
@@ -78,9 +83,11 @@ export function assess(options: EvaluateOptions, hooks: Hooks = {}): Promise<Eva
         remedy: 'compare a model with its own original',
       });
     }
-    return one.objective === 'embedding'
-      ? encoderEvaluation(context, model, against, options, hooks)
-      : predictionEvaluation(context, model, against, options, hooks);
+    return context.stopwatch.time<Evaluation | EncoderEvaluation>('measure', () =>
+      one.objective === 'embedding'
+        ? encoderEvaluation(context, model, against, options, hooks)
+        : predictionEvaluation(context, model, against, options, hooks),
+    );
   });
 }
 

@@ -6,7 +6,8 @@ import { type ImportanceEntry, meanSquares, readImatrix } from '../checkpoint/im
 import { TersorError } from '../errors.js';
 import { checkImatrixOutput, writeImatrix } from '../writer/imatrix.js';
 import { type Context, type ContextOptions, withContext } from './context/context.js';
-import { checkAborted, type Hooks } from './context/hooks.js';
+import { checkAborted, type Hooks, type JobHooks } from './context/hooks.js';
+import { imatrixSteps } from './context/steps.js';
 import { calibrationText, type TextOptions } from './prepare/calibration-text.js';
 
 export interface ImatrixOptions extends ContextOptions, Omit<TextOptions, 'imatrix'> {
@@ -33,14 +34,17 @@ export interface ImatrixResult {
  * the original model, block after block.
  * @throws TersorError for bad input before anything is written
  */
-export function imatrix(options: ImatrixOptions, hooks: Hooks = {}): Promise<ImatrixResult> {
+export function imatrix(options: ImatrixOptions, caller: JobHooks = {}): Promise<ImatrixResult> {
   const started = performance.now();
-  return withContext(options, hooks, async (context) => {
+  return withContext(options, caller, async (context, hooks) => {
+    context.expect(imatrixSteps);
     await checkImatrixOutput(options.output);
     const model = await context.open(options.model);
     const tokenizer = await context.tokenizer(model);
     const { sequences, tokens, source } = await calibrationText(options, model, tokenizer, hooks, 0);
-    const entries = await sumSquares(context, model, sequences, hooks);
+    const entries = await context.stopwatch.time('calibrate', () =>
+      sumSquares(context, model, sequences, hooks),
+    );
     const length = sequences[0]?.length ?? 0;
     const chunks = sequences.length;
     const bytes = await writeImatrix(options.output, {

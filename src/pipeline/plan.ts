@@ -1,8 +1,9 @@
 import { TersorError } from '../errors.js';
 import { withContext } from './context/context.js';
-import type { Hooks } from './context/hooks.js';
+import type { JobHooks } from './context/hooks.js';
+import { planningSteps } from './context/steps.js';
 import { isStacked } from './formats/stack/compress.js';
-import type { CompressOptions } from './options.js';
+import { type CompressOptions, isSearch } from './options.js';
 import { type Estimate, estimate } from './prepare/estimate.js';
 import type { Plan } from './prepare/plan.js';
 import { prepare } from './prepare/prepare.js';
@@ -11,17 +12,22 @@ import { predict } from './search/predict.js';
 /** What will happen, to the byte, without doing it; of the model's loss only with `predict` or a search. */
 export function plan(
   options: CompressOptions,
-  hooks: Hooks = {},
+  caller: JobHooks = {},
 ): Promise<Plan & { readonly estimate: Estimate }> {
   if (isStacked(options))
     throw new TersorError('a stacked file is planned by writing it, since its order is measured', {
       file: options.output,
       remedy: 'leave --dry-run out; any part of the finished file is a model',
     });
-  return withContext(options, hooks, async (context) => {
-    const job = await prepare(context, options, hooks);
+  return withContext(options, caller, async (context, hooks) => {
+    const searched = isSearch(options) ? (options.search ?? '') : undefined;
+    context.expect(planningSteps({ search: searched, tune: options.tune }));
+    const { time } = context.stopwatch;
+    const job = await time('prepare', () => prepare(context, options, hooks));
     const prediction =
-      options.predict && !job.plan.search ? await predict(context, job, options, hooks) : undefined;
+      options.predict && !job.plan.search
+        ? await time('plan', () => predict(context, job, options, hooks))
+        : undefined;
     return {
       ...job.plan,
       ...(prediction ? { prediction } : {}),

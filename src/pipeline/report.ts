@@ -16,7 +16,7 @@ import {
 } from '../report/findings.js';
 import { checkOutput, fileError, temporaryPath } from '../writer/output.js';
 import { type Context, withContext } from './context/context.js';
-import type { Hooks } from './context/hooks.js';
+import type { Hooks, JobHooks } from './context/hooks.js';
 import type { CompressResult } from './measure/result.js';
 import { writtenProvenance } from './prepare/provenance.js';
 import { writtenRecipe } from './prepare/recipe.js';
@@ -35,9 +35,11 @@ const histogram = { from: 1e-6, to: 100, perDecade: 4 };
  * are shown, where they are known.
  * @throws TersorError for models that do not belong together, before anything is written
  */
-export async function report(options: ReportOptions, hooks: Hooks = {}): Promise<Findings> {
+export async function report(options: ReportOptions, caller: JobHooks = {}): Promise<Findings> {
   if (options.output !== undefined) await checkOutput(options.output);
-  const findings = await withContext(options, hooks, (context) => find(context, options, hooks));
+  const findings = await withContext(options, caller, (context, hooks) =>
+    context.stopwatch.time('measure', () => find(context, options, hooks)),
+  );
   if (options.output !== undefined) {
     const { renderPage } = await import('../report/page.js'); // echarts takes a moment to load
     await writeWhole(options.output, renderPage(findings));

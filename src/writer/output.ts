@@ -73,6 +73,7 @@ export async function syncFolder(path: string): Promise<void> {
 /** A file-system failure in the user's terms; errors that are explained already pass through. */
 export function fileError(path: string, cause: unknown): unknown {
   if (cause instanceof TersorError || !(cause instanceof Error) || !('code' in cause)) return cause;
+  if (typeof cause.code !== 'string') return cause; // a DOMException, which ends a job
   const folder = dirname(resolve(path));
   switch (cause.code) {
     case 'EACCES':

@@ -1,5 +1,5 @@
 import type { EmbeddingSummary, Summary } from '../../types.js';
-import type { Stage } from '../context/context.js';
+import type { Stage } from '../context/progress.js';
 import type { SearchResult, Tuning } from '../prepare/plan.js';
 import type { CompressedTensor } from '../solve/blocks.js';
 import type { Verification } from './verify.js';

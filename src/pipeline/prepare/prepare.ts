@@ -73,12 +73,15 @@ function checkImportance(options: CompressOptions, { warn }: Hooks): void {
  */
 export async function prepare(context: Context, given: CompressOptions, hooks: Hooks): Promise<Job> {
   const job = await decide(context, given, hooks);
-  if (!given.tune) return remarked(job, hooks);
+  const { tune: count } = given;
+  if (!count) return remarked(job, hooks);
   if (given.recipe) {
     throw new TersorError('--tune and --recipe contradict each other', { remedy: 'give one of them' });
   }
   refuseProblems(job);
-  const { options, tuning } = await tune(context, job, given, given.tune, hooks);
+  const { options, tuning } = await context.stopwatch.time('plan', () =>
+    tune(context, job, given, count, hooks),
+  );
   // What a file says of its recipe is part of its size, so that types for a size are chosen again.
   const tuned = await decide(context, options, hooks);
   return remarked({ ...tuned, plan: { ...tuned.plan, tuning } }, hooks);
@@ -112,8 +115,10 @@ async function decide(context: Context, given: CompressOptions, hooks: Hooks): P
     return draft(materials, options, recipe, ({ kind }) => types[kind] ?? 'f32');
   }
   const recipe = recipeOf(options, calibration, {});
-  return allocate(context, materials, recipe, options, hooks, (types, found) =>
-    draft(materials, options, recipe, (spec) => types.get(spec) ?? 'f32', found),
+  return context.stopwatch.time('plan', () =>
+    allocate(context, materials, recipe, options, hooks, (types, found) =>
+      draft(materials, options, recipe, (spec) => types.get(spec) ?? 'f32', found),
+    ),
   );
 }
 

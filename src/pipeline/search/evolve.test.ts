@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tales } from '../../../test/fixtures/data.js';
 import { micros, writeMicro } from '../../../test/fixtures/micro.js';
+import type { ProgressEvent } from '../context/progress.js';
 import { plan } from '../plan.js';
 import { promising } from './evolve.js';
 
@@ -27,8 +28,8 @@ test('an interrupted evolution goes on where it was', async () => {
   };
   const whole = await plan({ ...evolving, store: join(folder, 'whole') });
   const controller = new AbortController();
-  const progress = (stage: string) => {
-    if (stage === 'evolve') controller.abort();
+  const progress = ({ detail }: ProgressEvent) => {
+    if (detail?.task === 'evolve') controller.abort(new Error('stopped before the end'));
   };
   const interrupted = { ...evolving, store: join(folder, 'interrupted') };
   await expect(plan(interrupted, { signal: controller.signal, progress })).rejects.toThrow('stopped');

@@ -2,7 +2,8 @@ import { searchFront } from '../../allocation/front.js';
 import { searchOptions } from '../../allocation/index.js';
 import type { Objective } from '../../architecture/architecture.js';
 import { withContext } from '../context/context.js';
-import type { Hooks } from '../context/hooks.js';
+import type { JobHooks } from '../context/hooks.js';
+import { planningSteps } from '../context/steps.js';
 import type { CompressOptions } from '../options.js';
 import { gather, recipeOf } from '../prepare/prepare.js';
 import { choicesOf, createAllocationMeasure } from './measure-allocation.js';
@@ -26,8 +27,9 @@ export const measurements = 32;
 const tokens = 4096;
 
 /** What sizes cost what, over the whole range of types. */
-export function front(options: CompressOptions, hooks: Hooks = {}): Promise<FrontPoint[]> {
-  return withContext(options, hooks, async (context) => {
+export function front(options: CompressOptions, caller: JobHooks = {}): Promise<FrontPoint[]> {
+  return withContext(options, caller, async (context, hooks) => {
+    context.expect(planningSteps({ search: 'front' }));
     const settings = { measurements, ...options.searchOptions };
     searchOptions('front', settings);
     const materials = await gather(context, options, hooks);

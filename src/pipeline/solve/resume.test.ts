@@ -13,6 +13,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { tales } from '../../../test/fixtures/data.js';
 import { micros, writeMicro } from '../../../test/fixtures/micro.js';
 import { compress } from '../compress.js';
+import type { ProgressEvent } from '../context/progress.js';
 import type { CompressResult } from '../measure/result.js';
 import type { CompressOptions } from '../options.js';
 
@@ -53,8 +54,9 @@ const identities = () => new Map(entries().map((name) => [name, statSync(join(st
 /** Runs until so many entries are in the store, then stops. */
 async function interrupt(count: number, changes: Partial<CompressOptions> = {}): Promise<void> {
   const controller = new AbortController();
-  const progress = (stage: string) => {
-    if (stage === 'compress' && entries().length >= count) controller.abort();
+  const progress = ({ detail }: ProgressEvent) => {
+    if (detail?.task === 'compress' && entries().length >= count)
+      controller.abort(new Error('stopped before the end'));
   };
   const run = compress({ ...options, ...changes }, { progress, signal: controller.signal });
   await expect(run).rejects.toThrow('stopped before the end');
@@ -155,8 +157,8 @@ test('a named store that cannot be written is an error before the work', async (
 test('what cannot be kept does not stop the run', async () => {
   const warnings: string[] = [];
   let first = true;
-  const progress = (stage: string) => {
-    if (stage !== 'compress' || !first) return;
+  const progress = ({ detail }: ProgressEvent) => {
+    if (detail?.task !== 'compress' || !first) return;
     first = false;
     rmSync(store, { recursive: true });
     writeFileSync(store, ''); // in the folder's place

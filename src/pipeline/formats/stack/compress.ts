@@ -11,7 +11,8 @@ import {
   stackHeaderBytes,
 } from '../../../writer/stack.js';
 import { withContext } from '../../context/context.js';
-import type { Hooks } from '../../context/hooks.js';
+import type { Hooks, JobHooks } from '../../context/hooks.js';
+import { stackSteps } from '../../context/steps.js';
 import type { CompressResult, Prefix } from '../../measure/result.js';
 import { measure } from '../../measure/verify.js';
 import type { CompressOptions } from '../../options.js';
@@ -61,9 +62,10 @@ const flagNames: Readonly<Record<string, string>> = { overrides: 'override', sea
  * Writes a stacked model: all refinements of all tensors, the most useful first, up to a size if one is asked for.
  * @throws TersorError for options that do not apply, and when the size is below that of the coarsest model
  */
-export function compressStack(options: CompressOptions, hooks: Hooks = {}): Promise<CompressResult> {
+export function compressStack(options: CompressOptions, caller: JobHooks = {}): Promise<CompressResult> {
   const started = performance.now();
-  return withContext(options, hooks, async (context) => {
+  return withContext(options, caller, async (context, hooks) => {
+    context.expect(stackSteps);
     refuseForeign(options);
     const { time } = context.stopwatch;
     await checkOutput(options.output, '.stack');
@@ -89,7 +91,9 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
     );
     const writer = await createStackWriter(options.output);
     try {
-      const stacked = await stackTensors(context, model, sequences, evaluator, recipe, writer, hooks);
+      const stacked = await time('solve', () =>
+        stackTensors(context, model, sequences, evaluator, recipe, writer, hooks),
+      );
       const header = {
         config: { ...checkpoint.metadata },
         files: await companionFiles(checkpoint, options.tokenizer ?? checkpoint.folder),
@@ -114,10 +118,11 @@ export function compressStack(options: CompressOptions, hooks: Hooks = {}): Prom
       const prefixes: Prefix[] = [];
       const silent: Hooks = hooks.signal ? { signal: hooks.signal } : {};
       for (const [index, share] of (heldOut.length > 0 ? measuredShares : []).entries()) {
-        const lost = await time('measure', () =>
-          measure(context, options.output, model, heldOut, silent, { share }),
-        );
-        hooks.progress?.('measure', index + 1, measuredShares.length);
+        const lost = await time('measure', async () => {
+          const result = await measure(context, options.output, model, heldOut, silent, { share });
+          hooks.progress?.('measure', index + 1, measuredShares.length);
+          return result;
+        });
         if (!('heldOut' in lost)) throw new Error('encoders are not stacked');
         prefixes.push({ share, bytes: Math.floor(share * written.checkpoint.bytes), ...lost });
       }
