@@ -43,7 +43,7 @@ interface Import {
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
   .filter((name) => /\.[jt]s$/.test(name) && !name.endsWith('.test.ts'))
-  .filter((name) => name !== 'index.ts'); // the façade: imports what it offers, imported by nobody
+  .filter((name) => !/^(index|gguf|stack)\.ts$/.test(name)); // what the package offers: imported by nobody
 
 /** The first folder under src/, or for files beside the rooms their own name. */
 const room = (path: string) => path.split(sep)[0]?.replace(/\.[jt]s$/, '') ?? '';

@@ -25,12 +25,7 @@ export function storedCheckpoint(stored: Stored, kernels?: Kernels): Checkpoint 
 
   const find = (name: string): StoredTensor => {
     const tensor = byName.get(name);
-    if (tensor) return tensor;
-    throw new TersorError('there is no such tensor', {
-      file: rest.path,
-      tensor: name,
-      remedy: 'list what is there with tersor inspect',
-    });
+    return tensor ?? noSuchTensor(rest.path, name);
   };
   // One at a time: the kernels' memory is a stack.
   const decode = (tensor: StoredTensor, from: number, to: number) => {
@@ -76,6 +71,15 @@ export function storedCheckpoint(stored: Stored, kernels?: Kernels): Checkpoint 
       await Promise.all(files.map((file) => file.close()));
     },
   };
+}
+
+export function noSuchTensor(file: string, tensor: string): never {
+  throw new TersorError('there is no such tensor', {
+    code: 'not-found',
+    file,
+    tensor,
+    remedy: 'list what is there with tersor inspect',
+  });
 }
 
 const nothing = () => {};

@@ -1,4 +1,5 @@
 import { TersorError } from '../errors.js';
+import { isShared } from './shared.js';
 
 /** A kernel's argument: a number, or an array that lives in the kernels' memory and is passed by address. */
 export type KernelArgument = number | ArrayBufferView;
@@ -105,8 +106,7 @@ export function instantiate(module: WebAssembly.Module): Instance {
 /** Where an argument lies, or the number that it is. */
 export function address(argument: KernelArgument): number {
   if (typeof argument === 'number') return argument;
-  if (!(argument.buffer instanceof SharedArrayBuffer))
-    throw new Error('kernel arguments must come from an arena');
+  if (!isShared(argument)) throw new Error('kernel arguments must come from an arena');
   return argument.byteOffset;
 }
 

@@ -1,5 +1,6 @@
 import type { Matrix } from '../types.js';
 import type { Arena, Kernels } from './kernels.js';
+import { isShared } from './shared.js';
 
 /**
  * A weight as kernels work on it, in the kernels' memory: column-major over rows, element (row, col) at
@@ -38,7 +39,7 @@ export const slabHeight = (rowBytes: number): number =>
   Math.max(1, Math.floor(slabBytes / rowBytes / slabQuantum)) * slabQuantum;
 
 /** True for arrays of an arena, which kernels read where they are. */
-export const inKernelMemory = (array: ArrayBufferView): boolean => array.buffer instanceof SharedArrayBuffer;
+export const inKernelMemory = isShared;
 
 /** A zeroed panel. */
 export function createPanel(arena: Arena, rows: number, cols: number): Panel {

@@ -1,5 +1,6 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import type { Model } from '../../src/architecture/model.js';
+import { createStackDecoder } from '../../src/checkpoint/stack/decoder.js';
 import type { Kernels } from '../../src/kernels/kernels.js';
 import { createSampler } from '../../src/runtime/sampling.js';
 import { openSafetensors } from './checkpoint.js';
@@ -8,7 +9,7 @@ import { download } from './download.js';
 import { createJudge, type Judge } from './judge.js';
 import { loadKernels } from './kernels.js';
 import type { Event, Loaded, Request, Side, StreamRequest, TellRequest } from './protocol.js';
-import { createArrival } from './stacked.js';
+import { arrivedModel } from './stacked.js';
 
 /** How often the arriving model is measured on its way. */
 const measurements = 16;
@@ -63,7 +64,7 @@ async function load(base: string): Promise<void> {
 async function stream({ source, bytesPerSecond, prompt }: StreamRequest, own: number): Promise<void> {
   kernels ??= loadKernels();
   const name = typeof source === 'string' ? (source.split('/').at(-1) ?? source) : source.name;
-  const arrival = createArrival(await kernels, name);
+  const arrival = createStackDecoder(await kernels, name);
   let total = 0;
   let finished = false;
   let failure: unknown;
@@ -93,11 +94,11 @@ async function stream({ source, bytesPerSecond, prompt }: StreamRequest, own: nu
   while (round === own && failure === undefined) {
     const complete = finished;
     const due = complete || (arrival.usable && arrival.received - measuredAt >= step()) || measuredAt === 0;
-    if (due || !arrival.contents) await arrival.settle();
+    if (due || !arrival.contents) await arrival.update();
     const { contents } = arrival;
     if (contents && arrival.usable && due && arrival.received > measuredAt) {
       const seen = arrival.received;
-      model ??= await arrival.model();
+      model ??= await arrivedModel(name, arrival);
       const { architecture, nameOf } = model;
       const decoder = await createDecoder(architecture, (spec) => arrival.values(nameOf(spec)));
       await speakers.get('compressed')?.decoder.release();

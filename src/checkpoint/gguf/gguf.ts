@@ -5,8 +5,8 @@ import type { Kernels } from '../../kernels/kernels.js';
 import type { Checkpoint } from '../checkpoint.js';
 import { product, type StoredTensor, scalarBytes } from '../decode.js';
 import { getIntact, type RangedFile, withFiles } from '../file.js';
-import { storedCheckpoint } from '../stored.js';
-import { type GgufHeader, type GgufTensorHeader, readGgufHeader } from './header.js';
+import { noSuchTensor, storedCheckpoint } from '../stored.js';
+import { type GgufHeader, type GgufTensorHeader, type GgufValueType, readGgufHeader } from './header.js';
 
 /** Types by their number in `enum ggml_type`: those of the grids, and numbers that are no weights. */
 const typeNames = new Map<number, string>([
@@ -22,11 +22,22 @@ const blockFormats = new Map(Object.values(ggufFormats).map((format) => [format.
 
 const defaultAlignment = 32;
 
+/** A GGUF file, with what only this format has. */
+export interface GgufCheckpoint extends Checkpoint {
+  /** Types of the key-value pairs. */
+  readonly valueTypes: ReadonlyMap<string, GgufValueType>;
+  /**
+   * A tensor's bytes as they are stored.
+   * @throws TersorError when there is no such tensor
+   */
+  readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
+}
+
 /**
  * Opens a GGUF file. Tensors keep their names; shapes are turned around to have the outermost dimension first.
  * @throws TersorError when the file is damaged, truncated, a part of a split one, or has types nobody can decode
  */
-export async function openGguf(path: string, kernels?: Kernels): Promise<Checkpoint> {
+export async function openGguf(path: string, kernels?: Kernels): Promise<GgufCheckpoint> {
   return withFiles(async (open) => {
     const file = await open(path);
     const header = await readGgufHeader(file);
@@ -35,7 +46,8 @@ export async function openGguf(path: string, kernels?: Kernels): Promise<Checkpo
       const remedy = 'join them with llama-gguf-split --merge';
       throw new TersorError(`is one of ${parts} parts of a model`, { file: path, remedy });
     }
-    return storedCheckpoint(
+    const tensors = locate(file, header);
+    const checkpoint = storedCheckpoint(
       {
         path,
         format: 'gguf',
@@ -43,10 +55,20 @@ export async function openGguf(path: string, kernels?: Kernels): Promise<Checkpo
         metadata: header.metadata,
         folder: dirname(path),
         files: [file],
-        tensors: locate(file, header),
+        tensors,
       },
       kernels,
     );
+    return {
+      ...checkpoint,
+      valueTypes: header.types,
+      async readBytes(name) {
+        const { bytes, offset } = tensors.find((tensor) => tensor.name === name) ?? noSuchTensor(path, name);
+        const stored = new Uint8Array(bytes);
+        await file.read(offset, stored, name);
+        return stored;
+      },
+    };
   });
 }
 

@@ -8,9 +8,16 @@ import { getIntact, type RangedFile } from '../file.js';
 export interface GgufHeader {
   /** All key-value pairs; 64-bit integers as numbers where a number holds them exactly, else as bigints. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  /** `enum gguf_metadata_value_type` of every pair, and of an array's items. */
+  readonly types: ReadonlyMap<string, GgufValueType>;
   readonly tensors: readonly GgufTensorHeader[];
   /** Bytes before the padding in front of the data. */
   readonly bytes: number;
+}
+
+export interface GgufValueType {
+  readonly type: number;
+  readonly of?: number;
 }
 
 export interface GgufTensorHeader {
@@ -108,11 +115,14 @@ function parse(prefix: Buffer, file: RangedFile): GgufHeader {
     const start = take(length);
     return prefix.toString('utf8', start, start + length);
   };
+  /** Of the last array that was the value of a pair. */
+  let itemTypeRead = 0;
   const value = (type: number, depth: number): unknown => {
     if (type === stringType) return text();
     if (type === arrayType) {
       if (depth === deepestNesting) throw damaged(`has arrays nested deeper than ${depth} in ${place}`);
       const itemType = u32();
+      if (depth === 0) itemTypeRead = itemType;
       const items = count(scalars.get(itemType)?.[0] ?? 8);
       return Array.from({ length: items }, () => value(itemType, depth + 1));
     }
@@ -138,11 +148,14 @@ function parse(prefix: Buffer, file: RangedFile): GgufHeader {
   const pairs = count(12);
   // Keys are the file's choice: without a prototype none of them can stand for something inherited.
   const metadata: Record<string, unknown> = Object.create(null);
+  const types = new Map<string, GgufValueType>();
   for (let pair = 0; pair < pairs; pair++) {
     place = `key-value pair ${pair}`;
     const key = text();
     place = `the value of ${key}`;
-    metadata[key] = value(u32(), 0);
+    const type = u32();
+    metadata[key] = value(type, 0);
+    types.set(key, type === arrayType ? { type, of: itemTypeRead } : { type });
   }
   const tensors = Array.from({ length: tensorCount }, (_, index): GgufTensorHeader => {
     place = `the description of tensor ${index}`;
@@ -153,5 +166,5 @@ function parse(prefix: Buffer, file: RangedFile): GgufHeader {
     const dimensions = Array.from({ length: rank }, u64);
     return { name, dimensions, type: u32(), offset: u64() };
   });
-  return { metadata, tensors, bytes: at };
+  return { metadata, types, tensors, bytes: at };
 }

@@ -2,62 +2,19 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cols, config, norm, rows, weight, writeSmallStack } from '../../../test/fixtures/small-stack.js';
 import { kernels } from '../../../test/fixtures/solver-context.js';
-import { normals } from '../../../test/reference/random.js';
 import { byGain } from '../../decomposition/order.js';
-import { type Round, refine } from '../../decomposition/refine.js';
-import { roundPanel } from '../../grid/round.js';
-import { createStackWriter, type PlacedSlice } from '../../writer/stack.js';
+import { createStackWriter } from '../../writer/stack.js';
 import { openStack } from './stack.js';
 
-const [rows, cols] = [48, 40];
-const weight = { rows, cols, data: normals(rows * cols, 3) };
-const norm = normals(cols, 4);
-const config = { model_type: 'llama' };
 let folder = '';
 let path = '';
-
-/** Rounds to the nearest multiples. */
-const nearest: Round = async (arena, panel, grid) => {
-  const { rows, cols, stride } = panel;
-  const parameters = grid.allocate(arena, rows, cols);
-  const encoded = {
-    grid,
-    rows,
-    cols,
-    stride,
-    parameters,
-    codes: arena.u8(cols * stride),
-    values: arena.f32(cols * stride),
-  };
-  await roundPanel(kernels, panel, grid, parameters, encoded);
-  return encoded;
-};
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tersor-stack-'));
   path = join(folder, 'model.stack');
-  const writer = await createStackWriter(path);
-  const plain = await writer.add(new Uint8Array(norm.buffer));
-  const slices: PlacedSlice[] = [{ ...plain, entry: [0, 0, 0, 1] }];
-  const steps: number[] = [];
-  await refine(
-    kernels,
-    weight,
-    nearest,
-    async (refinement, index) => {
-      steps.push(refinement.step);
-      for (const { from, to, bytes } of refinement.slices)
-        slices.push({ ...(await writer.add(bytes)), entry: [1, index, from, to] });
-    },
-    { refinements: 3, sliceElements: 20 * cols },
-  );
-  const tensors = [
-    { name: 'norm', shape: [cols] },
-    { name: 'turned', shape: [rows, cols], transposed: true as const, steps },
-  ];
-  const files = { 'tokenizer.json': '{"a":1}', 'tokenizer.model': { base64: 'AAEC' } };
-  await writer.finish({ config, files, provenance: { 'tersor.version': '1' }, tensors }, slices);
+  await writeSmallStack(path);
 });
 afterAll(() => rm(folder, { recursive: true }));
 
