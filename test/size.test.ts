@@ -10,7 +10,7 @@ import type { CompressOptions } from '../src/pipeline/options.js';
 import { plan } from '../src/pipeline/plan.js';
 import { recipeFile } from '../src/pipeline/prepare/plan.js';
 import { readRecipe } from '../src/pipeline/prepare/recipe.js';
-import { front } from '../src/pipeline/search/front.js';
+import { planFront } from '../src/pipeline/search/front.js';
 import { tales } from './fixtures/data.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-size-'));
@@ -161,7 +161,7 @@ test('every search keeps to the budget', async () => {
 });
 
 test('the front falls, and no type for all beats it', async () => {
-  const points = await front({ ...options, searchOptions: { measurements: 12 } });
+  const points = await planFront({ ...options, searchOptions: { measurements: 12 } });
   expect(points.length).toBeGreaterThan(3);
   for (const [i, { bytes, divergence }] of points.entries()) {
     expect(bytes).toBeGreaterThan(points[i - 1]?.bytes ?? 0);

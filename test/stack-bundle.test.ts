@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { build, type Rolldown } from 'vite';
+import { build } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cols, norm, rows, weight, writeSmallStack } from './fixtures/small-stack.js';
 
@@ -11,23 +11,28 @@ const root = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.u
 const folder = mkdtempSync(join(tmpdir(), 'tersor-bundle-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+interface Bundle {
+  readonly code: string;
+  readonly imports: readonly string[];
+  readonly dynamicImports: readonly string[];
+}
+
 /** Bundles a file for browsers, and nothing that Vite would stub. */
-async function bundle(entry: string): Promise<Rolldown.OutputChunk> {
+async function bundle(entry: string): Promise<Bundle> {
   const result = await build({
     configFile: false,
     root: folder,
     logLevel: 'silent',
     build: { write: false, minify: false, lib: { entry, formats: ['es'], fileName: 'bundle' } },
   });
-  const [{ output } = { output: [] }] = [result].flat() as Rolldown.RolldownOutput[];
-  const chunk = output.find((each): each is Rolldown.OutputChunk => each.type === 'chunk');
-  if (!chunk) throw new Error(`nothing came of ${entry}`);
+  const [chunk] = [result].flat().flatMap((each) => ('output' in each ? each.output : []));
+  if (chunk?.type !== 'chunk') throw new Error(`nothing came of ${entry}`);
   return chunk;
 }
 
 const nodeInside = /node:|__vite-browser-external|\brequire\(|\bprocess\./;
 
-let stack: Rolldown.OutputChunk;
+let stack: Bundle;
 beforeAll(async () => {
   stack = await bundle(root('src/stack.ts'));
 });

@@ -112,6 +112,7 @@ function rotaryFactors(
     });
   }
   throw new TersorError(`rotary scaling ${JSON.stringify(type)} is not supported`, {
+    code: 'unsupported',
     file,
     remedy:
       'tersor knows default, linear and llama3; set rope_scaling to null to compress for the original context',

@@ -58,7 +58,8 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
     const tensor = nameOf(spec);
     const found = tensors.get(tensor);
     const remedy = 'check that config.json and the weights belong together and are complete';
-    if (!found) throw new TersorError('the tensor is missing', { file: path, tensor, remedy });
+    if (!found)
+      throw new TersorError('the tensor is missing', { code: 'not-found', file: path, tensor, remedy });
     if (found.shape.join() !== stored(spec).join()) {
       const problem = `its shape is [${found.shape}] where the configuration asks for [${stored(spec)}]`;
       throw new TersorError(problem, { file: path, tensor, remedy });
@@ -115,6 +116,7 @@ async function recognise(checkpoint: Checkpoint, has: (spec: TensorSpec) => bool
   const type = naming === 'gguf' ? metadata['general.architecture'] : metadata.model_type;
   if (typeof type !== 'string' || !supportedTypes.includes(type)) {
     throw new TersorError(`the architecture ${JSON.stringify(type ?? 'unnamed')} is not supported`, {
+      code: 'unsupported',
       file: path,
       remedy: `use one of ${supportedTypes.join(', ')}`,
     });
@@ -122,6 +124,7 @@ async function recognise(checkpoint: Checkpoint, has: (spec: TensorSpec) => bool
   if (naming === 'gguf') {
     if (type === 'bert')
       throw new TersorError('encoders in GGUF files are not supported', {
+        code: 'unsupported',
         file: path,
         remedy: 'use the Hugging Face version of the model',
       });

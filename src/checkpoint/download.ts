@@ -59,6 +59,7 @@ async function fetchMissing(file: HubFile, partial: string, report: (bytes: numb
     fruitless = there > before ? 0 : fruitless + 1;
     if (fruitless === fruitlessAttempts) {
       throw new TersorError(`stopped after ${there} of ${file.size} bytes: ${reasonOf(failure)}`, {
+        code: 'download',
         file: addressOf(file),
         remedy: 'check the network and run the command again to go on',
         cause: failure,
@@ -72,6 +73,7 @@ async function streamFrom(file: HubFile, offset: number): Promise<AsyncIterable<
   const downloadInfo = await fileDownloadInfo(file);
   if (downloadInfo?.size !== file.size) {
     throw new TersorError(`the hub offers ${downloadInfo?.size ?? 'no'} bytes of a file of ${file.size}`, {
+      code: 'download',
       file: addressOf(file),
       remedy: 'run the command again later',
     });
@@ -117,6 +119,7 @@ async function verify(file: HubFile, partial: string): Promise<void> {
   const problem =
     size === file.size ? 'what arrived has another hash' : `${size} bytes arrived of a file of ${file.size}`;
   throw new TersorError(`${problem}, so it was deleted`, {
+    code: 'download',
     file: addressOf(file),
     remedy: 'run the command again',
   });

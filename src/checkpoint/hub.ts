@@ -64,7 +64,11 @@ export async function downloadModel(id: HubId, options: DownloadOptions = {}): P
   const { sha: commit } = await ask(modelInfo({ ...access, ...id, additionalFields: ['sha'] }));
   if (!commitPattern.test(commit)) {
     const problem = `names ${JSON.stringify(commit)} as the commit of ${id.name}`;
-    throw new TersorError(problem, { file: hubUrl, remedy: 'check the address of the hub' });
+    throw new TersorError(problem, {
+      code: 'download',
+      file: hubUrl,
+      remedy: 'check the address of the hub',
+    });
   }
   const folder = join(cache, commit);
   if (await exists(folder)) return folder;
@@ -94,6 +98,7 @@ export async function downloadModel(id: HubId, options: DownloadOptions = {}): P
     if (cause instanceof TersorError) throw cause;
     if (cause instanceof HubApiError) throw refusal(cause, id, hubUrl, true);
     throw new TersorError(`the download of ${id.name} stopped: ${reasonOf(cause)}`, {
+      code: 'download',
       file: partial,
       remedy: 'see that there is room and permission, and run the command again to go on',
       cause,
@@ -113,6 +118,7 @@ function findFile(entries: ReadonlyMap<string, ListFileEntry>, name: string, fil
   if (entry) return entry;
   const pickled = [...entries.keys()].some((path) => /\.(bin|pt|pth|ckpt)$/.test(path));
   throw new TersorError(`has no ${name}`, {
+    code: 'not-found',
     file,
     remedy: pickled
       ? 'its weights are Python pickles, which can run any code when read: look for a safetensors version'
@@ -140,7 +146,12 @@ async function answered<T>(question: Promise<T>, id: HubId, hubUrl: string, cach
     const file = `${id.name}@${id.revision}`;
     const copy = (await readdir(cache).catch(() => [])).find((name) => commitPattern.test(name));
     const remedy = copy ? `check the network, or give the copy ${join(cache, copy)}` : 'check the network';
-    throw new TersorError(`${hubUrl} cannot be asked: ${reasonOf(cause)}`, { file, remedy, cause });
+    throw new TersorError(`${hubUrl} cannot be asked: ${reasonOf(cause)}`, {
+      code: 'download',
+      file,
+      remedy,
+      cause,
+    });
   }
 }
 
@@ -150,17 +161,19 @@ function refusal(cause: HubApiError, id: HubId, hubUrl: string, found: boolean):
   const status = cause.statusCode;
   if (status === 403 || (status === 401 && found)) {
     const remedy = `accept its conditions on ${hubUrl}/${id.name} and give an access token`;
-    return new TersorError('the model is gated', { file, remedy, cause });
+    return new TersorError('the model is gated', { code: 'no-access', file, remedy, cause });
   }
   if (status === 401 || status === 404) {
     const problem = `there is neither such a path nor such a model on ${hubUrl}`;
     return new TersorError(problem, {
+      code: 'not-found',
       file,
       remedy: 'check the name; private models need an access token',
       cause,
     });
   }
   return new TersorError(`${hubUrl} answers with status ${status}`, {
+    code: 'download',
     file,
     remedy: 'try again later',
     cause,

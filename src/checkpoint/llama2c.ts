@@ -58,7 +58,11 @@ async function readHeader(file: RangedFile): Promise<Header> {
   const view = new DataView(bytes.buffer);
   if (view.getUint32(0, true) === laterMagic) {
     const remedy = 'export it with --version 0, or give the Hugging Face folder';
-    throw new TersorError('is a llama2.c file of a version above 0', { file: file.path, remedy });
+    throw new TersorError('is a llama2.c file of a version above 0', {
+      code: 'unsupported',
+      file: file.path,
+      remedy,
+    });
   }
   const at = (index: number) => view.getInt32(4 * index, true);
   const header: Header = {

@@ -34,6 +34,7 @@ export async function openCheckpoint(model: string, options: OpenOptions = {}): 
   const id = parseHubId(model);
   if (id) return openFolder(await downloadModel(id, options), model, options.kernels);
   throw new TersorError('does not exist', {
+    code: 'not-found',
     file: model,
     remedy:
       'give a Hugging Face folder, a .gguf, .safetensors, .stack or llama2.c .bin file, or a hub id (owner/name)',
@@ -52,6 +53,7 @@ async function openFolder(folder: string, shownAs: string, kernels?: Kernels): P
   const shard = names.some((name) => shardName.test(name));
   const other = names.find((name) => /\.(gguf|safetensors)$/.test(name));
   throw new TersorError(`has neither ${weightsName} nor ${indexName}`, {
+    code: 'not-found',
     file: folder,
     remedy: shard
       ? `get ${indexName} of these shards`
@@ -80,13 +82,14 @@ async function openFile(path: string, { kernels, portion }: OpenOptions): Promis
       return openStack(path, kernels, portion);
     default: {
       const remedy = 'give a .gguf, .safetensors, .stack or llama2.c .bin file, or a Hugging Face folder';
-      throw new TersorError('is of no known kind', { file: path, remedy });
+      throw new TersorError('is of no known kind', { code: 'unsupported', file: path, remedy });
     }
   }
 }
 
 const refusePickle = (file: string) =>
   new TersorError('is a Python pickle, which can run any code when it is read', {
+    code: 'unsupported',
     file,
     remedy: 'get the safetensors version of the model, or convert it with safetensors.torch.save_file',
   });

@@ -40,6 +40,7 @@ export async function readPooling(folder: string): Promise<Pooling> {
   const pooling = Object.hasOwn(modes, only) && another === undefined ? modes[only] : undefined;
   if (pooling) return pooling;
   throw new TersorError(`embeddings by ${named.join(' and ') || 'no pooling mode'} are not supported`, {
+    code: 'unsupported',
     file,
     remedy,
   });

@@ -185,7 +185,7 @@ function readEntry(file: RangedFile, name: string, entry: unknown, start: number
   const elementBytes = type && scalarBytes(type);
   if (!type || !elementBytes) {
     const remedy = `convert it to one of ${[...dtypes.keys()].join(', ')}`;
-    throw new TersorError(`has the unknown dtype ${dtype}`, { ...where, remedy });
+    throw new TersorError(`has the unknown dtype ${dtype}`, { code: 'unsupported', ...where, remedy });
   }
   const [from = 0, to = 0] = offsets;
   const bytes = product(shape) * elementBytes;

@@ -1,19 +1,6 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
-import { searches } from '../allocation/index.js';
-import { corrections } from '../correction/index.js';
-import {
-  findGrid,
-  type GridFamily,
-  gridFamilies,
-  gridNames,
-  onnxFamilies,
-  vllmFamilies,
-} from '../grid/index.js';
-import type { Method, OptionalMethod } from '../method.js';
-import { searchUses } from '../pipeline/search/uses.js';
-import { sensitivityMeasures } from '../sensitivity/index.js';
-import { solvers } from '../solver/index.js';
+import type { Method } from '../method.js';
+import { type FamilyDocument, type MethodDocument, type MethodOption, methods } from '../pipeline/methods.js';
 import { examples, type Session } from './command.js';
 import { significant, table, wrap } from './format.js';
 import { createTerminal } from './terminal.js';
@@ -29,104 +16,13 @@ export function methodsCommand(program: Command, session: Session): void {
     .option('--json', 'print one JSON document')
     .action((flags: { readonly json?: boolean }) => {
       const terminal = createTerminal(session, flags);
-      terminal.json(listMethods());
+      terminal.json(methods());
       terminal.print(describeMethods());
     });
   examples(command, [
     ['tersor methods | less', 'page by page'],
     ["tersor methods --json | jq '.types[].name'", 'the names of all types'],
   ]);
-}
-
-interface MethodOption {
-  readonly name: string;
-  readonly description: string;
-  readonly default: unknown;
-  readonly choices?: readonly unknown[];
-}
-
-interface MethodDocument extends Method {
-  readonly options: readonly MethodOption[];
-}
-
-/** Types whose names follow a pattern. */
-interface FamilyDocument {
-  readonly id: string;
-  readonly title: string;
-  readonly paper: string;
-  readonly names: string;
-  readonly examples: readonly { readonly name: string; readonly summary: string }[];
-}
-
-interface Methods {
-  readonly solvers: readonly MethodDocument[];
-  readonly searches: readonly (MethodDocument & { readonly use: string })[];
-  readonly sensitivity: readonly Method[];
-  readonly corrections: readonly (Method & { readonly use: string })[];
-  readonly types: readonly {
-    readonly name: string;
-    readonly bitsPerWeight: number;
-    readonly blockSize: number;
-    readonly summary: string;
-    readonly runtimes: readonly string[];
-  }[];
-  /** Types of ONNX folders, whose names follow patterns. */
-  readonly onnx: readonly FamilyDocument[];
-  /** Types of folders for vLLM, likewise. */
-  readonly vllm: readonly FamilyDocument[];
-  /** tersor's own types, likewise. */
-  readonly families: readonly FamilyDocument[];
-}
-
-/** Everything that can be chosen, from the same tables that the pipeline chooses by. */
-export function listMethods(): Methods {
-  return {
-    solvers: solvers.map(describeMethod),
-    searches: searches.map(describeSearch),
-    sensitivity: sensitivityMeasures.map(({ id, name, title, paper }) => ({ id, name, title, paper })),
-    corrections,
-    types: gridNames.map((name) => {
-      const { blockSize, blockBytes, summary, runtimes } = findGrid(name);
-      return { name, bitsPerWeight: (8 * blockBytes) / blockSize, blockSize, summary, runtimes };
-    }),
-    onnx: onnxFamilies.map(describeFamily),
-    vllm: vllmFamilies.map(describeFamily),
-    families: gridFamilies.map(describeFamily),
-  };
-}
-
-function describeFamily({ id, title, paper, names, examples, find }: GridFamily): FamilyDocument {
-  const described = examples.map((name) => ({ name, summary: find(name)?.summary ?? '' }));
-  return { id, title, paper, names, examples: described };
-}
-
-function describeMethod({ id, name, title, paper, options }: OptionalMethod): MethodDocument {
-  return { id, name, title, paper, options: describeOptions(options) };
-}
-
-/** A search as the command line uses it. */
-function describeSearch(method: OptionalMethod): MethodDocument & { readonly use: string } {
-  const document = describeMethod(method);
-  const { use = '', defaults = {}, fixed } = searchUses[method.name] ?? {};
-  const options = document.options.map((option) =>
-    Object.hasOwn(defaults, option.name) ? { ...option, default: defaults[option.name] } : option,
-  );
-  return { ...document, use, options: fixed ? [] : options };
-}
-
-function describeOptions(options: z.ZodObject): MethodOption[] {
-  return Object.entries(z.toJSONSchema(options).properties ?? {}).flatMap(([name, schema]) =>
-    typeof schema === 'boolean'
-      ? []
-      : [
-          {
-            name,
-            description: schema.description ?? '',
-            default: schema.default,
-            ...(schema.enum ? { choices: schema.enum } : {}),
-          },
-        ],
-  );
 }
 
 function optionLine({ name, description, default: value, choices }: MethodOption): string {
@@ -153,7 +49,7 @@ function familyParagraph({ names, title, paper, examples }: FamilyDocument): str
 
 export function describeMethods(): string {
   const {
-    solvers: methods,
+    solvers: ways,
     searches: plans,
     sensitivity,
     corrections: made,
@@ -161,7 +57,7 @@ export function describeMethods(): string {
     onnx,
     vllm,
     families,
-  } = listMethods();
+  } = methods();
   const sorted = types.toSorted((a, b) => b.bitsPerWeight - a.bitsPerWeight);
   const [heading, ...rows] = table(
     [{ title: 'type' }, { title: 'bits', align: 'right' }, { title: 'block', align: 'right' }],
@@ -177,7 +73,7 @@ export function describeMethods(): string {
     ...rows.map((row, index) => wrap(`${row}  ${sorted[index]?.summary}`, 80, indent)),
   ].join('\n');
   const sections: readonly (readonly [heading: string, ...content: string[]])[] = [
-    ['Solvers (--solver; their options: --solver-option KEY=VALUE)', ...methods.map(paragraph)],
+    ['Solvers (--solver; their options: --solver-option KEY=VALUE)', ...ways.map(paragraph)],
     [
       'Searches for types (their options: --search-option KEY=VALUE)',
       ...plans.map((plan) => paragraph({ ...plan, name: `${plan.name} (${plan.use})` })),

@@ -10,7 +10,7 @@ import {
   type SearchResult,
   type Tuning,
 } from '../pipeline/prepare/plan.js';
-import { type FrontPoint, front } from '../pipeline/search/front.js';
+import { type FrontPoint, planFront } from '../pipeline/search/front.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { formatCosine } from './embeddings.js';
 import { fields, formatBytes, formatCount, formatDuration, significant, table, wrap } from './format.js';
@@ -58,7 +58,7 @@ async function run(
   terminal: Terminal,
 ): Promise<void> {
   if (wantsFront) {
-    const points = await front(await compressOptions(model, undefined, flags), terminal.hooks);
+    const points = await planFront(await compressOptions(model, undefined, flags), terminal.hooks);
     terminal.json(points);
     terminal.print(describeFront(points));
     return;

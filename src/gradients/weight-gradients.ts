@@ -40,6 +40,7 @@ export async function weightGradients(
 ): Promise<void> {
   if (architecture.objective !== 'prediction') {
     throw new TersorError('an encoder predicts no tokens that its loss could be the gradient of', {
+      code: 'unsupported',
       remedy: 'choose another measure with --sensitivity, such as trace or divergence',
     });
   }

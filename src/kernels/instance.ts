@@ -68,7 +68,10 @@ export function instantiate(module: WebAssembly.Module): Instance {
         memory.grow(Math.ceil(missing / pageBytes));
       } catch (cause) {
         top = start;
-        throw new TersorError(`a layer needs ${bytes} bytes more than WebAssembly's 4 GiB allow`, { cause });
+        throw new TersorError(`a layer needs ${bytes} bytes more than WebAssembly's 4 GiB allow`, {
+          code: 'no-memory',
+          cause,
+        });
       }
     }
     return start;

@@ -33,6 +33,7 @@ export async function evaluate(options: EvaluateOptions, caller: JobHooks = {}):
   const result = await assess(options, caller);
   if ('perplexity' in result) return result;
   throw new TersorError('an encoder predicts no tokens', {
+    code: 'unsupported',
     file: options.model,
     remedy: 'measure its embeddings with evaluateEncoder',
   });
@@ -49,6 +50,7 @@ export async function evaluateEncoder(
   const result = await assess(options, caller);
   if ('cosine' in result) return result;
   throw new TersorError('a language model has no embeddings', {
+    code: 'unsupported',
     file: options.model,
     remedy: 'measure its predictions with evaluate',
   });
@@ -64,6 +66,7 @@ export function assess(
     const model = await context.open(options.model, options.portion);
     if (options.portion && model.checkpoint.format !== 'stack')
       throw new TersorError('only a part of a stacked file is a model', {
+        code: 'invalid-option',
         file: model.checkpoint.path,
         remedy: 'leave --bytes out, or compress to a .stack',
       });
@@ -71,6 +74,7 @@ export function assess(
     if (runtime !== 'tersor' && model.checkpoint.format !== formats[runtime].format) {
       const { name } = formats[runtime];
       throw new TersorError(`${runtime} runs ${name} only`, {
+        code: 'unsupported',
         file: model.checkpoint.path,
         remedy: `compress it to ${name} first, or leave --runtime out`,
       });
@@ -79,6 +83,7 @@ export function assess(
     const [one, other] = [model.architecture, against?.architecture ?? model.architecture];
     if (one.vocabulary !== other.vocabulary || one.objective !== other.objective) {
       throw new TersorError('the two models have different vocabularies and cannot be compared', {
+        code: 'invalid-option',
         file: model.checkpoint.path,
         remedy: 'compare a model with its own original',
       });

@@ -16,6 +16,7 @@ export function plan(
 ): Promise<Plan & { readonly estimate: Estimate }> {
   if (isStacked(options))
     throw new TersorError('a stacked file is planned by writing it, since its order is measured', {
+      code: 'unsupported',
       file: options.output,
       remedy: 'leave --dry-run out; any part of the finished file is a model',
     });

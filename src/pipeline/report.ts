@@ -121,6 +121,7 @@ function requireSameShape(model: Model, original: Model): void {
     [architecture.gguf, architecture.layers, architecture.hidden, architecture.vocabulary].join(' ');
   if (shapes(model) === shapes(original)) return;
   throw new TersorError(`the two models have different shapes and cannot be compared`, {
+    code: 'invalid-option',
     file: model.checkpoint.path,
     remedy: 'give its own original with --against',
   });

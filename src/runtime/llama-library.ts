@@ -39,7 +39,12 @@ function load(): Llama {
   const file = (stem: string) => {
     const pattern = new RegExp(`^(lib)?${stem}(\\.v[\\d.]+)?\\.(so|dylib|dll)$`);
     const name = readdirSync(folder).find((entry) => pattern.test(entry));
-    if (!name) throw new TersorError(`there is no ${stem} library`, { file: folder, remedy: reinstall() });
+    if (!name)
+      throw new TersorError(`there is no ${stem} library`, {
+        code: 'not-found',
+        file: folder,
+        remedy: reinstall(),
+      });
     return join(folder, name);
   };
   // Dependencies first, so that libllama finds them loaded whatever the platform's search path.
@@ -59,6 +64,7 @@ function load(): Llama {
   const version = functions.llama_version();
   if (!version.replace(/^v/, '').startsWith(release)) {
     throw new TersorError(`llama.cpp ${version} is installed and ${release} is needed`, {
+      code: 'unsupported',
       file: folder,
       remedy: reinstall(),
     });
@@ -76,6 +82,7 @@ function libraryFolder(): string {
   const name = packageName();
   if (!name) {
     throw new TersorError(`there is no llama.cpp for ${process.platform}-${process.arch}`, {
+      code: 'unsupported',
       remedy: `use one of ${Object.keys(packages).join(', ')}`,
     });
   }
@@ -84,6 +91,7 @@ function libraryFolder(): string {
     return join(dirname(dirname(entry)), 'bins', name);
   } catch (cause) {
     throw new TersorError(`llama.cpp (@node-llama-cpp/${name}) is not installed`, {
+      code: 'not-found',
       remedy: reinstall(),
       cause,
     });
@@ -123,9 +131,7 @@ function checkLayout(functions: Llama): void {
       if (actual[name] !== value) {
         throw new TersorError(
           `llama.cpp's ${name} is ${actual[name]} and not ${value}: its interface differs`,
-          {
-            remedy: reinstall(),
-          },
+          { code: 'unsupported', remedy: reinstall() },
         );
       }
     }

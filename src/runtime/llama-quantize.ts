@@ -83,6 +83,7 @@ export async function quantizeWithLlama(
       const status = await inBackground(api.llama_model_quantize, input, output, params);
       if (status !== 0) {
         throw new TersorError(`llama.cpp cannot quantize to ${type} (${lastError() ?? `status ${status}`})`, {
+          code: 'unsupported',
           file: input,
         });
       }

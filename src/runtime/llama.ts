@@ -214,6 +214,7 @@ function wrap(api: Llama, { path, model, context, length }: Handles): LlamaModel
       exclusively(async () => {
         if (tokens.length > length) {
           throw new TersorError(`${tokens.length} tokens do not fit into a context of ${length}`, {
+            code: 'invalid-option',
             file: path,
           });
         }

@@ -50,6 +50,7 @@ export async function factorDamped(
     if (factor) return factor;
     if (tried >= maximumDamping) {
       throw new TersorError('the second moment of the inputs is not positive semi-definite', {
+        code: 'invalid-input',
         remedy: 'calibrate again; if it stays so, report it',
       });
     }
@@ -66,6 +67,7 @@ export function meanDiagonal({ rows, data }: Matrix): number {
 
 const notFinite = () =>
   new TersorError('the second moment of the inputs contains NaN or infinity', {
+    code: 'invalid-input',
     remedy: 'check the calibration text and the weights of the layers before this one',
   });
 

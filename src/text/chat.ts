@@ -26,7 +26,11 @@ export async function renderChat(
 ): Promise<string> {
   const { chatTemplate: template, tokens, special } = vocabulary;
   if (template === undefined) {
-    throw new TersorError('the model has no chat template', { file, remedy: 'give it a text to continue' });
+    throw new TersorError('the model has no chat template', {
+      code: 'unsupported',
+      file,
+      remedy: 'give it a text to continue',
+    });
   }
   const token = (id: number | undefined) => (id === undefined ? '' : (tokens[id] ?? ''));
   const values = {

@@ -24,6 +24,7 @@ export function vocabularyFromGguf(
   const model = metadata['tokenizer.ggml.model'];
   if (model !== 'llama' && model !== 'gpt2')
     throw new TersorError(`its tokenizer is of the kind ${JSON.stringify(model)}, which is not supported`, {
+      code: 'unsupported',
       file,
       remedy: 'use a model with a SentencePiece BPE (llama) or byte-level BPE (gpt2) tokenizer',
     });

@@ -148,6 +148,7 @@ function tokenizerContent(tokenizer: Json, { file, pieces, settings, attempt }: 
 
 const unsupported = (what: string, file: string) =>
   new TersorError(`its tokenizer is ${what}, which is not supported`, {
+    code: 'unsupported',
     file,
     remedy: 'use a model with a SentencePiece BPE, byte-level BPE or WordPiece tokenizer',
   });

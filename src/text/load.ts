@@ -49,6 +49,7 @@ async function fromFiles(folder: string, checkpoint: Checkpoint, own: boolean): 
   const [tokenizer, model, legacy] = await Promise.all(tokenizerFiles.map(bytes));
   if (!tokenizer && !model && !legacy)
     throw new TersorError(`there is no tokenizer (${tokenizerFiles.join(', ')})`, {
+      code: 'not-found',
       file: folder,
       remedy: 'put the tokenizer’s files beside the weights',
     });

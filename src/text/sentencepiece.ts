@@ -49,6 +49,7 @@ export function readSentencePiece(bytes: Uint8Array, file: string): Pieces {
   const { trainer_spec: trainer, normalizer_spec: normalizer } = model;
   if (trainer && trainer.model_type !== BPE)
     throw new TersorError('this SentencePiece model is not of type BPE, which is the only one supported', {
+      code: 'unsupported',
       file,
       remedy: 'use a model whose tokenizer is byte-pair encoding',
     });

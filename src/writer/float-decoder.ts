@@ -27,6 +27,7 @@ export function floatDecoder(
   const stored = tensors.reduce((sum, spec) => sum + weights(spec).byteLength, 0);
   if (stored > largestModel)
     throw new TersorError(`its weights take ${stored} bytes when they are unpacked, more than run at once`, {
+      code: 'no-memory',
       remedy: 'compress it to a .gguf',
     });
   const { graph } = exportGraph(

@@ -21,11 +21,13 @@ export async function checkFolder(
   const about = await stat(path).catch(() => undefined);
   if (!about) return;
   const remedy = 'give the name of a new folder';
-  if (!about.isDirectory()) throw new TersorError('the output is an existing file', { file: path, remedy });
+  if (!about.isDirectory())
+    throw new TersorError('the output is an existing file', { code: 'invalid-option', file: path, remedy });
   const names = await readdir(path);
   if (names.length === 0) return;
   if (!(await isOurs(names.filter((name) => !isCompanion(name) && name !== dirname(poolingName)))))
     throw new TersorError('the output folder holds something that tersor did not write', {
+      code: 'invalid-option',
       file: path,
       remedy: `empty it or ${remedy}`,
     });
@@ -38,6 +40,7 @@ export async function checkFolder(
 export function requireConfig({ naming, path }: Pick<Checkpoint, 'naming' | 'path'>, output: string): void {
   if (naming !== 'huggingface')
     throw new TersorError(`a GGUF has no config.json, which ${output} needs`, {
+      code: 'unsupported',
       file: path,
       remedy: 'compress the Hugging Face version of the model, or write a .gguf',
     });

@@ -72,6 +72,7 @@ function putHeader(sink: Sink, metadata: Metadata, tensors: readonly TensorInfo[
   for (const { name, shape, type, bytes } of tensors) {
     if (Buffer.byteLength(name) > MAX_NAME_BYTES)
       throw new TersorError(`the name has more than ${MAX_NAME_BYTES} bytes`, {
+        code: 'unsupported',
         tensor: name,
         remedy: 'rename the tensor; llama.cpp cannot load it',
       });
@@ -88,6 +89,7 @@ function putHeader(sink: Sink, metadata: Metadata, tensors: readonly TensorInfo[
 function typeNumber(tensor: string, type: string): number {
   if (Object.hasOwn(ggufFormats, type)) return ggufFormats[type as GgufName].type;
   throw new TersorError(`type ${type} cannot be written to GGUF`, {
+    code: 'unsupported',
     tensor,
     remedy: `choose one of ${Object.keys(ggufFormats).join(', ')}`,
   });

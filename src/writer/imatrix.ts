@@ -20,6 +20,7 @@ export const imatrixKinds = ['.gguf', '.dat'] as const;
 export async function checkImatrixOutput(path: string): Promise<void> {
   if (!imatrixKinds.some((kind) => path.endsWith(kind)))
     throw new TersorError('cannot tell what kind of importance matrix to write', {
+      code: 'invalid-option',
       file: path,
       remedy: "give a name that ends in .gguf, or in .dat for llama.cpp's older kind",
     });

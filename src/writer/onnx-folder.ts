@@ -41,6 +41,7 @@ export function requireCompanions({ checkpoint, tokenizer, tokenizerConfig }: Fo
   for (const name of tokenizerConfig ? [tokenizerName] : [tokenizerName, tokenizerConfigName]) {
     if (!statSync(join(where, name), { throwIfNoEntry: false })?.isFile())
       throw new TersorError(`there is no ${name}, which transformers.js needs`, {
+        code: 'not-found',
         file: where,
         remedy: 'get it from the model’s page on the hub, or name the folder that has it with --tokenizer',
       });

@@ -39,6 +39,7 @@ export function onnxSize(plan: OnnxPlan): number {
   const { architecture, source } = plan;
   if (!architecture.exportGraph)
     throw new TersorError(`${architecture.modelType} cannot be written as ONNX yet`, {
+      code: 'unsupported',
       file: source.checkpoint.path,
       remedy: 'write a .gguf instead',
     });

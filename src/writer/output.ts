@@ -12,6 +12,7 @@ import { TersorError } from '../errors.js';
 export async function checkOutput(path: string, extension = ''): Promise<void> {
   if (!path.endsWith(extension))
     throw new TersorError(`the name of the output does not end in ${extension}`, {
+      code: 'invalid-option',
       file: path,
       remedy: `add ${extension}, by which the file is known when it is opened`,
     });
@@ -19,6 +20,7 @@ export async function checkOutput(path: string, extension = ''): Promise<void> {
   const target = await stat(path).catch(() => undefined);
   if (target?.isDirectory())
     throw new TersorError('the output is an existing folder', {
+      code: 'invalid-option',
       file: path,
       remedy: 'give the name of a file',
     });
@@ -30,6 +32,7 @@ export async function checkParent(path: string): Promise<void> {
   const about = await stat(folder).catch(() => undefined);
   if (!about?.isDirectory())
     throw new TersorError(`the output folder ${folder} ${about ? 'is a file' : 'does not exist'}`, {
+      code: 'not-found',
       file: path,
       remedy: about ? 'choose another output' : `create it (mkdir -p ${folder}) or choose another output`,
     });
@@ -87,6 +90,7 @@ export function fileError(path: string, cause: unknown): unknown {
     case 'ENOSPC':
     case 'EDQUOT':
       return new TersorError('the disk is full', {
+        code: 'no-space',
         file: path,
         remedy: `free some space in ${folder}`,
         cause,

@@ -44,7 +44,11 @@ export async function openGguf(path: string, kernels?: Kernels): Promise<GgufChe
     const parts = header.metadata['split.count'];
     if (typeof parts === 'number' && parts > 1) {
       const remedy = 'join them with llama-gguf-split --merge';
-      throw new TersorError(`is one of ${parts} parts of a model`, { file: path, remedy });
+      throw new TersorError(`is one of ${parts} parts of a model`, {
+        code: 'unsupported',
+        file: path,
+        remedy,
+      });
     }
     const tensors = locate(file, header);
     const checkpoint = storedCheckpoint(
@@ -106,7 +110,7 @@ function locateTensor(file: RangedFile, tensor: GgufTensorHeader, start: number)
   const type = typeNames.get(tensor.type);
   if (!type) {
     const remedy = `requantize it to one of ${[...typeNames.values()].join(', ')}`;
-    throw new TersorError(`has the unknown type ${tensor.type}`, { ...where, remedy });
+    throw new TersorError(`has the unknown type ${tensor.type}`, { code: 'unsupported', ...where, remedy });
   }
   const { blockSize, blockBytes } = blockFormats.get(type) ?? {
     blockSize: 1,

@@ -140,6 +140,7 @@ function parse(prefix: Buffer, file: RangedFile): GgufHeader {
     // Big-endian files have their version in the upper bytes.
     const kind = version >= 2 ** 16 ? 'is a big-endian GGUF file' : `has GGUF version ${version}`;
     throw new TersorError(kind, {
+      code: 'unsupported',
       file: file.path,
       remedy: 'convert the model again: versions 2 and 3 are read',
     });

@@ -80,6 +80,7 @@ function presentTensors(
   const text = metadata[tensorTableKey];
   if (text === undefined) {
     throw new TersorError('was not written by tersor, and how its weights are stored is not known', {
+      code: 'unsupported',
       file: path,
       remedy: 'give the Hugging Face version of the model',
     });

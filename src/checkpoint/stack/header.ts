@@ -92,6 +92,7 @@ export function headerLength(preamble: Uint8Array, file: string): number {
   const version = view.getUint32(8, true);
   if (version !== stackVersion)
     throw new TersorError(`is of version ${version} of the stacked format`, {
+      code: 'unsupported',
       file,
       remedy: 'get a newer tersor',
     });

@@ -46,6 +46,7 @@ export function openStack(path: string, kernels?: Kernels, portion?: Portion): P
     const first = contents.slices[0]?.offset ?? 0;
     if (bytes < first)
       throw new TersorError(`${bytes} bytes are less than its header, which takes ${first}`, {
+        code: 'invalid-option',
         file: path,
         remedy: `use ${first} bytes or more`,
       });

@@ -29,6 +29,7 @@ export function findFormat({ format, output }: CompressOptions): OutputFormat {
   }
   if (output.endsWith('.gguf')) return gguf;
   throw new TersorError('cannot tell what to write from the name of the output', {
+    code: 'invalid-option',
     file: output,
     remedy:
       'give a name that ends in .gguf or .stack, --format onnx for a folder for transformers.js, --format gptq or ' +

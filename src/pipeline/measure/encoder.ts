@@ -30,6 +30,7 @@ export async function encoderEvaluation(
   const file = model.checkpoint.path;
   if (!against)
     throw new TersorError('embeddings of an encoder are measured beside those of its original', {
+      code: 'invalid-option',
       file,
       remedy: 'name it with --against',
     });

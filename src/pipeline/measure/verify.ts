@@ -84,7 +84,11 @@ export async function verify(
     if (!(measured <= limit.bound)) {
       throw new TersorError(
         `${runtime}'s ${objective === 'embedding' ? 'embeddings' : 'predictions'} differ from tersor's by ${measured.toPrecision(3)} ${units[objective][limit.bounded]} (at most ${limit.bound} is accepted)`,
-        { file: path, remedy: 'the file was not kept; please report this with the command you ran' },
+        {
+          code: 'verification',
+          file: path,
+          remedy: 'the file was not kept; please report this with the command you ran',
+        },
       );
     }
     return result;
@@ -119,6 +123,7 @@ export async function proveFinite(
         await written.readRows(name, from, Math.min(rows, from + slab)).catch((cause) => {
           if (!(cause instanceof TersorError)) throw cause;
           throw new TersorError('holds a value that its type cannot store', {
+            code: 'verification',
             file: path.replace(/\.tmp-\d+$/, ''),
             tensor: name,
             remedy: 'nothing was kept; give it a wider type, such as --override NAME=f32',

@@ -32,6 +32,7 @@ export function assign(
     const stillWrong = obstacle(replacement, spec);
     if (reason && fallback && stillWrong) {
       throw new TersorError(`the fallback ${fallback} does not fit either: ${stillWrong}`, {
+        code: 'invalid-option',
         file: model.checkpoint.path,
         tensor: format.nameOf(model, spec),
         remedy: `choose another --fallback, such as ${format.fallbacks}`,
@@ -64,13 +65,14 @@ function uselessOverride(
   const file = checkpoint.path;
   if (!winner) {
     return new TersorError(`${flagOf(stray)} matches no tensor`, {
+      code: 'invalid-option',
       file,
       remedy: 'see tersor inspect for the names',
     });
   }
   return new TersorError(
     `${flagOf(stray)} and ${flagOf(winner)} contradict each other: the later names every tensor of the first`,
-    { file, remedy: 'drop one of them, or give the narrower last' },
+    { code: 'invalid-option', file, remedy: 'drop one of them, or give the narrower last' },
   );
 }
 
@@ -100,6 +102,7 @@ export function candidateGrids(
   throw new TersorError(
     `none of the types ${fixed ?? types.join(', ')} fits its rows of ${spec.shape.at(-1)}`,
     {
+      code: 'invalid-option',
       file: checkpoint.path,
       tensor: spec.names.gguf,
       remedy: `allow types with smaller blocks, such as ${format.fallbacks}`,

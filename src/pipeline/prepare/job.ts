@@ -32,6 +32,7 @@ export function refuseProblems({ plan: { problems, model }, format }: Job): void
   throw new TersorError(
     `${first.reason}${problems.length > 1 ? `, and so it is with ${problems.length - 1} more tensors` : ''}`,
     {
+      code: 'invalid-option',
       file: model,
       tensor: first.name,
       remedy: `give --fallback TYPE for them (such as ${format.fallbacks}), or see --dry-run for the list`,

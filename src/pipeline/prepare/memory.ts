@@ -206,7 +206,11 @@ export function checkMemory(job: MemoryJob, memory: number | undefined): void {
   if (memory === undefined || memory >= least) return;
   throw new TersorError(
     `compressing it takes at least ${(least / 1e9).toFixed(1)} GB of memory, more than --memory allows`,
-    { file: job.model.checkpoint.path, remedy: `give --memory ${Math.ceil(least / 1e8) / 10}GB` },
+    {
+      code: 'no-memory',
+      file: job.model.checkpoint.path,
+      remedy: `give --memory ${Math.ceil(least / 1e8) / 10}GB`,
+    },
   );
 }
 

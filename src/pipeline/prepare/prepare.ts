@@ -25,6 +25,7 @@ export async function gather(context: Context, options: CompressOptions, hooks: 
   const model = await context.open(options.model);
   if (format.runtime === 'llama.cpp' && model.architecture.objective === 'embedding') {
     throw new TersorError('an encoder cannot be written as a GGUF', {
+      code: 'unsupported',
       file: options.model,
       remedy: 'write it with --format onnx (for transformers.js) and the name of a folder',
     });
@@ -45,18 +46,20 @@ function checkImportance(options: CompressOptions, { warn }: Hooks): void {
   if (solver !== 'rtn')
     throw new TersorError(
       `the solver ${solver} needs the second moments of a text, of which an importance matrix has the diagonal`,
-      { file, remedy: 'leave --solver out, or give --calibration TEXT in the place of --imatrix' },
+      {
+        code: 'invalid-option',
+        file,
+        remedy: 'leave --solver out, or give --calibration TEXT in the place of --imatrix',
+      },
     );
   if (options.solverOptions)
     throw new TersorError(
       '--imatrix and --solver-option contradict each other: the matrix decides on scales',
-      {
-        file,
-        remedy: 'leave one of them out',
-      },
+      { code: 'invalid-option', file, remedy: 'leave one of them out' },
     );
   if (isSearch(options))
     throw new TersorError('a search for types needs the second moments of a text', {
+      code: 'invalid-option',
       file,
       remedy: 'give --type, or --calibration TEXT in the place of --imatrix',
     });
@@ -124,6 +127,7 @@ async function decide(context: Context, given: CompressOptions, hooks: Hooks): P
 
 function missing({ checkpoint }: Model, { names }: TensorSpec): never {
   throw new TersorError('the recipe has no type for it', {
+    code: 'invalid-input',
     file: checkpoint.path,
     tensor: names.gguf,
     remedy: 'use a recipe that was made for this model and output format',
@@ -187,6 +191,7 @@ function draft(
   const beyond = assignments.find(({ spec, grid }) => importance?.of(spec) && ownSolver(grid));
   if (beyond)
     throw new TersorError(`the type ${beyond.type} needs the second moments of a text`, {
+      code: 'invalid-option',
       file: checkpoint.path,
       tensor: beyond.name,
       remedy: 'choose another type, or give --calibration TEXT in the place of --imatrix',

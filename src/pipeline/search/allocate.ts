@@ -164,6 +164,7 @@ function unreachable({ size, bits, overrides = [] }: CompressOptions, { plan }: 
       : [`${size} bytes`, `${plan.bytes}`];
   const bound = overrides.length > 0 ? ` with ${overrides.map(flagOf).join(' and ')}` : '';
   return new TersorError(`${asked} cannot be reached: the smallest possible${bound} is ${least}`, {
+    code: 'invalid-option',
     file: plan.model,
     remedy: `ask for ${least} or more${bound ? ', drop an override' : ''}, or allow smaller types with --types`,
   });

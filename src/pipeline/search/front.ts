@@ -27,7 +27,7 @@ export const measurements = 32;
 const tokens = 4096;
 
 /** What sizes cost what, over the whole range of types. */
-export function front(options: CompressOptions, caller: JobHooks = {}): Promise<FrontPoint[]> {
+export function planFront(options: CompressOptions, caller: JobHooks = {}): Promise<FrontPoint[]> {
   return withContext(options, caller, async (context, hooks) => {
     context.expect(planningSteps({ search: 'front' }));
     const settings = { measurements, ...options.searchOptions };

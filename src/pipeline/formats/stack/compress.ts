@@ -79,6 +79,7 @@ export function compressStack(options: CompressOptions, caller: JobHooks = {}): 
     requireConfig(checkpoint, 'a stacked file');
     if (architecture.objective === 'embedding') {
       throw new TersorError('encoders are not stacked yet', {
+        code: 'unsupported',
         file: checkpoint.path,
         remedy: 'write it with --format onnx or --format safetensors',
       });
@@ -152,10 +153,7 @@ function refuseForeign(options: CompressOptions): void {
   const flag = flagNames[found] ?? found.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   throw new TersorError(
     `--${flag} does not apply to a stacked model, whose tensors are refined and not given types`,
-    {
-      file: options.output,
-      remedy: 'ask for a --size or nothing, or write a .gguf',
-    },
+    { code: 'invalid-option', file: options.output, remedy: 'ask for a --size or nothing, or write a .gguf' },
   );
 }
 

@@ -90,6 +90,7 @@ async function tableOf(
     throw new TersorError(
       `--sensitivity ${options.sensitivity} needs next tokens, which an encoder does not predict`,
       {
+        code: 'unsupported',
         file: model.checkpoint.path,
         remedy: 'leave --sensitivity out, or choose trace, hutchinson or eigenvalue',
       },
