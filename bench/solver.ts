@@ -75,14 +75,14 @@ function clock(): Clock {
     stages,
     kernels: {
       ...kernels,
-      parallel(name, ...rest) {
+      parallel(name, rows, values) {
         const start = now();
-        kernels.parallel(name, ...rest);
+        kernels.parallel(name, rows, values);
         if (!fitting) add(name, start);
       },
-      call(name, ...rest) {
+      call(name, values) {
         const start = now();
-        const result = kernels.call(name, ...rest);
+        const result = kernels.call(name, values);
         if (!fitting) add(name, start);
         return result;
       },

@@ -1,7 +1,7 @@
 import { TersorError } from '../errors.js';
 import type { Grid } from '../grid/grid.js';
 import { findGrid } from '../grid/index.js';
-import type { Kernels } from '../kernels/kernels.js';
+import type { Kernels, RowKernel } from '../kernels/kernels.js';
 import { fromPanel, type Panel, slabHeight, slabs } from '../kernels/panel.js';
 import type { TensorInfo } from './checkpoint.js';
 import type { RangedFile } from './file.js';
@@ -20,7 +20,10 @@ export interface StoredTensor extends TensorInfo {
 }
 
 /** Storage types of one value each: bytes, and the kernel that makes f32 of them. */
-const scalars = new Map<string, { readonly bytes: number; readonly kernel?: string }>([
+const scalars = new Map<
+  string,
+  { readonly bytes: number; readonly kernel?: Extract<RowKernel, `convert${string}`> }
+>([
   ['f32', { bytes: 4 }],
   ['f16', { bytes: 2, kernel: 'convertF16' }],
   ['bf16', { bytes: 2, kernel: 'convertBf16' }],
@@ -78,8 +81,8 @@ function decodeScalars(
     for (const { from, to } of slabs(values.length, 4)) {
       const part = stored.subarray(0, (to - from) * size);
       await tensor.file.read(tensor.offset + (first + from) * size, part, tensor.name);
-      if (kernel) kernels.parallel(kernel, to - from, stored, decoded);
-      const bad = kernels.call('firstNotFinite', decoded, to - from);
+      if (kernel) kernels.parallel(kernel, to - from, { from: stored, to: decoded });
+      const bad = kernels.call('firstNotFinite', { values: decoded, count: to - from });
       if (bad >= 0) throw notFinite(tensor, first + from + bad, decoded[bad]);
       values.set(decoded.subarray(0, to - from), from);
     }
@@ -126,7 +129,7 @@ async function unpackRows<T>(
     : await readPacked(tensor, from === 0 ? 0 : grid.bytes(from, cols), grid.bytes(to - from, cols));
   return kernels.scope(async (arena) => {
     const { stride, values: data } = await grid.unpack(kernels, arena, bytes, to - from, cols);
-    const bad = kernels.call('firstNotFinite', data, data.length);
+    const bad = kernels.call('firstNotFinite', { values: data, count: data.length });
     if (bad >= 0) {
       const [row, col] = [from + (bad % stride), Math.floor(bad / stride)];
       const index = tensor.transposed ? col * (to - from) + row : row * cols + col;

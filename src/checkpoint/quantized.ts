@@ -1,13 +1,8 @@
 import { TersorError } from '../errors.js';
 import { compressedTensorsLayout, denseTensorsLayout } from '../grid/packed-int32/compressed-tensors.js';
 import { gptqLayout, gptqSecondLayout } from '../grid/packed-int32/gptq.js';
-import {
-  partsOf,
-  type WordFormat,
-  type WordGrid,
-  wordGrid,
-  wordsOf,
-} from '../grid/packed-int32/packed-int32.js';
+import type { WordFormat, WordGrid } from '../grid/packed-int32/layout.js';
+import { partsOf, wordGrid, wordsOf } from '../grid/packed-int32/packed-int32.js';
 import { product, type StoredTensor } from './decode.js';
 import { getIntact, isObject } from './file.js';
 

@@ -122,7 +122,8 @@ async function residual(
   const { cols } = weight;
   await kernels.scope(async (inner) => {
     const known = await toPanel(kernels, inner, values);
-    kernels.parallel('subtractPanels', panel.stride, cols, panel.stride, panel.data, known.data, panel.data);
+    const { stride, data } = panel;
+    kernels.parallel('subtractPanels', stride, { cols, stride, x: data, y: known.data, difference: data });
     scale(kernels, inner, panel, inverse);
   });
   return panel;
@@ -131,10 +132,10 @@ async function residual(
 function scale(kernels: Kernels, arena: Arena, { stride, cols, data }: Panel, factors: Float32Array): void {
   const inside = arena.f32(cols);
   inside.set(factors);
-  kernels.parallel('scaleColumns', stride, cols, stride, inside, data);
+  kernels.parallel('scaleColumns', stride, { cols, stride, factors: inside, data });
 }
 
-/** The root mean square of the row in the middle, which a few loud rows do not change. */
+/** The root mean square of the row in the middle, which a few large rows do not change. */
 function usualSize(kernels: Kernels, weight: Matrix, inverse: Float32Array): Promise<number> {
   const { rows, cols } = weight;
   return kernels.scope(async (arena) => {
@@ -142,7 +143,7 @@ function usualSize(kernels: Kernels, weight: Matrix, inverse: Float32Array): Pro
     scale(kernels, arena, panel, inverse);
     const { stride, data } = panel;
     const sums = arena.f64(stride);
-    kernels.parallel('addRowProducts', stride, cols, stride, data, data, sums);
+    kernels.parallel('addRowProducts', stride, { cols, stride, x: data, y: data, sums });
     const sorted = sums.slice(0, rows).sort();
     return Math.sqrt((sorted[rows >> 1] ?? 0) / cols);
   });

@@ -25,9 +25,9 @@ export async function packFloats(
   await kernels.scope((arena) => {
     const { floats, small } = slabArrays(arena, type, Math.min(slabHeight(cols * 4), stride) * cols);
     for (const { from, to } of slabs(rows, cols * 4)) {
-      kernels.parallel('panelToRows', to - from, cols, stride, values.subarray(from), floats);
+      kernels.parallel('panelToRows', to - from, { cols, stride, from: values.subarray(from), to: floats });
       const count = (to - from) * cols;
-      if (cast) kernels.parallel(cast.pack, count, floats, small);
+      if (cast) kernels.parallel(cast.pack, count, { from: floats, to: small });
       bytes.set(small.subarray(0, count * size), from * cols * size);
     }
   });
@@ -48,8 +48,7 @@ export async function unpackFloats(
   grid: Grid,
   type: keyof typeof casts,
   bytes: Uint8Array,
-  rows: number,
-  cols: number,
+  { rows, cols }: Pick<Encoded, 'rows' | 'cols'>,
 ): Promise<Encoded> {
   const cast = casts[type];
   const size = cast ? 2 : 4;
@@ -64,8 +63,13 @@ export async function unpackFloats(
     for (const { from, to } of slabs(rows, cols * 4)) {
       const count = (to - from) * cols;
       small.set(bytes.subarray(from * cols * size, to * cols * size));
-      if (cast) kernels.parallel(cast.unpack, count, small, floats);
-      kernels.parallel('rowsToPanel', to - from, cols, stride, floats, panel.data.subarray(from));
+      if (cast) kernels.parallel(cast.unpack, count, { from: small, to: floats });
+      kernels.parallel('rowsToPanel', to - from, {
+        cols,
+        stride,
+        from: floats,
+        to: panel.data.subarray(from),
+      });
     }
   });
   return { grid, rows, stride, cols, parameters: grid.allocate(arena, rows, cols), values: panel.data };

@@ -56,6 +56,22 @@ export interface Parameters {
   readonly stored: Readonly<Record<string, Float32Array | Uint8Array | Uint16Array>>;
 }
 
+/** An array of floats that `Grid.allocate` stored under this name. */
+export function storedFloats({ stored }: Pick<Parameters, 'stored'>, name: string): Float32Array {
+  const array = stored[name];
+  if (!(array instanceof Float32Array)) throw missing(name);
+  return array;
+}
+
+/** An array of bytes that `Grid.allocate` stored under this name. */
+export function storedBytes({ stored }: Pick<Parameters, 'stored'>, name: string): Uint8Array {
+  const array = stored[name];
+  if (!(array instanceof Uint8Array)) throw missing(name);
+  return array;
+}
+
+const missing = (name: string) => new Error(`parameters without ${name}; make them with the grid’s allocate`);
+
 /** Codes and parameters of one tensor on a grid: what a solver makes and a writer packs. */
 export interface Encoded {
   readonly grid: Grid;

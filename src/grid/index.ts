@@ -210,8 +210,9 @@ function ggufGrid(format: GgufFormat): Grid {
       return packBlocks(kernels, format, layoutOf(name), encoded);
     },
     unpack(kernels, arena, bytes, rows, cols) {
-      if (levels.kind === 'cast') return unpackFloats(kernels, arena, grid, levels.type, bytes, rows, cols);
-      return unpackBlocks(kernels, arena, grid, format, layoutOf(name), bytes, rows, cols);
+      if (levels.kind === 'cast')
+        return unpackFloats(kernels, arena, grid, levels.type, bytes, { rows, cols });
+      return unpackBlocks(kernels, arena, { grid, format, layout: layoutOf(name) }, bytes, { rows, cols });
     },
   };
   return grid;

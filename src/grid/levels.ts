@@ -1,51 +1,46 @@
 import { TersorError } from '../errors.js';
-import type { Arena } from '../kernels/kernels.js';
+import type { Arena, FieldsOf, KernelRecord } from '../kernels/kernels.js';
 import type { Grid, Parameters } from './grid.js';
 
-// The record that assembly/levels.ts reads, in 32-bit words.
-const words = {
-  kind: 0,
-  low: 1,
-  high: 2,
-  count: 3,
-  midpoints: 4,
-  codebook: 4,
-  pitch: 5,
-  values: 260,
-  length: 516,
-} as const;
-const castKinds = { f32: 2, f16: 3, bf16: 4 } as const;
-const codebookKind = 5;
+/** How assembly/rounding/levels.ts tells levels apart. */
+const kinds = { uniform: 0, table: 1, f32: 2, f16: 3, bf16: 4, codebook: 5 } as const;
 
-/** Describes levels to kernels that round (assembly/levels.ts); those of codebooks stand in the parameters. */
+/** Describes levels to kernels that round; those of codebooks stand in the parameters. */
 export function levelRecord(
   arena: Arena,
   { levels }: Pick<Grid, 'levels'>,
   { codebook }: Pick<Parameters, 'codebook'>,
-): Float32Array {
-  const record = arena.f32(words.length);
-  const integers = new Int32Array(record.buffer, record.byteOffset, words.length);
-  if (levels.kind === 'uniform') {
-    record.set([levels.min, levels.max], words.low);
-  } else if (levels.kind === 'table') {
-    const { values } = levels;
-    integers[words.kind] = 1;
-    integers[words.count] = values.length;
-    record.set(values, words.values);
-    const midpoints = values.subarray(1).map((value, i) => (value + (values[i] ?? value)) / 2);
-    record.set(midpoints, words.midpoints);
-  } else if (levels.kind === 'codebook') {
-    if (!codebook) throw new Error('parameters without a codebook; make them with the grid’s allocate');
-    integers[words.kind] = codebookKind;
-    integers[words.count] = levels.size;
-    integers[words.codebook] = codebook.byteOffset;
-    integers[words.pitch] = (codebook.length / levels.size) * codebook.BYTES_PER_ELEMENT;
-  } else if (levels.kind === 'vector') {
-    throw new TersorError('types vq-… have codes for several columns at a time', {
-      remedy: 'choose the solver vptq for them',
+): KernelRecord<'GridLevels'> {
+  const record = (fields: Partial<FieldsOf<'GridLevels'>> & { readonly kind: number }) =>
+    arena.record('GridLevels', {
+      low: 0,
+      high: 0,
+      count: 0,
+      values: undefined,
+      midpoints: undefined,
+      pitch: 0,
+      ...fields,
     });
-  } else {
-    integers[words.kind] = castKinds[levels.type];
+  switch (levels.kind) {
+    case 'uniform':
+      return record({ kind: kinds.uniform, low: levels.min, high: levels.max });
+    case 'table': {
+      const count = levels.values.length;
+      const [values, midpoints] = [arena.f32(count), arena.f32(count)];
+      values.set(levels.values);
+      for (let i = 0; i + 1 < count; i++) midpoints[i] = ((values[i + 1] ?? 0) + (values[i] ?? 0)) / 2;
+      return record({ kind: kinds.table, count, values, midpoints });
+    }
+    case 'codebook': {
+      if (!codebook) throw new Error('parameters without a codebook; make them with the grid’s allocate');
+      const pitch = (codebook.length / levels.size) * codebook.BYTES_PER_ELEMENT;
+      return record({ kind: kinds.codebook, count: levels.size, values: codebook, pitch });
+    }
+    case 'vector':
+      throw new TersorError('types vq-… have codes for several columns at a time', {
+        remedy: 'choose the solver vptq for them',
+      });
+    case 'cast':
+      return record({ kind: kinds[levels.type] });
   }
-  return record;
 }

@@ -20,7 +20,16 @@ export async function roundPanel(
     const levels = levelRecord(arena, grid, parameters);
     const groupSize = Math.min(grid.groupSize, cols);
     const { scale, offset } = parameters;
-    const args = [data, stride, cols, groupSize, scale, offset, levels, codes ?? 0, values];
-    kernels.parallel('roundColumns', stride, ...args);
+    kernels.parallel('roundColumns', stride, {
+      weight: data,
+      stride,
+      cols,
+      groupSize,
+      scale,
+      offset,
+      levels,
+      codes,
+      values,
+    });
   });
 }

@@ -8,13 +8,13 @@ export type KernelSource = string | URL | Response | BufferSource | WebAssembly.
  * @param source the package's `tersor/kernels.wasm`
  */
 export async function loadKernels(source: KernelSource): Promise<Kernels> {
-  const { scope, call } = instantiate(await compile(source));
+  const { scope, call, find, passed } = instantiate(await compile(source));
   return {
     threads: 1,
     scope,
     call,
-    parallel(name, rows, ...args) {
-      call(name, 0, rows, ...args);
+    parallel(name, rows, values) {
+      find(name)(0, rows, ...passed(name, values));
     },
     close() {},
   };

@@ -1,10 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
-import { address, instantiate, type Kernels } from './instance.js';
+import type { KernelName } from './arguments.js';
+import { instantiate, type Kernels } from './instance.js';
+import { kernels } from './signatures.js';
 
-export type { Arena, KernelArgument, Kernels } from './instance.js';
+export type { ArgumentsOf, FieldsOf, KernelRecord, RowKernel } from './arguments.js';
+export type { Arena, Kernels } from './instance.js';
 
 const wasmFile = new URL('../../build/kernels.wasm', import.meta.url);
+const kernelNames = Object.keys(kernels) as KernelName[];
 const rowQuantum = 16; // rows a thread takes at a time: one cache line of floats
 
 interface Thread {
@@ -16,22 +20,22 @@ interface Thread {
 /** Loads the kernels and starts `threads − 1` helpers beside the calling thread. */
 export async function createKernels({ threads = 1 }: { readonly threads?: number } = {}): Promise<Kernels> {
   const module = await WebAssembly.compile(await readFile(wasmFile));
-  const { memory, names, find, scope, call } = instantiate(module);
+  const { memory, find, passed, scope, call } = instantiate(module);
   const helpers = await Promise.all(
-    Array.from({ length: threads - 1 }, () => startThread({ module, memory, names })),
+    Array.from({ length: threads - 1 }, () => startThread({ module, memory, names: kernelNames })),
   );
   return {
     threads,
     scope,
     call,
-    parallel(name, rows, ...args) {
+    parallel(name, rows, args) {
       const kernel = find(name);
-      const values = args.map(address);
+      const values = passed(name, args);
       const share = Math.ceil(rows / threads / rowQuantum) * rowQuantum;
       const busy = helpers.filter((thread, index) => {
         const start = share * (index + 1);
         const end = Math.min(rows, start + share);
-        if (start < end) post(thread, names.indexOf(name), [start, end, ...values]);
+        if (start < end) post(thread, kernelNames.indexOf(name), [start, end, ...values]);
         return start < end;
       });
       kernel(0, Math.min(rows, share), ...values);
@@ -46,7 +50,7 @@ export async function createKernels({ threads = 1 }: { readonly threads?: number
 async function startThread(start: {
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;
-  names: readonly string[];
+  names: readonly KernelName[];
 }) {
   const mailbox = new SharedArrayBuffer(32 + 8 * 32);
   const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: { ...start, mailbox } });
@@ -66,7 +70,7 @@ function post(thread: Thread, kernel: number, values: readonly number[]): void {
   Atomics.notify(thread.control, 0);
 }
 
-function finish(thread: Thread, name: string): void {
+function finish(thread: Thread, name: KernelName): void {
   const ticket = Atomics.load(thread.control, 0);
   for (;;) {
     const done = Atomics.load(thread.control, 1);

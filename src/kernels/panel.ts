@@ -51,13 +51,20 @@ export function createPanel(arena: Arena, rows: number, cols: number): Panel {
 export async function toPanel(kernels: Kernels, arena: Arena, matrix: Matrix): Promise<Panel> {
   const { rows, cols, data } = matrix;
   const panel = createPanel(arena, rows, cols);
-  if (inKernelMemory(data)) kernels.parallel('rowsToPanel', rows, cols, panel.stride, data, panel.data);
+  const { stride } = panel;
+  if (inKernelMemory(data))
+    kernels.parallel('rowsToPanel', rows, { cols, stride, from: data, to: panel.data });
   else
     await kernels.scope((inner) => {
       const slab = inner.f32(Math.min(slabHeight(cols * 4), strideOf(rows)) * cols);
       for (const { from, to } of slabs(rows, cols * 4)) {
         slab.set(data.subarray(from * cols, to * cols));
-        kernels.parallel('rowsToPanel', to - from, cols, panel.stride, slab, panel.data.subarray(from));
+        kernels.parallel('rowsToPanel', to - from, {
+          cols,
+          stride,
+          from: slab,
+          to: panel.data.subarray(from),
+        });
       }
     });
   return panel;
@@ -70,12 +77,12 @@ export async function fromPanel(
   into: Float32Array = new Float32Array(panel.rows * panel.cols),
 ): Promise<Matrix> {
   const { rows, cols, stride, data } = panel;
-  if (inKernelMemory(into)) kernels.parallel('panelToRows', rows, cols, stride, data, into);
+  if (inKernelMemory(into)) kernels.parallel('panelToRows', rows, { cols, stride, from: data, to: into });
   else
     await kernels.scope((inner) => {
       const slab = inner.f32(Math.min(slabHeight(cols * 4), strideOf(rows)) * cols);
       for (const { from, to } of slabs(rows, cols * 4)) {
-        kernels.parallel('panelToRows', to - from, cols, stride, data.subarray(from), slab);
+        kernels.parallel('panelToRows', to - from, { cols, stride, from: data.subarray(from), to: slab });
         into.set(slab.subarray(0, (to - from) * cols), from * cols);
       }
     });

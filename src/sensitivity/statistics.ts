@@ -15,14 +15,19 @@ export interface ValueStatistics {
 export async function valueStatistics(kernels: Kernels, matrix: Matrix): Promise<ValueStatistics> {
   const count = matrix.rows * matrix.cols;
   let [sum, energy] = [0, 0];
-  await overRows(kernels, [matrix], 'rowMoments', 2, [], (own, squares) => {
+  const moments: RowKernelCall<[Matrix]> = ({ rows, cols, arrays: [values], sums }) =>
+    kernels.parallel('rowMoments', rows, { cols, values, sums });
+  await overRows(kernels, [matrix], 2, moments, (own, squares) => {
     sum += own;
     energy += squares;
   });
   const mean = sum / count;
   const deviation = Math.sqrt(Math.max(0, energy / count - mean * mean));
   let outliers = 0;
-  await overRows(kernels, [matrix], 'rowExceeding', 1, [mean + deviation], (own) => {
+  const threshold = mean + deviation;
+  const exceeding: RowKernelCall<[Matrix]> = ({ rows, cols, arrays: [values], sums }) =>
+    kernels.parallel('rowExceeding', rows, { cols, values, threshold, counts: sums });
+  await overRows(kernels, [matrix], 1, exceeding, (own) => {
     outliers += own;
   });
   return { mean, deviation, energy, outliers: outliers / count };
@@ -31,7 +36,9 @@ export async function valueStatistics(kernels: Kernels, matrix: Matrix): Promise
 /** ‖X − Y‖² of two matrices of the same shape. */
 export async function squaredDistance(kernels: Kernels, x: Matrix, y: Matrix): Promise<number> {
   let distance = 0;
-  await overRows(kernels, [x, y], 'rowDistances', 1, [], (own) => {
+  const distances: RowKernelCall<[Matrix, Matrix]> = ({ rows, cols, arrays: [x, y], sums }) =>
+    kernels.parallel('rowDistances', rows, { cols, x, y, sums });
+  await overRows(kernels, [x, y], 1, distances, (own) => {
     distance += own;
   });
   return distance;
@@ -51,7 +58,9 @@ async function sumDifferences(
   squared: boolean,
 ): Promise<number> {
   let sum = 0;
-  await overRows(kernels, matrices, 'rowWeightedDifferences', 1, [squared ? 1 : 0], (own) => {
+  const differences: RowKernelCall<typeof matrices> = ({ rows, cols, arrays: [x, y, d], sums }) =>
+    kernels.parallel('rowWeightedDifferences', rows, { cols, x, y, d, squared, sums });
+  await overRows(kernels, matrices, 1, differences, (own) => {
     sum += own;
   });
   return sum;
@@ -64,7 +73,9 @@ export async function innerProduct(
   y: Matrix,
 ): Promise<{ readonly product: number; readonly squares: number }> {
   let [product, squares] = [0, 0];
-  await overRows(kernels, [x, y], 'rowProducts', 2, [], (own, square) => {
+  const products: RowKernelCall<[Matrix, Matrix]> = ({ rows, cols, arrays: [x, y], sums }) =>
+    kernels.parallel('rowProducts', rows, { cols, x, y, sums });
+  await overRows(kernels, [x, y], 2, products, (own, square) => {
     product += own;
     squares += square;
   });
@@ -82,7 +93,7 @@ export async function randomSigns(
   await kernels.scope((arena) => {
     const slab = arena.f32(Math.min(rows, slabHeight(cols * 4)) * cols);
     for (const { from, to } of slabs(rows, cols * 4)) {
-      kernels.parallel('fillSigns', to - from, cols, seed, from, slab);
+      kernels.parallel('fillSigns', to - from, { cols, seed, first: from, values: slab });
       data.set(slab.subarray(0, (to - from) * cols), from * cols);
     }
   });
@@ -92,7 +103,9 @@ export async function randomSigns(
 /** How many values lie in each of so many equal bins between the least and the largest. */
 export async function histogram(kernels: Kernels, matrix: Matrix, bins: number): Promise<Float64Array> {
   let [low, high] = [Infinity, -Infinity];
-  await overRows(kernels, [matrix], 'rowRanges', 2, [], (least, largest) => {
+  const ranges: RowKernelCall<[Matrix]> = ({ rows, cols, arrays: [values], sums }) =>
+    kernels.parallel('rowRanges', rows, { cols, values, ranges: sums });
+  await overRows(kernels, [matrix], 2, ranges, (least, largest) => {
     low = Math.min(low, least);
     high = Math.max(high, largest);
   });
@@ -100,34 +113,45 @@ export async function histogram(kernels: Kernels, matrix: Matrix, bins: number):
   const width = (high - low) / bins || 1;
   return kernels.scope((arena) => {
     const counts = arena.f64(bins);
-    for (const { count, arrays } of parts(arena, [matrix])) {
-      kernels.call('addHistogram', arrays[0] ?? 0, count * matrix.cols, low, width, bins, counts);
+    for (const { rows, arrays } of parts(arena, [matrix])) {
+      const [values] = arrays;
+      kernels.call('addHistogram', { values, count: rows * matrix.cols, low, width, bins, counts });
     }
     return counts.slice();
   });
 }
 
+/** Some rows of several matrices in the kernels' memory. */
+interface Part<M extends readonly Matrix[]> {
+  readonly rows: number;
+  readonly arrays: { readonly [I in keyof M]: Float32Array };
+}
+
+/** Calls a kernel that gives doubles per row, into `sums`. */
+type RowKernelCall<M extends readonly Matrix[]> = (
+  part: Part<M> & { readonly cols: number; readonly sums: Float64Array },
+) => void;
+
 /** Calls a kernel that gives `results` doubles per row, and hands them over row by row: sums in the order of rows. */
-async function overRows(
+async function overRows<const M extends readonly Matrix[]>(
   kernels: Kernels,
-  matrices: readonly Matrix[],
-  kernel: string,
+  matrices: M,
   results: 1 | 2,
-  settings: readonly number[],
+  call: RowKernelCall<M>,
   use: (first: number, second: number) => void,
 ): Promise<void> {
   await kernels.scope((arena) => {
     const cols = matrices[0]?.cols ?? 0;
     const sums = arena.f64(results * slabHeight(cols * 4));
-    for (const { count, arrays } of parts(arena, matrices)) {
-      kernels.parallel(kernel, count, cols, ...arrays, ...settings, sums);
-      for (let row = 0; row < count; row++) use(sums[results * row] ?? 0, sums[results * row + 1] ?? 0);
+    for (const part of parts(arena, matrices)) {
+      call({ ...part, cols, sums });
+      for (let row = 0; row < part.rows; row++) use(sums[results * row] ?? 0, sums[results * row + 1] ?? 0);
     }
   });
 }
 
 /** The matrices, a slab of rows at a time, in the kernels' memory. */
-function* parts(arena: Arena, matrices: readonly Matrix[]) {
+function* parts<const M extends readonly Matrix[]>(arena: Arena, matrices: M): Generator<Part<M>> {
   const { rows, cols } = matrices[0] ?? { rows: 0, cols: 1 };
   const height = Math.min(rows, slabHeight(cols * 4));
   const arrays = matrices.map(() => arena.f32(height * cols));
@@ -135,6 +159,6 @@ function* parts(arena: Arena, matrices: readonly Matrix[]) {
     for (const [index, { data }] of matrices.entries()) {
       arrays[index]?.set(data.subarray(from * cols, to * cols));
     }
-    yield { count: to - from, arrays };
+    yield { rows: to - from, arrays: arrays as Part<M>['arrays'] };
   }
 }

@@ -93,7 +93,7 @@ async function cholesky(
   const gather = blockColumns(kernels, arena, gram, order, scale, blockSize);
   const upper = arena.f32(blockSize * blockSize);
   const inverse = arena.f32(blockSize);
-  const work = arena.f32(2 * blockSize * blockSize); // doubles
+  const work = arena.f64(blockSize * blockSize);
   const columns: Float32Array[] = [];
   const products = [0, 1].map(() => new Float32Array(size > blockSize ? size * blockSize : 0));
 
@@ -113,8 +113,9 @@ async function cholesky(
       rest = await gemm(tail, head, { transposeB: true, alpha: -1, add, into });
     }
     if (columns.length > 0) panel.set(rest);
-    if (kernels.call('factorSquare', panel, width, upper, inverse, work) >= 0) return undefined;
-    kernels.parallel('solvePanel', height - width, panel.subarray(width * width), width, upper, inverse);
+    if (kernels.call('factorSquare', { block: panel, width, upper, inverse, work }) >= 0) return undefined;
+    const below = panel.subarray(width * width);
+    kernels.parallel('solvePanel', height - width, { panel: below, width, upper, inverse });
     column.set(panel);
     columns.push(column);
   }
@@ -142,8 +143,16 @@ export function blockColumns(
       const row = order[from + c] ?? 0;
       rows.set(data.subarray(row * size, (row + 1) * size), c * size);
     }
-    if (Number.isNaN(kernels.call('finiteProbe', 0, width * size, rows))) throw notFinite();
-    kernels.parallel('gatherSymmetric', height, panel, width, rows, size, order.subarray(from), 1 / scale);
+    if (kernels.call('firstNotFinite', { values: rows, count: width * size }) >= 0) throw notFinite();
+    const positions = order.subarray(from);
+    kernels.parallel('gatherSymmetric', height, {
+      out: panel,
+      width,
+      rows,
+      size,
+      order: positions,
+      scale: 1 / scale,
+    });
     return panel.subarray(0, height * width);
   };
 }

@@ -1,12 +1,11 @@
 import type { Encoded } from '../grid/grid.js';
 import { levelRecord } from '../grid/levels.js';
-import type { Arena } from '../kernels/kernels.js';
+import type { Arena, KernelRecord } from '../kernels/kernels.js';
 import type { Panel } from '../kernels/panel.js';
 import type { Factor } from './cholesky.js';
-import { doubles } from './layer-error.js';
 import type { SolverContext } from './solver.js';
 
-// Error feedback inside one block of positions: the kernels of assembly/solve.ts and what they work on.
+// Error feedback inside one block of positions: the kernels of assembly/feedback and what they work on.
 
 /** Positions [from, to) of the block of `width` positions that starts at `first`. */
 export interface Range {
@@ -19,7 +18,7 @@ export interface Range {
 /** What the kernels work on, one block of positions at a time. */
 export interface Workspace {
   readonly order: Int32Array;
-  readonly levels: Float32Array;
+  readonly levels: KernelRecord<'GridLevels'>;
   /** L of the block and its transpose. */
   readonly square: Float32Array;
   readonly upper: Float32Array;
@@ -49,8 +48,8 @@ export function workspace(
     sums: arena.f32(blockSize * stride),
     deltas: arena.f32(blockSize * stride),
     scratch: arena.scratch(8 * blockSize * (stride + 16)),
-    losses: doubles(arena, stride),
-    norms: doubles(arena, stride),
+    losses: arena.f64(stride),
+    norms: arena.f64(stride),
     product: (width) => product.subarray(0, width * stride),
   };
 }
@@ -75,28 +74,26 @@ export function sweep(
   range: Range,
 ): void {
   const { grid, parameters, codes, values, stride, cols } = encoded;
-  kernels.parallel(
-    'sweepBlock',
+  kernels.parallel('sweepBlock', stride, {
+    weight: weight.data,
     stride,
-    weight.data,
-    stride,
-    work.order.subarray(range.first),
-    Math.min(grid.groupSize, cols),
-    parameters.scale,
-    parameters.offset,
-    work.levels,
-    work.upper,
-    range.width,
-    range.from,
-    range.to,
-    work.sums,
-    work.deltas,
-    codes ?? 0,
+    order: work.order.subarray(range.first),
+    groupSize: Math.min(grid.groupSize, cols),
+    scale: parameters.scale,
+    offset: parameters.offset,
+    levels: work.levels,
+    upper: work.upper,
+    width: range.width,
+    from: range.from,
+    to: range.to,
+    sums: work.sums,
+    delta: work.deltas,
+    codes,
     values,
-    work.losses,
-    work.norms,
-    work.scratch,
-  );
+    losses: work.losses,
+    norms: work.norms,
+    scratch: work.scratch,
+  });
 }
 
 /** Fits the scales of a range of positions, whole blocks of the grid, to what they are to be rounded to now. */
@@ -112,9 +109,20 @@ export async function fitCorrected(
   await kernels.scope(async (arena) => {
     const target = { ...weight, cols: to - from, data: arena.f32((to - from) * stride) };
     const { upper, sums, scratch } = work;
-    const column = Math.min(...positions.subarray(from, to));
-    const block = [positions, upper, width, from, to, column, sums, target.data, scratch];
-    kernels.parallel('currentTarget', stride, weight.data, stride, ...block);
-    await grid.fit(kernels, target, importance.subarray(column, column + to - from), parameters, column);
+    const base = Math.min(...positions.subarray(from, to));
+    kernels.parallel('currentTarget', stride, {
+      weight: weight.data,
+      stride,
+      order: positions,
+      upper,
+      width,
+      from,
+      to,
+      base,
+      sums,
+      target: target.data,
+      scratch,
+    });
+    await grid.fit(kernels, target, importance.subarray(base, base + to - from), parameters, base);
   });
 }

@@ -12,7 +12,7 @@ import type { Solver } from './solver.js';
 export interface GptqOptions {
   /** Added to the diagonal of H in units of its mean; grows by itself where that is not enough. */
   readonly damping: number;
-  /** Columns from first to last, or from the loudest input to the quietest ("act-order"). */
+  /** Columns from first to last, or by falling diag H ("act-order"). */
   readonly order: 'natural' | 'activation';
   /**
    * Scales fitted once on the weights, or block by block on the corrected weights; blocks then stay together in
@@ -69,7 +69,12 @@ export const gptq: Solver<GptqOptions> = async (context, weight, moments, target
     for (const [first, width, column] of blocksFromTheEnd(factor)) {
       const [squareSize, later] = [width * width, first + width];
       work.square.set(column.subarray(0, squareSize));
-      kernels.call('rowsToPanel', 0, width, width, width, work.square, work.upper);
+      kernels.parallel('rowsToPanel', width, {
+        cols: width,
+        stride: width,
+        from: work.square,
+        to: work.upper,
+      });
       if (later < cols) {
         const below = { data: column.subarray(squareSize), shape: [cols - later, width] };
         const known = { data: deltas.subarray(later * stride), shape: [cols - later, stride] };

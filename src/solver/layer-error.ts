@@ -1,5 +1,5 @@
 import { spreadImportance } from '../grid/fit/arguments.js';
-import type { Arena, Kernels } from '../kernels/kernels.js';
+import type { Kernels } from '../kernels/kernels.js';
 import type { Panel } from '../kernels/panel.js';
 import type { Matrix } from '../types.js';
 import { blockColumns, meanDiagonal } from './cholesky.js';
@@ -22,7 +22,13 @@ export async function layerError(
   const { cols, stride } = weight;
   return kernels.scope(async (arena) => {
     const difference = { ...weight, data: arena.f32(cols * stride) };
-    kernels.parallel('subtractPanels', stride, cols, stride, weight.data, values, difference.data);
+    kernels.parallel('subtractPanels', stride, {
+      cols,
+      stride,
+      x: weight.data,
+      y: values,
+      difference: difference.data,
+    });
     const energy = (x: Panel) => (gram ? layerEnergy(context, gram, x) : squaredNorm(kernels, x));
     return ratio(await energy(difference), await energy(weight));
   });
@@ -42,8 +48,8 @@ export async function weightedError(
   return kernels.scope((arena) => {
     const importance = spreadImportance(kernels, arena, diagonal, cols, cols);
     const distance = (other: Float32Array) => {
-      const sums = doubles(arena, stride);
-      kernels.parallel('addRowErrors', stride, cols, stride, data, other, importance, sums);
+      const sums = arena.f64(stride);
+      kernels.parallel('addRowErrors', stride, { cols, stride, x: data, y: other, importance, errors: sums });
       return total(sums, rows);
     };
     return ratio(distance(values), distance(arena.f32(cols * stride)));
@@ -73,7 +79,7 @@ export async function layerEnergy(
     const gather = blockColumns(kernels, arena, gram, order, scale, blockSize);
     const products = arena.f32(blockSize * stride);
     const results = [0, 1].map(() => new Float32Array(Math.min(blockSize, size) * stride));
-    const sums = doubles(arena, stride);
+    const sums = arena.f64(stride);
     for (let from = 0; from < size; from += blockSize) {
       const width = Math.min(blockSize, size - from);
       const block = { data: mirror.subarray(from * stride, (from + width) * stride), shape: [width, stride] };
@@ -95,7 +101,7 @@ export async function layerEnergy(
           : add;
       products.set(product);
       const own = x.data.subarray(from * stride);
-      kernels.parallel('addRowProducts', stride, width, stride, own, products, sums);
+      kernels.parallel('addRowProducts', stride, { cols: width, stride, x: own, y: products, sums });
     }
     return total(sums, rows) * scale;
   });
@@ -103,16 +109,10 @@ export async function layerEnergy(
 
 function squaredNorm(kernels: Kernels, { rows, cols, stride, data }: Panel): Promise<number> {
   return kernels.scope((arena) => {
-    const sums = doubles(arena, stride);
-    kernels.parallel('addRowProducts', stride, cols, stride, data, data, sums);
+    const sums = arena.f64(stride);
+    kernels.parallel('addRowProducts', stride, { cols, stride, x: data, y: data, sums });
     return total(sums, rows);
   });
-}
-
-/** A zeroed array of doubles in the kernels' memory. */
-export function doubles(arena: Arena, length: number): Float64Array {
-  const { buffer, byteOffset } = arena.f32(2 * length);
-  return new Float64Array(buffer, byteOffset, length);
 }
 
 /** Sums over rows, without the padding, which may have been rounded to something else than zero. */

@@ -6,11 +6,10 @@ import { nestedBitsOf, nestedLines, nestedPart, precisions } from '../grid/terso
 import type { NestedBits } from '../grid/tersor/nested-levels.js';
 import type { Arena } from '../kernels/kernels.js';
 import type { Panel } from '../kernels/panel.js';
-import type { Matrix } from '../types.js';
 import { meanDiagonal } from './cholesky.js';
-import { refitRows } from './descent/refit.js';
+import { type DampedMoment, refitRows } from './descent/refit.js';
 import { comfortable } from './descent/sweeps.js';
-import { doubles, layerError, total } from './layer-error.js';
+import { layerError, total } from './layer-error.js';
 import { rtn } from './rtn.js';
 import type { Solver, SolverContext } from './solver.js';
 
@@ -72,9 +71,11 @@ export const nested: Solver<NestedOptions> = async (context, weight, moments, gr
   }
   const fitted = encoded.parameters.scale.slice();
   const trials: Trial[] = [];
+  const { hessian, unit } = comfortable(gram);
+  const moment = { hessian, damping: (plan.damping * meanDiagonal(gram)) / unit };
   for (let k = 0; k < plan.trials; k++) {
     const width = (1 + plan.step) ** (k - Math.floor(plan.trials / 2));
-    trials.push(await tryCells(context, weight, gram, encoded, fitted, width, plan.damping));
+    trials.push(await tryCells(context, weight, moment, encoded, fitted, width));
   }
   const chosen = balance(trials, direct, weight.rows);
   const { parameters } = encoded;
@@ -97,23 +98,20 @@ export const nested: Solver<NestedOptions> = async (context, weight, moments, gr
 async function tryCells(
   context: SolverContext,
   weight: Panel,
-  gram: Matrix,
+  moment: DampedMoment,
   encoded: Encoded,
   fitted: Float32Array,
   width: number,
-  damping: number,
 ): Promise<Trial> {
   const { kernels } = context;
   const { stride } = weight;
   const { grid, parameters } = encoded;
-  const { hessian, unit } = comfortable(gram);
-  const absolute = (damping * meanDiagonal(gram)) / unit;
   return kernels.scope(async (arena) => {
     const cells = arena.f32(stride);
     cells.set(fitted.map((scale) => scale * width));
     const halves = arena.u16(stride);
-    kernels.parallel('castToF16', stride, cells, halves);
-    kernels.parallel('convertF16', stride, halves, cells);
+    kernels.parallel('castToF16', stride, { from: cells, to: halves });
+    kernels.parallel('convertF16', stride, { from: halves, to: cells });
     parameters.scale.set(cells);
     parameters.offset.fill(0);
     await roundPanel(kernels, weight, grid, parameters, encoded);
@@ -126,16 +124,11 @@ async function tryCells(
         await kernels.scope(async (inner) => {
           const part = await nestedPart(kernels, inner, encoded, bits);
           const affine = { ...part.grid, scale: { kind: 'direct', type: 'f16', offset: true } as const };
-          const gained = doubles(inner, stride);
+          const gained = inner.f64(stride);
           const delta = difference(context, inner, weight, part);
-          await refitRows(context, weight, hessian, absolute, { ...part, grid: affine }, delta, gained);
-          const losses = await rowLosses(
-            context,
-            inner,
-            hessian,
-            weight,
-            difference(context, inner, weight, part),
-          );
+          await refitRows(context, weight, moment, { ...part, grid: affine }, delta, gained);
+          const left = difference(context, inner, weight, part);
+          const losses = await rowLosses(context, inner, moment.hessian, weight, left);
           const { scale, offset } = part.parameters;
           return { bits, losses, scale: scale.slice(), offset: offset.slice() };
         }),
@@ -154,7 +147,13 @@ function difference(
 ): Float32Array {
   const { cols, stride } = weight;
   const delta = arena.f32(cols * stride);
-  kernels.parallel('subtractPanels', stride, cols, stride, weight.data, values, delta);
+  kernels.parallel('subtractPanels', stride, {
+    cols,
+    stride,
+    x: weight.data,
+    y: values,
+    difference: delta,
+  });
   return delta.slice();
 }
 
@@ -166,7 +165,7 @@ async function rowLosses(
   { rows, cols, stride }: Panel,
   delta: Float32Array,
 ): Promise<Float64Array> {
-  const sums = doubles(arena, stride);
+  const sums = arena.f64(stride);
   const width = Math.min(blockSize, cols);
   const [own, product] = [arena.f32(width * stride), arena.f32(width * stride)];
   for (let from = 0; from < cols; from += width) {
@@ -174,7 +173,7 @@ async function rowLosses(
     const square = { data: hessian.subarray(from * cols, (from + count) * cols), shape: [count, cols] };
     product.set(await gemm(square, { data: delta, shape: [cols, stride] }));
     own.set(delta.subarray(from * stride, (from + count) * stride));
-    kernels.parallel('addRowProducts', stride, count, stride, own, product, sums);
+    kernels.parallel('addRowProducts', stride, { cols: count, stride, x: own, y: product, sums });
   }
   return sums.slice(0, rows);
 }

@@ -1,6 +1,7 @@
 import type { TensorSpec } from '../architecture/architecture.js';
 import type { Grid } from '../grid/grid.js';
-import { isWordGrid, type WordFormat } from '../grid/packed-int32/packed-int32.js';
+import type { WordFormat } from '../grid/packed-int32/layout.js';
+import { isWordGrid } from '../grid/packed-int32/packed-int32.js';
 
 /** What a runtime needs to know of how weights are stored; `quantization_config` in config.json. */
 export type QuantizationConfig = Readonly<Record<string, unknown>>;

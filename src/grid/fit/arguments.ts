@@ -1,4 +1,4 @@
-import type { Arena, Kernels } from '../../kernels/kernels.js';
+import type { Arena, KernelRecord, Kernels } from '../../kernels/kernels.js';
 import type { Levels } from '../grid.js';
 
 /** Levels with codes and scales, the same for all rows, which a fit is about. */
@@ -27,17 +27,14 @@ export function spreadImportance(
   blockSize: number,
 ): Float32Array {
   const vectors = arena.f32(4 * cols);
-  kernels.call('spreadImportance', importance, cols, blockSize, vectors);
+  kernels.call('spreadImportance', { importance, cols, blockSize, into: vectors });
   return vectors;
 }
-
-// Class Levels of assembly/fit-sums.ts, in 32-bit words; then thresholds and steps in four lanes each.
-const words = { min: 0, max: 1, count: 2, affine: 3, bytes: 4, halves: 5, wholes: 6, length: 8 } as const;
 
 /** Tables of at most so many integers, small enough for a byte, are compared as bytes. */
 const byteLevels = 16;
 
-/** The constants of nearestBytes in assembly/fit-table.ts. */
+/** The constants of nearestBytes in assembly/fit/table.ts. */
 const byteConstants = [1.5 * 2 ** 23, 0.5];
 
 /** Thresholds filled up to a multiple of three by one that no byte is beyond. */
@@ -46,23 +43,36 @@ function inThrees(thresholds: readonly number[]): number[] {
 }
 
 /** Levels as the kernels of a fit read them. */
-export function describeLevels(arena: Arena, levels: CodedLevels, affine: boolean): Float32Array {
-  const values = levels.kind === 'table' ? levels.values : Float32Array.of(levels.min, levels.max);
-  const steps = levels.kind === 'table' ? values.length - 1 : 0;
-  const description = arena.f32(words.length + 8 * steps);
-  const integers = new Int32Array(description.buffer, description.byteOffset, words.length);
-  description[words.min] = values[0] ?? 0;
-  description[words.max] = values.at(-1) ?? 0;
-  integers[words.affine] = affine ? 1 : 0;
-  if (levels.kind === 'uniform') return description;
-  integers[words.count] = values.length;
+export function describeLevels(
+  arena: Arena,
+  levels: CodedLevels,
+  affine: boolean,
+): KernelRecord<'FitLevels'> {
+  const none = { count: 0, thresholds: undefined, bytes: undefined, halves: 0, wholes: 0 };
+  if (levels.kind === 'uniform')
+    return arena.record('FitLevels', { min: levels.min, max: levels.max, affine, ...none });
+  const { values } = levels;
   const midpoints = Array.from(values.subarray(1), (value, i) => (value + (values[i] ?? 0)) / 2);
+  const thresholds = arena.f32(8 * midpoints.length);
   for (const [i, midpoint] of midpoints.entries()) {
-    const at = words.length + 8 * i;
-    description.fill(midpoint, at, at + 4).fill(2 * (midpoint - (values[i] ?? 0)), at + 4, at + 8);
+    const at = 8 * i;
+    thresholds.fill(midpoint, at, at + 4).fill(2 * (midpoint - (values[i] ?? 0)), at + 4, at + 8);
   }
+  return arena.record('FitLevels', {
+    ...none,
+    ...byteThresholds(arena, values, midpoints),
+    min: values[0] ?? 0,
+    max: values.at(-1) ?? 0,
+    count: values.length,
+    affine,
+    thresholds,
+  });
+}
+
+/** What nearestBytes needs for a short table of small integers; nothing for others. */
+function byteThresholds(arena: Arena, values: Float32Array, midpoints: readonly number[]) {
   const small = (value: number) => Number.isInteger(value) && Math.abs(value) <= 127;
-  if (values.length > byteLevels || !values.every(small)) return description;
+  if (values.length > byteLevels || !values.every(small)) return {};
   const halves = inThrees(midpoints.filter((midpoint) => !Number.isInteger(midpoint)));
   const wholes = inThrees(midpoints.filter(Number.isInteger));
   const bytes = arena.u8(16 * (1 + byteConstants.length + halves.length + wholes.length));
@@ -73,8 +83,5 @@ export function describeLevels(arena: Arena, levels: CodedLevels, affine: boolea
     const at = 16 * (1 + byteConstants.length + i);
     bytes.fill(Math.floor(midpoint), at, at + 16);
   }
-  integers[words.bytes] = bytes.byteOffset;
-  integers[words.halves] = halves.length;
-  integers[words.wholes] = wholes.length;
-  return description;
+  return { bytes, halves: halves.length, wholes: wholes.length };
 }

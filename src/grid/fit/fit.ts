@@ -63,20 +63,18 @@ export async function fitDirect(
   const local = groupSize <= localSearchMaximum;
   const at = Number.isFinite(format.groupSize) ? (from / groupSize) * stride : 0;
   await kernels.scope((arena) => {
-    kernels.parallel(
-      'fitDirect',
-      rows,
-      data,
+    kernels.parallel('fitDirect', rows, {
+      weight: data,
       stride,
       cols,
-      spreadImportance(kernels, arena, importance, cols, Math.min(format.blockSize, cols)),
-      describeLevels(arena, format.levels, format.scale.offset),
+      importance: spreadImportance(kernels, arena, importance, cols, Math.min(format.blockSize, cols)),
+      levels: describeLevels(arena, format.levels, format.scale.offset),
       groupSize,
-      storedAs(format.scale),
-      scale.subarray(at),
-      offset.subarray(at),
-      threadScratch(arena, rows, groupSize * vectorBytes * (local ? 2 : 1)),
-      local ? 1 : 0,
-    );
+      stored: storedAs(format.scale),
+      scale: scale.subarray(at),
+      offset: offset.subarray(at),
+      scratch: threadScratch(arena, rows, groupSize * vectorBytes * (local ? 2 : 1)),
+      local,
+    });
   });
 }

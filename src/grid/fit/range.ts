@@ -19,18 +19,16 @@ export function withRangeScales(grid: Grid): Grid {
     async fit(kernels, { rows, cols, stride, data }, _importance, { scale, offset }, from) {
       const width = Math.min(groupSize, cols);
       const at = Number.isFinite(groupSize) ? (from / groupSize) * stride : 0;
-      kernels.parallel(
-        'fitRange',
-        Math.ceil(rows / 4) * 4,
-        data,
+      kernels.parallel('fitRange', Math.ceil(rows / 4) * 4, {
+        weight: data,
         stride,
         cols,
-        width,
-        levels.max - levels.min,
-        storage.zeroPoint !== undefined ? 2 + (storage.lowestZeroPoint ?? 0) : storage.offset ? 1 : 0,
-        scale.subarray(at),
-        offset.subarray(at),
-      );
+        groupSize: width,
+        spread: levels.max - levels.min,
+        affine: storage.zeroPoint !== undefined ? 2 + (storage.lowestZeroPoint ?? 0) : storage.offset ? 1 : 0,
+        scale: scale.subarray(at),
+        offset: offset.subarray(at),
+      });
     },
   };
 }

@@ -19,41 +19,38 @@ export interface StoredScale {
 
 /**
  * Fits one scale per group for columns [from, from + weight.cols), minimising `Σ importance · (w − nearest value)²`
- * over a ladder of scales; halves unless `stored` says what else.
+ * over a ladder of scales; halves unless `format.stored` says what else.
  */
 export async function fitByRatios(
   kernels: Kernels,
-  format: FloatFormat & { readonly groupSize: number },
+  format: FloatFormat & { readonly groupSize: number; readonly stored?: StoredScale },
   weight: Panel,
   importance: Float32Array,
   parameters: Parameters,
   from: number,
-  stored?: StoredScale,
 ): Promise<void> {
   const { stride, cols, data } = weight;
+  const { stored } = format;
   const groupSize = Math.min(format.groupSize, cols);
   const at = Number.isFinite(format.groupSize) ? (from / groupSize) * stride : 0;
   await kernels.scope((arena) => {
-    const ratios = stored?.power ? powers : octave;
-    const steps = arena.f32(ratios.length);
-    steps.set(ratios);
-    const scales = stored && levelRecord(arena, { levels: { kind: 'table', values: stored.values } }, {});
-    kernels.parallel(
-      'fitByRatios',
-      stride,
-      data,
+    const chosen = stored?.power ? powers : octave;
+    const ratios = arena.f32(chosen.length);
+    ratios.set(chosen);
+    kernels.parallel('fitByRatios', stride, {
+      weight: data,
       stride,
       cols,
-      spreadImportance(kernels, arena, importance, cols, groupSize),
+      importance: spreadImportance(kernels, arena, importance, cols, groupSize),
       groupSize,
-      largestFloat(format),
-      2 ** -format.mantissaBits,
-      2 ** (1 - bias(format) - format.mantissaBits),
-      steps,
-      steps.length,
-      scales ?? 0,
-      stored?.unit ?? 1,
-      parameters.scale.subarray(at),
-    );
+      top: largestFloat(format),
+      step: 2 ** -format.mantissaBits,
+      quantum: 2 ** (1 - bias(format) - format.mantissaBits),
+      ratios,
+      ratioCount: ratios.length,
+      values: stored && levelRecord(arena, { levels: { kind: 'table', values: stored.values } }, {}),
+      unit: stored?.unit ?? 1,
+      scale: parameters.scale.subarray(at),
+    });
   });
 }

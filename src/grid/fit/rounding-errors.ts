@@ -22,7 +22,14 @@ export async function roundingErrors(
     const values = inner.f32(cols * stride);
     await roundPanel(kernels, weight, grid, parameters, { codes: inner.u8(cols * stride), values });
     const vectors = spreadImportance(kernels, inner, importance, cols, cols);
-    kernels.parallel('addRowErrors', stride, cols, stride, data, values, vectors, errors);
+    kernels.parallel('addRowErrors', stride, {
+      cols,
+      stride,
+      x: data,
+      y: values,
+      importance: vectors,
+      errors,
+    });
   });
   return errors.fill(0, rows);
 }

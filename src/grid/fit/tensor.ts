@@ -3,7 +3,7 @@ import type { Panel } from '../../kernels/panel.js';
 import type { Parameters } from '../grid.js';
 import { type CodedLevels, describeLevels, spreadImportance } from './arguments.js';
 
-/** Σ over the tensor: what least squares needs, as in assembly/fit-evaluate.ts, and the range of the weights. */
+/** Σ over the tensor: what least squares needs, as in assembly/fit/evaluate.ts, and the range of the weights. */
 interface Sums {
   readonly error: number;
   readonly gradient: readonly [scale: number, offset: number];
@@ -44,15 +44,24 @@ export async function fitTensor(
     const vectors = spreadImportance(kernels, arena, importance, cols, cols);
     const description = describeLevels(arena, levels, affine);
     const measure: Measure = (s, o) => {
-      kernels.parallel('tensorSums', rows, data, stride, cols, vectors, description, s, o, perRow);
+      kernels.parallel('tensorSums', rows, {
+        weight: data,
+        stride,
+        cols,
+        importance: vectors,
+        levels: description,
+        scale: s,
+        offset: o,
+        sums: perRow,
+      });
       return total(perRow, rows, stride);
     };
     const ideal = search(measure, levels, affine);
     let best: Candidate = { scale: 0, offset: 0, error: Infinity };
     for (const side of [-1, 1]) {
       for (const offsetSide of affine ? [-1, 1] : [0]) {
-        const s = kernels.call('halfBeside', ideal.scale, side);
-        const o = kernels.call('halfBeside', ideal.offset, offsetSide);
+        const s = kernels.call('halfBeside', { x: ideal.scale, side });
+        const o = kernels.call('halfBeside', { x: ideal.offset, side: offsetSide });
         const { error } = measure(s, o);
         if (error < best.error) best = { scale: s, offset: o, error };
       }

@@ -2,7 +2,7 @@ import type { Arena, Kernels } from '../../kernels/kernels.js';
 import type { Panel } from '../../kernels/panel.js';
 import { computeEffective } from '../gguf/dequantize.js';
 import type { GgufFormat } from '../gguf/gguf.js';
-import type { Parameters, ScaleStorage } from '../grid.js';
+import { type Parameters, type ScaleStorage, storedBytes, storedFloats } from '../grid.js';
 import { type CodedLevels, describeLevels, spreadImportance, threadScratch } from './arguments.js';
 
 /** A format with integer scales per group times a half per block. */
@@ -42,20 +42,18 @@ export async function fitTwoLevel(
   const { rows, stride, cols, data } = weight;
   const { blockSize, groupSize, levels, scale } = format;
   await kernels.scope((arena) => {
-    kernels.parallel(
-      'fitTwoLevel',
-      rows,
-      data,
+    kernels.parallel('fitTwoLevel', rows, {
+      weight: data,
       stride,
       cols,
-      spreadImportance(kernels, arena, importance, cols, blockSize),
-      describeLevels(arena, levels, scale.offset !== undefined),
+      importance: spreadImportance(kernels, arena, importance, cols, blockSize),
+      levels: describeLevels(arena, levels, scale.offset !== undefined),
       groupSize,
       blockSize,
       ...integerLevels(arena, scale),
       ...storedArrays(format, parameters, stride, from),
-      threadScratch(arena, rows, workBytes),
-    );
+      scratch: threadScratch(arena, rows, workBytes),
+    });
   });
   computeEffective(kernels, format, parameters, stride, from / groupSize, cols / groupSize);
 }
@@ -79,42 +77,40 @@ export async function projectTwoLevel(
     const arrays = [ideal.scale, ideal.offset, curvature.scale, curvature.mixed, curvature.offset];
     const together = arena.f32(arrays.length * groups * stride);
     for (const [i, array] of arrays.entries()) together.set(array, i * groups * stride);
-    kernels.parallel(
-      'projectTwoLevel',
-      rows,
-      together,
+    kernels.parallel('projectTwoLevel', rows, {
+      ideal: together,
       stride,
       groups,
-      blockSize / groupSize,
+      groupsPerBlock: blockSize / groupSize,
       ...integerLevels(arena, scale),
       ...storedArrays(format, parameters, stride, from),
-      threadScratch(arena, rows, workBytes),
-    );
+      scratch: threadScratch(arena, rows, workBytes),
+    });
   });
   computeEffective(kernels, format, parameters, stride, from / groupSize, groups);
 }
 
-/** The integers that scales and offsets may be; 0 in place of offsets if there are none. */
+/** The integers that scales, and offsets if there are any, may be. */
 function integerLevels(arena: Arena, { scaleMin, scaleMax, offset }: TwoLevelFormat['scale']) {
   const integers = (min: number, max: number) => describeLevels(arena, { kind: 'uniform', min, max }, false);
-  return [integers(scaleMin, scaleMax), offset ? integers(offset.min, offset.max) : 0];
+  return {
+    scaleLevels: integers(scaleMin, scaleMax),
+    offsetLevels: offset && integers(offset.min, offset.max),
+  };
 }
 
-/** Where super-block scales, offsets and integers of column `from` on are stored; 0 for offsets if there are none. */
+/** Where super-block scales, offsets and integers of column `from` on are stored. */
 function storedArrays(
   { blockSize, groupSize, scale }: TwoLevelFormat,
-  { stored }: Parameters,
+  parameters: Parameters,
   stride: number,
   from: number,
 ) {
-  const array = (name: string, columns: number) => {
-    if (!stored[name]) throw new Error(`parameters without ${name}; make them with the grid's allocate`);
-    return stored[name].subarray((from / columns) * stride);
+  const [block, group] = [(from / blockSize) * stride, (from / groupSize) * stride];
+  return {
+    superScale: storedFloats(parameters, 'superScale').subarray(block),
+    superOffset: scale.offset && storedFloats(parameters, 'superOffset').subarray(block),
+    scaleCode: storedBytes(parameters, 'scaleCode').subarray(group),
+    offsetCode: scale.offset && storedBytes(parameters, 'offsetCode').subarray(group),
   };
-  return [
-    array('superScale', blockSize),
-    scale.offset ? array('superOffset', blockSize) : 0,
-    array('scaleCode', groupSize),
-    scale.offset ? array('offsetCode', groupSize) : 0,
-  ];
 }

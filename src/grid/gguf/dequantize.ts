@@ -1,6 +1,6 @@
 import type { Arena, Kernels } from '../../kernels/kernels.js';
 import { strideOf } from '../../kernels/panel.js';
-import type { Grid, Parameters } from '../grid.js';
+import { type Grid, type Parameters, storedBytes, storedFloats } from '../grid.js';
 import { levelRecord } from '../levels.js';
 import type { GgufFormat } from './gguf.js';
 
@@ -41,25 +41,21 @@ export function computeEffective(
 ): void {
   if (format.scale.kind !== 'two-level') return;
   const groupsPerBlock = format.blockSize / format.groupSize;
-  const { superScale, superOffset, scaleCode, offsetCode } = parameters.stored;
-  if (!superScale || !scaleCode)
-    throw new Error(`${format.name}: two-level parameters lack their stored half`);
+  const { offset } = format.scale;
   const inGroup = firstGroup * stride;
   const inBlock = (firstGroup / groupsPerBlock) * stride;
-  kernels.parallel(
-    'effectiveScales',
-    stride,
+  kernels.parallel('effectiveScales', stride, {
     groups,
     groupsPerBlock,
     stride,
-    format.scale.scaleMin < 0 ? 1 : 0,
-    superScale.subarray(inBlock),
-    superOffset?.subarray(inBlock) ?? 0,
-    scaleCode.subarray(inGroup),
-    offsetCode?.subarray(inGroup) ?? 0,
-    parameters.scale.subarray(inGroup),
-    parameters.offset.subarray(inGroup),
-  );
+    signed: format.scale.scaleMin < 0,
+    superScale: storedFloats(parameters, 'superScale').subarray(inBlock),
+    superOffset: offset && storedFloats(parameters, 'superOffset').subarray(inBlock),
+    scaleCode: storedBytes(parameters, 'scaleCode').subarray(inGroup),
+    offsetCode: offset && storedBytes(parameters, 'offsetCode').subarray(inGroup),
+    scale: parameters.scale.subarray(inGroup),
+    offset: parameters.offset.subarray(inGroup),
+  });
 }
 
 /**
@@ -77,7 +73,7 @@ export async function dequantize(
   const groupSize = Math.min(grid.groupSize, cols);
   await kernels.scope((arena) => {
     const levels = levelRecord(arena, grid, parameters);
-    const arrays = [codes, parameters.scale, parameters.offset, values];
-    kernels.parallel('dequantize', stride, cols, groupSize, stride, levels, ...arrays);
+    const { scale, offset } = parameters;
+    kernels.parallel('dequantize', stride, { cols, groupSize, stride, levels, codes, scale, offset, values });
   });
 }

@@ -127,8 +127,18 @@ describe.each(names)('%s', (name) => {
         const values = arena.f32(cols * stride);
         const { scale, offset } = parameters;
         const levels = levelRecord(arena, grid, parameters);
-        const arrays = [scale, offset, levels, codes, values];
-        kernels.parallel('roundColumns', stride, weight.data, stride, cols, grid.groupSize, ...arrays);
+        const { groupSize } = grid;
+        kernels.parallel('roundColumns', stride, {
+          weight: weight.data,
+          stride,
+          cols,
+          groupSize,
+          scale,
+          offset,
+          levels,
+          codes,
+          values,
+        });
         const encoded = { grid, rows, stride, cols, codes, parameters, values };
         const expected = ggmlDequantize(name, await grid.pack(kernels, encoded), rows * cols);
         expect(differing(await decoded(kernels, encoded), expected)).toBe(0);

@@ -1,12 +1,12 @@
 import { TersorError } from '../../errors.js';
 import type { Arena, Kernels } from '../../kernels/kernels.js';
 import { slabHeight, slabs, strideOf } from '../../kernels/panel.js';
-import type { Encoded, Grid } from '../grid.js';
+import { type Encoded, type Grid, storedBytes, storedFloats } from '../grid.js';
 import { allocateParameters, computeEffective, dequantize } from './dequantize.js';
 import type { GgufFormat } from './gguf.js';
 import type { BitPlacement, BlockLayout } from './layout.js';
 
-/** Rows the kernels turn at a time; tileRows in assembly/planes.ts. */
+/** Rows the kernels turn at a time; tileRows in assembly/pack/planes.ts. */
 const tileRows = 64;
 
 /** Bytes after a thread's planes that the kernels use besides. */
@@ -25,7 +25,7 @@ export async function packBlocks(
   if (!codes) throw new Error(`${format.name} stores codes`);
   const rowBytes = (shape.cols / format.blockSize) * format.blockBytes;
   const bytes = new Uint8Array(shape.rows * rowBytes);
-  await forSlabs(kernels, format, layout, 'packBlocks', { ...shape, codes }, (slab, start) =>
+  await forSlabs(kernels, 'packBlocks', { format, layout }, { ...shape, codes }, (slab, start) =>
     bytes.set(slab, start),
   );
   return bytes;
@@ -35,12 +35,9 @@ export async function packBlocks(
 export async function unpackBlocks(
   kernels: Kernels,
   arena: Arena,
-  grid: Grid,
-  format: GgufFormat,
-  layout: BlockLayout,
+  { grid, format, layout }: BlockFormat & { readonly grid: Grid },
   bytes: Uint8Array,
-  rows: number,
-  cols: number,
+  { rows, cols }: Pick<Encoded, 'rows' | 'cols'>,
 ): Promise<Encoded> {
   const expected = grid.bytes(rows, cols);
   if (bytes.length !== expected)
@@ -52,14 +49,9 @@ export async function unpackBlocks(
   const codes = arena.u8(cols * stride);
   const parameters = allocateParameters(format, arena, rows, cols);
   const shape = { rows, stride, cols };
-  await forSlabs(
-    kernels,
-    format,
-    layout,
-    'unpackBlocks',
-    { ...shape, codes, parameters },
-    undefined,
-    (slab, start) => slab.set(bytes.subarray(start, start + slab.length)),
+  const tensor = { ...shape, codes, parameters };
+  await forSlabs(kernels, 'unpackBlocks', { format, layout }, tensor, (slab, start) =>
+    slab.set(bytes.subarray(start, start + slab.length)),
   );
   computeEffective(kernels, format, parameters, stride, 0, cols / format.groupSize);
   const values = arena.f32(cols * stride);
@@ -67,71 +59,77 @@ export async function unpackBlocks(
   return { grid, ...shape, codes, parameters, values };
 }
 
+interface BlockFormat {
+  readonly format: GgufFormat;
+  readonly layout: BlockLayout;
+}
+
 /** Runs a packing kernel over slabs of rows, whose file bytes pass through the kernels' memory. */
 function forSlabs(
   kernels: Kernels,
-  format: GgufFormat,
-  layout: BlockLayout,
   kernel: 'packBlocks' | 'unpackBlocks',
+  { format, layout }: BlockFormat,
   tensor: Coded,
-  after?: (slab: Uint8Array, start: number) => void,
-  before?: (slab: Uint8Array, start: number) => void,
+  exchange: (slab: Uint8Array, start: number) => void,
 ): Promise<void> {
-  const rowBytes = (tensor.cols / format.blockSize) * format.blockBytes;
+  const { blockSize, blockBytes, groupSize } = format;
+  const { rows, cols, stride } = tensor;
+  const blocks = cols / blockSize;
+  const rowBytes = blocks * blockBytes;
   return kernels.scope((arena) => {
-    const valueBytes = tensor.cols * 4;
-    const file = arena.u8(Math.min(slabHeight(valueBytes), tensor.stride) * rowBytes);
-    const planeRoom = format.blockBytes * tileRows + spareBytes;
+    const valueBytes = cols * 4;
+    const file = arena.u8(Math.min(slabHeight(valueBytes), stride) * rowBytes);
+    const planeRoom = blockBytes * tileRows + spareBytes;
     const planes = arena.u8(kernels.threads * planeRoom);
-    const fields = placeFields(arena, layout, format, kernel);
+    const { table, count } = placeFields(arena, layout, format, kernel);
     const rename = layout.rename && place(arena, layout.rename[kernel === 'packBlocks' ? 'stored' : 'code']);
-    const job = arena.i32(jobFields);
-    for (const { from, to } of slabs(tensor.rows, valueBytes)) {
+    for (const { from, to } of slabs(rows, valueBytes)) {
       const slab = file.subarray(0, (to - from) * rowBytes);
-      before?.(slab, from * rowBytes);
-      // The fields of Job in assembly/pack.ts, in order.
-      job.set([
-        tensor.cols / format.blockSize,
-        format.blockSize,
-        format.blockBytes,
-        format.blockSize / format.groupSize,
-        tensor.stride,
-        layout.scale,
-        layout.offset ?? -1,
-        layout.exponent ? 1 : 0,
-        layout.codes === 'trits' ? 1 : 0,
-        fields.count,
-        address(fields.table),
-        address(rename),
-        ...addresses(tensor, from),
-        address(file),
-        address(planes),
+      if (kernel === 'unpackBlocks') exchange(slab, from * rowBytes);
+      kernels.parallel(kernel, to - from, {
+        blocks,
+        blockSize,
+        blockBytes,
+        groups: blockSize / groupSize,
+        stride,
+        scaleAt: layout.scale,
+        offsetAt: layout.offset ?? -1,
+        exponent: Boolean(layout.exponent),
+        trits: layout.codes === 'trits',
+        fields: count,
+        table,
+        rename,
+        ...arraysFrom(tensor, format, from),
+        file,
+        planes,
         planeRoom,
-        to - from,
-        kernels.threads,
-      ]);
-      kernels.parallel(kernel, to - from, job);
-      after?.(slab, from * rowBytes);
+        rows: to - from,
+        threads: kernels.threads,
+      });
+      if (kernel === 'packBlocks') exchange(slab, from * rowBytes);
     }
   });
 }
 
-const jobFields = 22;
-
-/** Where row `from` begins in codes, scale codes, offset codes, and the halves' scales and offsets. */
-function addresses({ codes, parameters }: Coded, from: number): number[] {
-  const { superScale, superOffset, scaleCode, offsetCode } = parameters.stored;
-  const arrays = [
-    codes,
-    scaleCode,
-    offsetCode,
-    superScale ?? parameters.scale,
-    superScale ? superOffset : parameters.offset,
-  ];
-  return arrays.map((array) => address(array?.subarray(from)));
+/** Codes, integer scales and offsets, and the halves' scales and offsets from row `from` on. */
+function arraysFrom({ codes, parameters }: Coded, { scale }: GgufFormat, from: number) {
+  if (scale.kind !== 'two-level') {
+    return {
+      codes: codes.subarray(from),
+      scaleCodes: undefined,
+      offsetCodes: undefined,
+      scales: parameters.scale.subarray(from),
+      offsets: parameters.offset.subarray(from),
+    };
+  }
+  return {
+    codes: codes.subarray(from),
+    scaleCodes: storedBytes(parameters, 'scaleCode').subarray(from),
+    offsetCodes: scale.offset && storedBytes(parameters, 'offsetCode').subarray(from),
+    scales: storedFloats(parameters, 'superScale').subarray(from),
+    offsets: scale.offset && storedFloats(parameters, 'superOffset').subarray(from),
+  };
 }
-
-const address = (array: ArrayBufferView | undefined): number => array?.byteOffset ?? 0;
 
 function place(arena: Arena, values: readonly number[]): Uint8Array {
   const array = arena.u8(values.length);
@@ -139,7 +137,7 @@ function place(arena: Arena, values: readonly number[]): Uint8Array {
   return array;
 }
 
-/** The table of BitField in assembly/pack.ts: every bit field of a block, sorted by what the kernel writes. */
+/** The table of BitField in assembly/pack/blocks.ts: every bit field of a block, sorted by what the kernel writes. */
 function placeFields(
   arena: Arena,
   layout: BlockLayout,

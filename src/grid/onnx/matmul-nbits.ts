@@ -2,7 +2,7 @@ import type { Kernels } from '../../kernels/kernels.js';
 import { strideOf } from '../../kernels/panel.js';
 import type { CodedLevels } from '../fit/arguments.js';
 import { fitDirect } from '../fit/fit.js';
-import type { Encoded, Grid, Parameters } from '../grid.js';
+import { type Encoded, type Grid, type Parameters, storedBytes } from '../grid.js';
 import { findIntegerGrid } from '../tersor/integer.js';
 import { packRows, type RowLayout, rowBytes, unpackRows } from '../tersor/rows.js';
 
@@ -62,7 +62,7 @@ export function findMatMulNBitsGrid(name: string): MatMulNBitsGrid | undefined {
     },
     pack: (kernels, encoded) => packRows(kernels, layout(encoded.cols), encoded),
     unpack: (kernels, arena, bytes, rows, cols) =>
-      unpackRows(kernels, arena, grid, layout(cols), bytes, { rows, cols }),
+      unpackRows(kernels, arena, { grid, layout: layout(cols) }, bytes, { rows, cols }),
   };
   return nbits.zeroPoints ? withZeroPoints(grid, layout) : grid;
 }
@@ -90,12 +90,11 @@ function layoutOf(name: string, { bits, groupSize, zeroPoints }: MatMulNBits, co
     groupSize: Number.POSITIVE_INFINITY,
     block: 'nothing',
     lines: { count, as: 'half', of: ({ scale }) => scale },
-    ...(zeroPoints ? { integers: { count, bits, of: ({ stored }) => zeroPointsOf(stored) } } : {}),
+    ...(zeroPoints ? { integers: { count, bits, of: zeroPointsOf } } : {}),
   };
 }
 
-const zeroPointsOf = ({ zeroPoint }: Parameters['stored']) =>
-  zeroPoint instanceof Uint8Array ? zeroPoint : undefined;
+const zeroPointsOf = (parameters: Parameters) => storedBytes(parameters, 'zeroPoint');
 
 function withZeroPoints(grid: MatMulNBitsGrid, layout: (cols: number) => RowLayout): MatMulNBitsGrid {
   const { bits, groupSize } = grid.nbits;
@@ -126,7 +125,7 @@ function withZeroPoints(grid: MatMulNBitsGrid, layout: (cols: number) => RowLayo
     },
     unpack(kernels, arena, bytes, rows, cols) {
       const shape = { rows, stride: strideOf(rows), cols };
-      return unpackRows(kernels, arena, result, layout(cols), bytes, shape, (parameters) =>
+      return unpackRows(kernels, arena, { grid: result, layout: layout(cols) }, bytes, shape, (parameters) =>
         convert(kernels, 'zeroPointsToOffsets', { ...shape, parameters }, groupSize),
       );
     },
@@ -141,9 +140,7 @@ function convert(
   { stride, cols, parameters }: Pick<Encoded, 'stride' | 'cols' | 'parameters'>,
   groupSize: number,
 ): void {
-  const { scale, offset, stored } = parameters;
-  const zeros = zeroPointsOf(stored);
-  if (!zeros) throw new Error('parameters without zero points; make them with the grid’s allocate');
-  const [from, to] = kernel === 'offsetsToZeroPoints' ? [offset, zeros] : [zeros, offset];
-  kernels.parallel(kernel, stride, cols / groupSize, stride, scale, from, to);
+  const { scale, offset } = parameters;
+  const zeros = zeroPointsOf(parameters);
+  kernels.parallel(kernel, stride, { groups: cols / groupSize, stride, scale, offset, zeros });
 }

@@ -1,12 +1,5 @@
-import {
-  groupsIn,
-  integerName,
-  type WordGrid,
-  type WordLayout,
-  type WordPart,
-  wordGrid,
-  wordsOf,
-} from './packed-int32.js';
+import type { WordGrid, WordLayout, WordPart } from './layout.js';
+import { groupsIn, integerName, wordGrid, wordsOf } from './packed-int32.js';
 
 /** How these grids are named, for messages that list what there is. */
 export const compressedTensorsNames = 'int2, int4, int8 with -g16 … -g256 or -channel, and -asym';

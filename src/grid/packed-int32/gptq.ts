@@ -1,13 +1,5 @@
-import {
-  groupsIn,
-  int32Bytes,
-  integerName,
-  type WordGrid,
-  type WordLayout,
-  type WordPart,
-  wordGrid,
-  wordsOf,
-} from './packed-int32.js';
+import type { WordGrid, WordLayout, WordPart } from './layout.js';
+import { groupsIn, int32Bytes, integerName, wordGrid, wordsOf } from './packed-int32.js';
 
 /** How these grids are named, for messages that list what there is. */
 export const gptqNames = 'int2, int3, int4, int8 with -g32, -g64, -g128 or -channel, and -asym';

@@ -6,7 +6,8 @@ import { findSolver } from '../../solver/index.js';
 import type { Matrix } from '../../types.js';
 import { findCompressedTensorsGrid } from './compressed-tensors.js';
 import { findGptqGrid } from './gptq.js';
-import { partsOf, type WordGrid } from './packed-int32.js';
+import type { WordGrid } from './layout.js';
+import { partsOf } from './packed-int32.js';
 
 const sharings = ['-g32', '-g64', '-g128', '-channel'];
 const names = (bits: readonly number[]) =>

@@ -2,7 +2,7 @@ import { TersorError } from '../../errors.js';
 import type { Arena, Kernels } from '../../kernels/kernels.js';
 import { type Panel, strideOf, toPanel } from '../../kernels/panel.js';
 import { roundingErrors } from '../fit/rounding-errors.js';
-import type { Encoded, Grid, Parameters } from '../grid.js';
+import { type Encoded, type Grid, type Parameters, storedBytes } from '../grid.js';
 import { findIntegerGrid } from './integer.js';
 import { groupsOf, packRows, type RowLayout, rowBytes, unpackRows } from './rows.js';
 
@@ -64,7 +64,7 @@ export function findAdaDimGrid(name: string): Grid | undefined {
     },
     pack: (kernels, encoded) => pack(kernels, shape, encoded),
     unpack: (kernels, arena, bytes, rows, cols) =>
-      unpackRows(kernels, arena, grid, shape.layout, bytes, { rows, cols }, (parameters) =>
+      unpackRows(kernels, arena, { grid, layout: shape.layout }, bytes, { rows, cols }, (parameters) =>
         readTail(kernels, shape, bytes, { rows, cols, parameters }),
       ),
   };
@@ -82,11 +82,7 @@ interface Shape {
 }
 
 /** Per block: 1 if its groups go along outputs. */
-function alongOf({ stored: { along } }: Parameters): Uint8Array {
-  if (!(along instanceof Uint8Array))
-    throw new Error('parameters without dimensions; make them with the grid’s allocate');
-  return along;
-}
+const alongOf = (parameters: Parameters): Uint8Array => storedBytes(parameters, 'along');
 
 type Lines = Pick<Parameters, 'scale' | 'offset'>;
 
@@ -168,7 +164,8 @@ function spread(
   groups: Float32Array,
   lines: Float32Array,
 ): void {
-  kernels.parallel('spreadGroupsOfRows', stride, cols, stride, size, strideOf(cols), groups, lines);
+  const pitch = strideOf(cols);
+  kernels.parallel('spreadGroupsOfRows', stride, { cols, stride, size, pitch, groups, lines });
 }
 
 async function pack(kernels: Kernels, shape: Shape, encoded: Encoded): Promise<Uint8Array> {
@@ -185,7 +182,7 @@ async function pack(kernels: Kernels, shape: Shape, encoded: Encoded): Promise<U
       for (const line of lines) {
         floats.fill(0);
         for (const [i, index] of line.indices.entries()) floats[i] = line.values[index] ?? 0;
-        kernels.parallel('castToF16', floats.length, floats, halves);
+        kernels.parallel('castToF16', floats.length, { from: floats, to: halves });
         bytes.set(halves, at);
         at += halves.length;
       }
@@ -225,7 +222,7 @@ async function readTail(
       for (const { values } of lines) {
         halves.set(bytes.subarray(at, at + halves.length));
         at += halves.length;
-        kernels.parallel('convertF16', floats.length, halves, floats);
+        kernels.parallel('convertF16', floats.length, { from: halves, to: floats });
         const target = values.subarray(block * shape.size * stride, (block + 1) * shape.size * stride);
         if (outputs) {
           for (let group = 0; group < floats.length / shape.size; group++)

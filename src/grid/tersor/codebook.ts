@@ -45,7 +45,7 @@ export function findCodebookGrid(name: string): Grid | undefined {
       fitCodebooks(kernels, size, weight, importance, parameters),
     pack: (kernels, encoded) => packRows(kernels, layout, encoded),
     unpack: (kernels, arena, bytes, rows, cols) =>
-      unpackRows(kernels, arena, grid, layout, bytes, { rows, cols }),
+      unpackRows(kernels, arena, { grid, layout }, bytes, { rows, cols }),
   };
   return grid;
 }
@@ -73,22 +73,20 @@ async function fitCodebooks(
 ): Promise<void> {
   await kernels.scope((arena) => {
     const vectors = spreadImportance(kernels, arena, importance, cols, cols);
-    const scratch = kernels.call('codebookScratch', cols, size);
+    const scratch = kernels.call('codebookScratch', { cols, size });
     const memory = threadScratch(arena, Math.min(rows, slabRows), scratch);
     for (let from = 0; from < rows; from += slabRows) {
       const count = Math.min(rows - from, slabRows);
-      const lines = [codebookOf(parameters), parameters.scale].map((array) => array.subarray(from));
-      kernels.parallel(
-        'fitCodebooks',
-        count,
-        data.subarray(from),
+      kernels.parallel('fitCodebooks', count, {
+        weight: data.subarray(from),
         stride,
         cols,
-        vectors,
+        importance: vectors,
         size,
-        ...lines,
-        memory,
-      );
+        codebook: codebookOf(parameters).subarray(from),
+        scale: parameters.scale.subarray(from),
+        scratch: memory,
+      });
     }
   });
 }

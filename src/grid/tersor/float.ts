@@ -56,8 +56,15 @@ export function findFloatGrid(name: string): Grid | undefined {
     },
     async fit(kernels, weight, importance, parameters, from) {
       if (values.length > fewValues) {
-        const stored = power ? ({ values: powersOfTwo, unit: 1, power: true } as const) : undefined;
-        return fitByRatios(kernels, { ...format, groupSize }, weight, importance, parameters, from, stored);
+        const stored = power ? { stored: { values: powersOfTwo, unit: 1, power: true } as const } : {};
+        return fitByRatios(
+          kernels,
+          { ...format, groupSize, ...stored },
+          weight,
+          importance,
+          parameters,
+          from,
+        );
       }
       await fitDirect(kernels, fitFormat(power), weight, importance, parameters, from);
       // The search goes to powers below what E8M0 holds.
@@ -68,7 +75,7 @@ export function findFloatGrid(name: string): Grid | undefined {
       return packRows(kernels, layout, encoded);
     },
     unpack: (kernels, arena, bytes, rows, cols) =>
-      unpackRows(kernels, arena, grid, layout, bytes, { rows, cols }, (parameters) =>
+      unpackRows(kernels, arena, { grid, layout }, bytes, { rows, cols }, (parameters) =>
         power ? codesToScales(kernels, parameters, strideOf(rows), powersOfTwo) : undefined,
       ),
   };

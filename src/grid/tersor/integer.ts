@@ -98,7 +98,7 @@ function integerGrid(format: IntegerFormat): Grid {
     },
     pack: (kernels, encoded) => pack(kernels, format, encoded),
     unpack: (kernels, arena, bytes, rows, cols) =>
-      unpackRows(kernels, arena, grid, layout, bytes, { rows, cols }, (parameters) =>
+      unpackRows(kernels, arena, { grid, layout }, bytes, { rows, cols }, (parameters) =>
         readTensorParameters(kernels, format, bytes, parameters),
       ),
   };
@@ -126,7 +126,7 @@ async function pack(kernels: Kernels, format: IntegerFormat, encoded: Encoded): 
   await kernels.scope((arena) => {
     const { floats, halves } = tensorParameters(arena, format);
     floats.set([parameters.scale[0] ?? 0, parameters.offset[0] ?? 0]);
-    kernels.call('castToF16', 0, floats.length, floats, halves);
+    kernels.parallel('castToF16', floats.length, { from: floats, to: halves });
     bytes.set(halves, bytes.length - halves.length);
   });
   return bytes;
@@ -143,7 +143,7 @@ async function readTensorParameters(
   await kernels.scope((arena) => {
     const { floats, halves } = tensorParameters(arena, format);
     halves.set(bytes.subarray(bytes.length - halves.length));
-    kernels.call('convertF16', 0, floats.length, halves, floats);
+    kernels.parallel('convertF16', floats.length, { from: halves, to: floats });
     parameters.scale.fill(floats[0] ?? 0);
     if (format.affine) parameters.offset.fill(floats[1] ?? 0);
   });

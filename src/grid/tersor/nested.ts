@@ -59,7 +59,8 @@ export function findNestedGrid(name: string): Grid | undefined {
       for (const each of precisions(bits)) nestedLines(parameters, each).scale.set(parameters.scale);
     },
     pack: (kernels, encoded) => pack(kernels, bits, encoded),
-    unpack: (kernels, arena, bytes, rows, cols) => unpack(kernels, arena, grid, bits, bytes, rows, cols),
+    unpack: (kernels, arena, bytes, rows, cols) =>
+      unpack(kernels, arena, { grid, bits }, bytes, { rows, cols }),
   };
   return grid;
 }
@@ -96,7 +97,14 @@ export async function nestedPart(
   const [grid, from] = [findNestedGrid(`nested${bits}`), nestedBitsOf(encoded.grid)];
   if (!all || !grid || !from) throw new Error('nested grids store codes');
   const [codes, values] = [arena.u8(cols * stride), arena.f32(cols * stride)];
-  kernels.parallel('takeBits', stride, cols, stride, all, from - bits, bits, codes);
+  kernels.parallel('takeBits', stride, {
+    cols,
+    stride,
+    codes: all,
+    shift: from - bits,
+    width: bits,
+    plane: codes,
+  });
   const parameters = { ...nestedLines(encoded.parameters, bits), stored: {} };
   await dequantize(kernels, grid, codes, parameters, { stride, cols }, values);
   return { grid, rows, stride, cols, codes, parameters, values };
@@ -146,8 +154,8 @@ async function fitNested(
     const halves = arena.u8(stride * halfBytes);
     for (const ratio of ratios) {
       for (let row = 0; row < rows; row++) trial[row] = ratio * Math.sqrt((energies[row] ?? 0) / cols);
-      kernels.parallel('castToF16', stride, trial, halves);
-      kernels.parallel('convertF16', stride, halves, trial);
+      kernels.parallel('castToF16', stride, { from: trial, to: halves });
+      kernels.parallel('convertF16', stride, { from: halves, to: trial });
       costs.fill(0);
       for (const format of formats) {
         await kernels.scope(async (inner) => {
@@ -156,7 +164,14 @@ async function fitNested(
             costs[row] = (costs[row] ?? 0) + (errors[row] ?? 0) / format.distortion;
         });
       }
-      kernels.parallel('keepBetterRows', rows, 1, stride, costs, least, trial, scale);
+      kernels.parallel('keepBetterRows', rows, {
+        lines: 1,
+        stride,
+        errors: costs,
+        bestErrors: least,
+        candidate: trial,
+        best: scale,
+      });
     }
   });
 }
@@ -172,11 +187,12 @@ async function pack(kernels: Kernels, bits: NestedBits, encoded: Encoded): Promi
     for (const each of precisions(bits)) {
       const { scale, offset } = nestedLines(parameters, each);
       for (const line of [scale, offset]) {
-        kernels.parallel('castToF16', rows, line, halves);
+        kernels.parallel('castToF16', rows, { from: line, to: halves });
         bytes.set(halves, at);
         at += halves.length;
       }
-      kernels.parallel('takeBits', stride, cols, stride, codes, bits - each, planeBits, part);
+      const shift = bits - each;
+      kernels.parallel('takeBits', stride, { cols, stride, codes, shift, width: planeBits, plane: part });
       const packed = await packRows(kernels, plane, { ...encoded, codes: part });
       bytes.set(packed, at);
       at += packed.length;
@@ -188,11 +204,9 @@ async function pack(kernels: Kernels, bits: NestedBits, encoded: Encoded): Promi
 async function unpack(
   kernels: Kernels,
   arena: Arena,
-  grid: Grid,
-  bits: NestedBits,
+  { grid, bits }: { readonly grid: Grid; readonly bits: NestedBits },
   bytes: Uint8Array,
-  rows: number,
-  cols: number,
+  { rows, cols }: Pick<Encoded, 'rows' | 'cols'>,
 ): Promise<Encoded> {
   requireBytes(grid, bytes, rows, cols);
   const shape = { rows, stride: strideOf(rows), cols };
@@ -208,12 +222,13 @@ async function unpack(
       const { scale, offset } = nestedLines(parameters, each);
       for (const line of [scale, offset]) {
         halves.set(bytes.subarray(at, at + halves.length));
-        kernels.parallel('convertF16', rows, halves, line);
+        kernels.parallel('convertF16', rows, { from: halves, to: line });
         at += halves.length;
       }
       const packed = bytes.subarray(at, at + planeBytes);
       await loadRows(kernels, plane, packed, { ...shape, codes: part, parameters });
-      kernels.parallel('putBits', shape.stride, cols, shape.stride, codes, bits - each, part);
+      const { stride } = shape;
+      kernels.parallel('putBits', stride, { cols, stride, codes, shift: bits - each, plane: part });
       at += planeBytes;
     }
     await dequantize(kernels, grid, codes, parameters, shape, values);

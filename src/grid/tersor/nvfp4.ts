@@ -1,7 +1,7 @@
 import type { Kernels } from '../../kernels/kernels.js';
 import { type Panel, strideOf } from '../../kernels/panel.js';
 import { fitByRatios } from '../fit/ratios.js';
-import type { Grid, Parameters } from '../grid.js';
+import { type Grid, type Parameters, storedFloats } from '../grid.js';
 import { floatValues, largestFloat } from './float-values.js';
 import { blockBytes, groupsOf, packRows, type RowLayout, rowBytes, unpackRows } from './rows.js';
 import { codesToScales, scalesToCodes } from './scale-codes.js';
@@ -48,7 +48,7 @@ const grid: Grid = {
     const unit = tensorScale(parameters);
     unit[0] ||= chooseTensorScale(kernels, weight);
     const stored = { values: scaleValues, unit: unit[0] ?? 1 };
-    await fitByRatios(kernels, { ...format, groupSize }, weight, importance, parameters, from, stored);
+    await fitByRatios(kernels, { ...format, groupSize, stored }, weight, importance, parameters, from);
   },
   async pack(kernels, encoded) {
     const { parameters, stride } = encoded;
@@ -59,7 +59,7 @@ const grid: Grid = {
     return bytes;
   },
   unpack: (kernels, arena, bytes, rows, cols) =>
-    unpackRows(kernels, arena, grid, layout, bytes, { rows, cols }, (parameters) => {
+    unpackRows(kernels, arena, { grid, layout }, bytes, { rows, cols }, (parameters) => {
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
       const unit = view.getFloat32(bytes.length - tensorScaleBytes, true);
       tensorScale(parameters)[0] = unit;
@@ -67,14 +67,10 @@ const grid: Grid = {
     }),
 };
 
-function tensorScale({ stored }: Parameters): Float32Array {
-  if (!(stored.tensorScale instanceof Float32Array))
-    throw new Error('parameters without tensorScale; make them with the grid’s allocate');
-  return stored.tensorScale;
-}
+const tensorScale = (parameters: Parameters): Float32Array => storedFloats(parameters, 'tensorScale');
 
 /** A normal float that gives the largest weight the scale `firstScale`. */
 function chooseTensorScale(kernels: Kernels, { data }: Panel): number {
-  const largest = kernels.call('largestMagnitude', data, data.length);
+  const largest = kernels.call('largestMagnitude', { x: data, count: data.length });
   return Math.max(2 ** -120, Math.fround(largest / (largestFloat(format) * firstScale)));
 }

@@ -1,7 +1,7 @@
 import { TersorError } from '../../errors.js';
 import type { Arena, Kernels } from '../../kernels/kernels.js';
 import { strideOf } from '../../kernels/panel.js';
-import type { Encoded, Grid, Parameters } from '../grid.js';
+import { type Encoded, type Grid, type Parameters, storedFloats } from '../grid.js';
 import { findCodebookGrid } from './codebook.js';
 import { findIntegerGrid } from './integer.js';
 import { requireBytes } from './rows.js';
@@ -88,7 +88,7 @@ export function findOutlierGrid(name: string): OutlierGrid | undefined {
       const tail = bytes.subarray(size);
       if (numbers) await unpackColumns(kernels, encoded, outliers, numbers, tail);
       else await unpackWeights(kernels, encoded, outliers, room(rows, cols), tail);
-      kernels.parallel('addOutliers', outliers.length, outliers, encoded.values);
+      kernels.parallel('addOutliers', outliers.length, { outliers, values: encoded.values });
       return { ...encoded, grid, parameters };
     },
   };
@@ -98,12 +98,12 @@ export function findOutlierGrid(name: string): OutlierGrid | undefined {
 export const isOutlierGrid = (grid: Grid): grid is OutlierGrid => 'base' in grid && 'room' in grid;
 
 /** The sparse part as a panel, and which columns it may fill where it is whole columns. */
-export function outliersOf({ stored: { outliers, columns } }: Parameters): {
+export function outliersOf(parameters: Parameters): {
   readonly outliers: Float32Array;
   readonly columns?: Uint16Array;
 } {
-  if (!(outliers instanceof Float32Array))
-    throw new Error('parameters without outliers; make them with the grid’s allocate');
+  const outliers = storedFloats(parameters, 'outliers');
+  const { columns } = parameters.stored;
   return columns instanceof Uint16Array ? { outliers, columns } : { outliers };
 }
 
@@ -139,10 +139,11 @@ async function packWeights(
   await kernels.scope((arena) => {
     const [low, high] = [arena.u8(lowBytes + wordBytes), arena.u8(highBytes)];
     const [numbers, halves] = [arena.f32(room), arena.u8(room * halfBytes)];
-    const count = kernels.call('countOutliers', outliers, rows, stride, cols);
+    const panel = { panel: outliers, rows, stride, cols };
+    const count = kernels.call('countOutliers', panel);
     if (count > room) throw new Error(`${count} outliers do not fit into room for ${room}`);
-    kernels.call('listOutliers', outliers, rows, stride, cols, bits, low, high, numbers);
-    kernels.parallel('castToF16', room, numbers, halves);
+    kernels.call('listOutliers', { ...panel, lowBits: bits, low, high, numbers });
+    kernels.parallel('castToF16', room, { from: numbers, to: halves });
     new DataView(into.buffer, into.byteOffset).setUint32(0, count, true);
     into.set(low.subarray(0, lowBytes), countBytes);
     into.set(high, countBytes + lowBytes);
@@ -165,9 +166,10 @@ async function unpackWeights(
     low.set(bytes.subarray(countBytes, countBytes + lowBytes));
     high.set(bytes.subarray(countBytes + lowBytes, countBytes + lowBytes + highBytes));
     halves.set(bytes.subarray(bytes.length - halves.length));
-    kernels.parallel('convertF16', room, halves, numbers);
-    const list = [bits, low, high, highBytes, numbers, count];
-    if (count > room || !kernels.call('placeOutliers', outliers, rows, stride, cols, ...list))
+    kernels.parallel('convertF16', room, { from: halves, to: numbers });
+    const panel = { panel: outliers, rows, stride, cols };
+    const list = { lowBits: bits, low, high, highBytes, numbers, count };
+    if (count > room || !kernels.call('placeOutliers', { ...panel, ...list }))
       throw new TersorError(`the positions of ${count} outliers are not in order`, {
         remedy: 'check that the file is complete',
       });
@@ -187,7 +189,7 @@ async function packColumns(
     for (const [i, column] of columns.entries()) {
       view.setUint16(i * columnBytes, column, true);
       numbers.set(outliers.subarray(column * stride, (column + 1) * stride));
-      kernels.parallel('castToF16', stride, numbers, halves);
+      kernels.parallel('castToF16', stride, { from: numbers, to: halves });
       into.set(halves.subarray(0, rows * halfBytes), columns.length * columnBytes + i * rows * halfBytes);
     }
   });
@@ -212,7 +214,7 @@ async function unpackColumns(
       columns[i] = column;
       const at = columns.length * columnBytes + i * rows * halfBytes;
       halves.set(bytes.subarray(at, at + rows * halfBytes));
-      kernels.parallel('convertF16', stride, halves, numbers);
+      kernels.parallel('convertF16', stride, { from: halves, to: numbers });
       outliers.set(numbers.subarray(0, rows), column * stride);
     }
   });

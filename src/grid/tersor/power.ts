@@ -2,7 +2,7 @@ import type { Arena, Kernels } from '../../kernels/kernels.js';
 import { type Panel, strideOf } from '../../kernels/panel.js';
 import { fitDirect } from '../fit/fit.js';
 import { roundingErrors } from '../fit/rounding-errors.js';
-import type { Grid, Parameters } from '../grid.js';
+import { type Grid, type Parameters, storedFloats } from '../grid.js';
 import { allocateCodebook, codebookOf } from './codebook.js';
 import { blockBytes, groupsOf, packRows, type RowLayout, rowBytes, unpackRows } from './rows.js';
 
@@ -47,25 +47,26 @@ export function findPowerGrid(name: string): Grid | undefined {
       return { ...parameters, stored: { exponent: arena.f32(strideOf(rows)) } };
     },
     fit: (kernels, weight, importance, parameters, from) =>
-      fitPower(kernels, size / 2, groupSize, weight, importance, parameters, from),
+      fitPower(kernels, { half: size / 2, groupSize }, weight, importance, parameters, from),
     pack: (kernels, encoded) => packRows(kernels, layout, encoded),
     unpack: (kernels, arena, bytes, rows, cols) =>
-      unpackRows(kernels, arena, grid, layout, bytes, { rows, cols }, (parameters) =>
+      unpackRows(kernels, arena, { grid, layout }, bytes, { rows, cols }, (parameters) =>
         setLevels(kernels, size / 2, parameters),
       ),
   };
   return grid;
 }
 
-function exponentsOf({ stored: { exponent } }: Parameters): Float32Array {
-  if (!(exponent instanceof Float32Array))
-    throw new Error('parameters without exponents; make them with the grid’s allocate');
-  return exponent;
-}
+const exponentsOf = (parameters: Parameters): Float32Array => storedFloats(parameters, 'exponent');
 
 function setLevels(kernels: Kernels, half: number, parameters: Parameters): void {
   const exponent = exponentsOf(parameters);
-  kernels.parallel('powerLevels', exponent.length, exponent, half, exponent.length, codebookOf(parameters));
+  kernels.parallel('powerLevels', exponent.length, {
+    exponents: exponent,
+    half,
+    stride: exponent.length,
+    codebook: codebookOf(parameters),
+  });
 }
 
 /**
@@ -74,8 +75,7 @@ function setLevels(kernels: Kernels, half: number, parameters: Parameters): void
  */
 async function fitPower(
   kernels: Kernels,
-  half: number,
-  groupSize: number,
+  { half, groupSize }: { readonly half: number; readonly groupSize: number },
   weight: Panel,
   importance: Float32Array,
   parameters: Parameters,
@@ -106,12 +106,12 @@ async function fitPower(
           for (const [row, own] of exponent.subarray(0, rows).entries())
             if (own !== candidate) error[row] = Number.POSITIVE_INFINITY;
         const line = inner.f32(stride).fill(candidate);
-        const keep = (lines: number, bestErrors: Float64Array, a: Float32Array, b: Float32Array) =>
-          kernels.parallel('keepBetterRows', rows, lines, stride, error, bestErrors, a, b);
         const before = inner.f64(stride);
         before.set(errors);
-        keep(1, before, line, exponent);
-        keep(groups, errors, trial.parameters.scale, best);
+        const own = { lines: 1, stride, errors: error, bestErrors: before };
+        kernels.parallel('keepBetterRows', rows, { ...own, candidate: line, best: exponent });
+        const all = { lines: groups, stride, errors: error, bestErrors: errors };
+        kernels.parallel('keepBetterRows', rows, { ...all, candidate: trial.parameters.scale, best });
       });
     }
   });
@@ -128,7 +128,12 @@ function trialOf(
   stride: number,
 ): { readonly values: Float32Array; readonly parameters: Parameters } {
   const values = arena.f32(2 * half);
-  kernels.call('powerLevels', 0, 1, arena.f32(1).fill(exponent), half, 1, values);
+  kernels.parallel('powerLevels', 1, {
+    exponents: arena.f32(1).fill(exponent),
+    half,
+    stride: 1,
+    codebook: values,
+  });
   const length = groups * stride;
   return {
     values,

@@ -50,8 +50,17 @@ export async function encodeRefinement(
   return kernels.scope((arena) => {
     const into = arena.u8(rows * cols * worstBytes + leastBytes);
     const scratch = scratchFor(kernels, arena, cols);
-    const args = [codes.subarray(from), stride, rows, cols, largest, scratch, into];
-    return into.slice(0, kernels.call('encodeRefinement', ...args));
+    const own = codes.subarray(from);
+    const length = kernels.call('encodeRefinement', {
+      codes: own,
+      stride,
+      rows,
+      cols,
+      zero: largest,
+      scratch,
+      into,
+    });
+    return into.slice(0, length);
   });
 }
 
@@ -76,8 +85,15 @@ export async function addRefinement(
     const factors = arena.f32(cols);
     factors.set(steps);
     const scratch = scratchFor(kernels, arena, cols);
-    const args = [stored, bytes.length, values.length / cols, cols, factors, scratch, inside];
-    const complete = kernels.call('decodeRefinement', ...args) === 1;
+    const complete = kernels.call('decodeRefinement', {
+      bytes: stored,
+      size: bytes.length,
+      rows: values.length / cols,
+      cols,
+      steps: factors,
+      scratch,
+      values: inside,
+    });
     values.set(inside);
     return complete;
   });
@@ -108,4 +124,4 @@ export function columnSteps(step: number, cols: number, codes: Int8Array | undef
 }
 
 const scratchFor = (kernels: Kernels, arena: Arena, cols: number) =>
-  arena.u8(kernels.call('refinementScratch', cols));
+  arena.u8(kernels.call('refinementScratch', { cols }));

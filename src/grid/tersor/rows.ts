@@ -2,7 +2,7 @@ import { TersorError } from '../../errors.js';
 import type { Arena, Kernels } from '../../kernels/kernels.js';
 import { slabHeight, slabs, strideOf } from '../../kernels/panel.js';
 import { dequantize } from '../gguf/dequantize.js';
-import type { Encoded, Grid, Parameters } from '../grid.js';
+import { type Encoded, type Grid, type Parameters, storedBytes } from '../grid.js';
 
 /**
  * How tersor's own grids store a tensor: row after row, a row as blocks of one group. A block holds the codes, `bits`
@@ -27,7 +27,7 @@ export interface RowLayout {
   readonly integers?: {
     readonly count: number;
     readonly bits: number;
-    of(parameters: Parameters): Uint8Array | undefined;
+    of(parameters: Parameters): Uint8Array;
   };
 }
 
@@ -81,8 +81,7 @@ export async function packRows(
 export async function unpackRows(
   kernels: Kernels,
   arena: Arena,
-  grid: Grid,
-  layout: RowLayout,
+  { grid, layout }: { readonly grid: Grid; readonly layout: RowLayout },
   bytes: Uint8Array,
   { rows, cols }: Pick<Encoded, 'rows' | 'cols'>,
   complete?: (parameters: Parameters) => Promise<void> | void,
@@ -122,6 +121,16 @@ export function requireBytes(grid: Grid, bytes: Uint8Array, rows: number, cols: 
     );
 }
 
+/** Blocks without parameters, rows without numbers of their own. */
+const onlyCodes = {
+  scale: undefined,
+  offset: undefined,
+  scaleCode: undefined,
+  lines: undefined,
+  lineCount: 0,
+  lineBytes: 0,
+};
+
 /** Runs a packing kernel over slabs of rows, whose file bytes pass through the kernels' memory. */
 async function forSlabs(
   kernels: Kernels,
@@ -140,36 +149,32 @@ async function forSlabs(
     for (const { from, to } of slabs(rows, cols)) {
       const slab = file.subarray(0, (to - from) * bytesOfRow);
       if (kernel === 'unpackIntegers') exchange(slab, from * bytesOfRow);
-      kernels.parallel(
-        kernel,
-        to - from,
-        codes.subarray(from),
+      kernels.parallel(kernel, to - from, {
+        codes: codes.subarray(from),
         stride,
         cols,
-        cols / groupsOf(layout, cols),
-        layout.bits,
-        scale ? parameters.scale.subarray(from) : 0,
-        block === 'scale-offset' ? parameters.offset.subarray(from) : 0,
-        block === 'code' ? (parameters.stored.scaleCode?.subarray(from) ?? 0) : 0,
-        numbers?.subarray(from) ?? 0,
-        lines?.count ?? 0,
-        lines ? numberBytes[lines.as] : 0,
-        bytesOfRow,
-        file,
-      );
+        blockCols: cols / groupsOf(layout, cols),
+        bits: layout.bits,
+        scale: scale ? parameters.scale.subarray(from) : undefined,
+        offset: block === 'scale-offset' ? parameters.offset.subarray(from) : undefined,
+        scaleCode: block === 'code' ? storedBytes(parameters, 'scaleCode').subarray(from) : undefined,
+        lines: numbers?.subarray(from),
+        lineCount: lines?.count ?? 0,
+        lineBytes: lines ? numberBytes[lines.as] : 0,
+        rowBytes: bytesOfRow,
+        bytes: file,
+      });
       if (integers) {
-        kernels.parallel(
-          kernel,
-          to - from,
-          integers.of(parameters)?.subarray(from) ?? 0,
+        kernels.parallel(kernel, to - from, {
+          codes: integers.of(parameters).subarray(from),
           stride,
-          integers.count,
-          integers.count,
-          integers.bits,
-          ...[0, 0, 0, 0, 0, 0],
-          bytesOfRow,
-          file.subarray(bytesOfRow - integerBytes(layout)),
-        );
+          cols: integers.count,
+          blockCols: integers.count,
+          bits: integers.bits,
+          ...onlyCodes,
+          rowBytes: bytesOfRow,
+          bytes: file.subarray(bytesOfRow - integerBytes(layout)),
+        });
       }
       if (kernel === 'packIntegers') exchange(slab, from * bytesOfRow);
     }

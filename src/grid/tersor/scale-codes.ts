@@ -1,5 +1,5 @@
 import type { Kernels } from '../../kernels/kernels.js';
-import type { Parameters } from '../grid.js';
+import { type Parameters, storedBytes } from '../grid.js';
 import { levelRecord } from '../levels.js';
 
 /** Writes `stored.scaleCode`: which of the ascending `values`, times `unit`, every scale is. */
@@ -27,15 +27,15 @@ export function codesToScales(
 function convert(
   kernels: Kernels,
   kernel: 'scalesToCodes' | 'codesToScales',
-  { scale, stored: { scaleCode } }: Parameters,
+  parameters: Parameters,
   stride: number,
   values: Float32Array,
   unit: number,
 ): Promise<void> {
-  if (!scaleCode) throw new Error('parameters without scaleCode; make them with the grid’s allocate');
-  const arrays = kernel === 'scalesToCodes' ? [scale, scaleCode] : [scaleCode, scale];
+  const { scale } = parameters;
   return kernels.scope((arena) => {
-    const record = levelRecord(arena, { levels: { kind: 'table', values } }, {});
-    kernels.parallel(kernel, stride, scale.length / stride, stride, record, unit, ...arrays);
+    const stored = levelRecord(arena, { levels: { kind: 'table', values } }, {});
+    const codes = storedBytes(parameters, 'scaleCode');
+    kernels.parallel(kernel, stride, { groups: scale.length / stride, stride, stored, unit, scale, codes });
   });
 }

@@ -1,7 +1,7 @@
 import type { Kernels } from '../../kernels/kernels.js';
 import { type Panel, strideOf } from '../../kernels/panel.js';
 import { spreadImportance, threadScratch } from '../fit/arguments.js';
-import type { Grid, Parameters } from '../grid.js';
+import { type Grid, type Parameters, storedFloats } from '../grid.js';
 import { allocateCodebook, codebookOf } from './codebook.js';
 import { packRows, type RowLayout, rowBytes, unpackRows } from './rows.js';
 
@@ -55,18 +55,14 @@ export function findSignGrid(name: string): Grid | undefined {
     },
     pack: (kernels, encoded) => packRows(kernels, layout, encoded),
     unpack: (kernels, arena, bytes, rows, cols) =>
-      unpackRows(kernels, arena, grid, layout, bytes, { rows, cols }, (parameters) =>
+      unpackRows(kernels, arena, { grid, layout }, bytes, { rows, cols }, (parameters) =>
         setLevels(kernels, planes, strideOf(rows), parameters),
       ),
   };
   return grid;
 }
 
-function basisOf({ stored: { basis } }: Parameters): Float32Array {
-  if (!(basis instanceof Float32Array))
-    throw new Error('parameters without a basis; make them with the grid’s allocate');
-  return basis;
-}
+const basisOf = (parameters: Parameters): Float32Array => storedFloats(parameters, 'basis');
 
 /** Threads do not change the result. */
 async function fitSigns(
@@ -78,10 +74,17 @@ async function fitSigns(
 ): Promise<void> {
   await kernels.scope((arena) => {
     const vectors = spreadImportance(kernels, arena, importance, cols, cols);
-    const scratch = threadScratch(arena, Math.min(rows, slabRows), kernels.call('signsScratch', cols));
+    const scratch = threadScratch(arena, Math.min(rows, slabRows), kernels.call('signsScratch', { cols }));
     for (let from = 0; from < rows; from += slabRows) {
-      const args = [data.subarray(from), stride, cols, vectors, planes, basis.subarray(from), scratch];
-      kernels.parallel('fitSigns', Math.min(rows - from, slabRows), ...args);
+      kernels.parallel('fitSigns', Math.min(rows - from, slabRows), {
+        weight: data.subarray(from),
+        stride,
+        cols,
+        importance: vectors,
+        planes,
+        basis: basis.subarray(from),
+        scratch,
+      });
     }
   });
 }
@@ -93,7 +96,12 @@ async function setLevels(
   parameters: Parameters,
 ): Promise<void> {
   await kernels.scope((arena) => {
-    const arrays = [codebookOf(parameters), threadScratch(arena, stride, levelScratch)];
-    kernels.parallel('signLevels', stride, basisOf(parameters), planes, stride, ...arrays);
+    kernels.parallel('signLevels', stride, {
+      basis: basisOf(parameters),
+      planes,
+      stride,
+      codebook: codebookOf(parameters),
+      scratch: threadScratch(arena, stride, levelScratch),
+    });
   });
 }

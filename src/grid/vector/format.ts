@@ -140,7 +140,15 @@ export function decodeCells(
   const stride = scale.length;
   for (const { columns, stages } of cells)
     for (const [stage, { entries, codes }] of stages.entries()) {
-      const vector = [columns.length, columns, scale, entries, codes];
-      kernels.parallel('decodeVector', stride, stride, ...vector, stage, values);
+      kernels.parallel('decodeVector', stride, {
+        stride,
+        d: columns.length,
+        columns,
+        scale,
+        codebook: entries,
+        codes,
+        add: stage > 0,
+        values,
+      });
     }
 }

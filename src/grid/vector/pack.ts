@@ -30,12 +30,12 @@ export async function packVectors(
       const floats = arena.f32(array.length);
       floats.set(array);
       const stored = arena.u8(array.length * halfBytes);
-      kernels.call('castToF16', 0, array.length, floats, stored);
+      kernels.parallel('castToF16', array.length, { from: floats, to: stored });
       append(stored);
     }
     append(asBytes(vectorStore(parameters).outlierColumns));
     const file = arena.u8(rows * rowBytes(format, cols));
-    eachCode(kernels, 'packCodes', format, parameters, rows, cols, file);
+    eachCode(kernels, 'packCodes', format, { parameters, rows, cols }, file);
     append(file);
   });
   return bytes;
@@ -48,8 +48,7 @@ export async function unpackVectors(
   grid: Grid,
   format: VectorFormat,
   bytes: Uint8Array,
-  rows: number,
-  cols: number,
+  { rows, cols }: Pick<Encoded, 'rows' | 'cols'>,
 ): Promise<Encoded> {
   const remedy = 'check that the file is complete';
   const expected = grid.bytes(rows, cols);
@@ -70,14 +69,15 @@ export async function unpackVectors(
     };
     for (const array of halves(parameters, rows)) {
       const floats = inner.f32(array.length);
-      kernels.call('convertF16', 0, array.length, read(inner.u8(array.length * halfBytes)), floats);
+      const stored = read(inner.u8(array.length * halfBytes));
+      kernels.parallel('convertF16', array.length, { from: stored, to: floats });
       array.set(floats);
     }
     read(asBytes(outlierColumns));
     if (!outlierColumns.every((column, i) => column < cols && column > (outlierColumns[i - 1] ?? -1)))
       throw new TersorError(`type ${grid.name} names outlier columns that there are not`, { remedy });
     const file = read(inner.u8(rows * rowBytes(format, cols)));
-    eachCode(kernels, 'unpackCodes', format, parameters, rows, cols, file);
+    eachCode(kernels, 'unpackCodes', format, { parameters, rows, cols }, file);
     const cells = vectorCells(inner, format, parameters, rows, cols);
     decodeCells(kernels, cells, parameters.scale, values);
   });
@@ -98,9 +98,7 @@ function eachCode(
   kernels: Kernels,
   kernel: 'packCodes' | 'unpackCodes',
   format: VectorFormat,
-  parameters: Parameters,
-  rows: number,
-  cols: number,
+  { parameters, rows, cols }: Pick<Encoded, 'parameters' | 'rows' | 'cols'>,
   file: Uint8Array,
 ): void {
   const { vectors, outliers } = vectorCounts(format, cols);
@@ -113,7 +111,13 @@ function eachCode(
   ];
   let bit = 0;
   for (const [index, bits] of widths.entries()) {
-    kernels.parallel(kernel, rows, codes.subarray(index * stride), bit, bits, bytesOfRow, file);
+    kernels.parallel(kernel, rows, {
+      codes: codes.subarray(index * stride),
+      bit,
+      bits,
+      rowBytes: bytesOfRow,
+      bytes: file,
+    });
     bit += bits;
   }
 }

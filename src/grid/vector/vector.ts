@@ -95,7 +95,7 @@ function vectorGrid(name: string, bits: number, choose: VectorGrid['format']): V
       ),
     pack: (kernels, encoded) => packVectors(kernels, format(encoded.rows, encoded.cols), encoded),
     unpack: (kernels, arena, bytes, rows, cols) =>
-      unpackVectors(kernels, arena, grid, format(rows, cols), bytes, rows, cols),
+      unpackVectors(kernels, arena, grid, format(rows, cols), bytes, { rows, cols }),
   };
   return grid;
 }

@@ -90,7 +90,8 @@ async function error(
       const [weight, difference] = [await part(before), await part(after)];
       const { stride } = weight;
       energy += await layerEnergy({ ...context, arena }, gram, weight);
-      kernels.parallel('subtractPanels', stride, cols, stride, weight.data, difference.data, difference.data);
+      const y = difference.data;
+      kernels.parallel('subtractPanels', stride, { cols, stride, x: weight.data, y, difference: y });
       loss += await layerEnergy({ ...context, arena }, gram, difference);
     });
   }

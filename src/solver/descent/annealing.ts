@@ -58,16 +58,14 @@ export function remember(
     lost.set(gained.map((gain) => (gain < 0 ? 1 : 0)));
     if (!lost.includes(1)) return false;
     for (const { now, old, size } of arrays)
-      kernels.parallel(
-        'restoreRows',
-        stride,
-        Math.floor(now.length / size / stride),
+      kernels.parallel('restoreRows', stride, {
+        lines: Math.floor(now.length / size / stride),
         stride,
         size,
         lost,
         old,
         now,
-      );
+      });
     return true;
   };
 }

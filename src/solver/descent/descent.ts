@@ -35,8 +35,13 @@ export async function descend(
     await settle(context, arena, prepareSweeps(context, arena, weight, gram, encoded, plan), encoded, plan);
     const { cols, stride } = weight;
     const difference = { ...weight, data: arena.f32(cols * stride) };
-    const args = [weight.data, encoded.values, difference.data];
-    context.kernels.parallel('subtractPanels', stride, cols, stride, ...args);
+    context.kernels.parallel('subtractPanels', stride, {
+      cols,
+      stride,
+      x: weight.data,
+      y: encoded.values,
+      difference: difference.data,
+    });
     return ratio(await layerEnergy(context, gram, difference), energy);
   });
   return { ...start, relativeError };

@@ -2,13 +2,18 @@ import { dequantize } from '../../grid/gguf/dequantize.js';
 import type { Encoded } from '../../grid/grid.js';
 import type { Arena } from '../../kernels/kernels.js';
 import type { Panel } from '../../kernels/panel.js';
-import { doubles } from '../layer-error.js';
 import type { SolverContext } from '../solver.js';
 
 /** Columns of H·Z in the kernels' memory at a time. */
 const blockSize = 512;
 /** Relative determinant below which scale and offset cannot be told apart. */
 const singular = 1e-6;
+
+/** H, row-major, and what counts as added to its diagonal. */
+export interface DampedMoment {
+  readonly hessian: Float32Array;
+  readonly damping: number;
+}
 
 /** Per row: the normal equations for the change of scale and offset that minimises the loss with codes held. */
 interface Equations {
@@ -25,7 +30,6 @@ interface Equations {
 /**
  * Refits one scale (and offset) per row by least squares under the full H, codes held, rounded to halves and kept
  * where the loss falls; brings `values` up to date.
- * @param hessian H, row-major; `damping` counts as added to its diagonal
  * @param delta Δ = W − Ŵ, cols × stride
  * @param gained per row: by how much the loss fell is added
  * @returns how many rows changed
@@ -33,8 +37,7 @@ interface Equations {
 export async function refitRows(
   context: SolverContext,
   weight: Panel,
-  hessian: Float32Array,
-  damping: number,
+  moment: DampedMoment,
   encoded: Encoded,
   delta: Float32Array,
   gained: Float64Array,
@@ -45,7 +48,7 @@ export async function refitRows(
   const { scale, offset } = parameters;
   if (!codes) return 0;
   return kernels.scope(async (arena) => {
-    const equations = await normalEquations(context, arena, weight, hessian, damping, encoded, delta);
+    const equations = await normalEquations(context, arena, weight, moment, encoded, delta);
     const storage = grid.scale;
     if (storage?.kind !== 'direct') throw new Error(`${grid.name} has no scale of its own for a row`);
     const affine = storage.offset;
@@ -100,8 +103,7 @@ async function normalEquations(
   { kernels, gemm }: SolverContext,
   arena: Arena,
   { cols, stride }: Panel,
-  hessian: Float32Array,
-  damping: number,
+  { hessian, damping }: DampedMoment,
   { grid, codes, parameters }: Encoded,
   delta: Float32Array,
 ): Promise<Equations> {
@@ -119,21 +121,21 @@ async function normalEquations(
   ];
   ones.fill(1);
   const equations = {
-    scale: doubles(arena, stride),
-    mixed: doubles(arena, stride),
+    scale: arena.f64(stride),
+    mixed: arena.f64(stride),
     offset: sums.reduce((sum, value) => sum + value + damping, 0),
-    pullScale: doubles(arena, stride),
-    pullOffset: doubles(arena, stride),
+    pullScale: arena.f64(stride),
+    pullOffset: arena.f64(stride),
   };
   for (let from = 0; from < cols; from += width) {
     const count = Math.min(width, cols - from);
     const range = [from * stride, (from + count) * stride] as const;
     const z = levels.subarray(...range);
     product.set(products.subarray(...range));
-    kernels.call('axpy', 0, count * stride, damping, z, product);
+    kernels.parallel('axpy', count * stride, { a: damping, x: z, y: product });
     own.set(delta.subarray(...range));
     const add = (x: Float32Array, y: Float32Array, into: Float64Array) =>
-      kernels.parallel('addRowProducts', stride, count, stride, x, y, into);
+      kernels.parallel('addRowProducts', stride, { cols: count, stride, x, y, sums: into });
     add(z, product, equations.scale);
     add(ones, product, equations.mixed);
     add(own, product, equations.pullScale);
@@ -146,8 +148,8 @@ async function normalEquations(
 
 function roundToHalves({ kernels }: SolverContext, arena: Arena, values: Float32Array): void {
   const halves = arena.u16(values.length);
-  kernels.call('castToF16', 0, values.length, values, halves);
-  kernels.call('convertF16', 0, values.length, halves, values);
+  kernels.parallel('castToF16', values.length, { from: values, to: halves });
+  kernels.parallel('convertF16', values.length, { from: halves, to: values });
 }
 
 /** Offsets as −scale · z with whole zero points z. */

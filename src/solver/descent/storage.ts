@@ -1,27 +1,13 @@
-import type { Encoded } from '../../grid/grid.js';
-import type { Arena } from '../../kernels/kernels.js';
+import { type Encoded, storedBytes, storedFloats } from '../../grid/grid.js';
+import type { Arena, FieldsOf, KernelRecord } from '../../kernels/kernels.js';
 
-// The record that assembly/descent-storage.ts reads, in 32-bit words.
-const words = {
-  kind: 0,
-  affine: 1,
-  scaleMin: 2,
-  scaleMax: 3,
-  offsetMax: 4,
-  trials: 5,
-  superColumns: 6,
-  superScale: 7,
-  superOffset: 8,
-  scaleCode: 9,
-  offsetCode: 10,
-  length: 11,
-} as const;
+/** How assembly/descent/storage.ts tells formats apart. */
 const kinds = { f16: 1, e8m0: 2, 'two-level': 3, zeroPoint: 4 } as const;
 
 /** What kernels may choose as scales and offsets of an encoded tensor. */
 export interface StorageRecord {
-  /** For the block of columns that starts here. */
-  at(column: number): Int32Array;
+  /** For the block of columns that starts here; valid until the next call. */
+  at(column: number): KernelRecord<'StorageRules'>;
 }
 
 /** @returns undefined where scales and offsets cannot be chosen group by group */
@@ -32,29 +18,45 @@ export function storageRecord(
 ): StorageRecord | undefined {
   const { scale, blockSize, groupSize } = grid;
   if (!scale || scale.kind === 'none' || !Number.isFinite(groupSize)) return undefined;
-  const record = arena.i32(words.length);
-  const floats = new Float32Array(record.buffer, record.byteOffset, words.length);
-  record[words.trials] = trials;
-  record[words.affine] = scale.offset ? 1 : 0;
+  const none: FieldsOf<'StorageRules'> = {
+    kind: 0,
+    affine: Boolean(scale.offset),
+    scaleMin: 0,
+    scaleMax: 0,
+    offsetMax: 0,
+    trials,
+    superColumns: 0,
+    superScale: undefined,
+    superOffset: undefined,
+    scaleCode: undefined,
+    offsetCode: undefined,
+  };
   if (scale.kind === 'direct') {
-    record[words.kind] = scale.zeroPoint === undefined ? kinds[scale.type] : kinds.zeroPoint;
-    floats[words.offsetMax] = scale.zeroPoint ?? 0;
-    floats[words.scaleMin] = scale.lowestZeroPoint ?? 0;
+    const record = arena.record('StorageRules', {
+      ...none,
+      kind: scale.zeroPoint === undefined ? kinds[scale.type] : kinds.zeroPoint,
+      offsetMax: scale.zeroPoint ?? 0,
+      scaleMin: scale.lowestZeroPoint ?? 0,
+    });
     return { at: () => record };
   }
-  record[words.kind] = kinds['two-level'];
-  record[words.superColumns] = blockSize;
-  floats[words.scaleMin] = scale.scaleMin;
-  floats[words.scaleMax] = scale.scaleMax;
-  floats[words.offsetMax] = scale.offset?.max ?? 0;
-  const { superScale, superOffset, scaleCode, offsetCode } = parameters.stored;
+  const record = arena.record('StorageRules', {
+    ...none,
+    kind: kinds['two-level'],
+    superColumns: blockSize,
+    scaleMin: scale.scaleMin,
+    scaleMax: scale.scaleMax,
+    offsetMax: scale.offset?.max ?? 0,
+  });
   return {
     at(column) {
       const [block, group] = [(column / blockSize) * stride, (column / groupSize) * stride];
-      record[words.superScale] = superScale?.subarray(block).byteOffset ?? 0;
-      record[words.superOffset] = superOffset?.subarray(block).byteOffset ?? 0;
-      record[words.scaleCode] = scaleCode?.subarray(group).byteOffset ?? 0;
-      record[words.offsetCode] = offsetCode?.subarray(group).byteOffset ?? 0;
+      record.set({
+        superScale: storedFloats(parameters, 'superScale').subarray(block),
+        superOffset: scale.offset && storedFloats(parameters, 'superOffset').subarray(block),
+        scaleCode: storedBytes(parameters, 'scaleCode').subarray(group),
+        offsetCode: scale.offset && storedBytes(parameters, 'offsetCode').subarray(group),
+      });
       return record;
     },
   };

@@ -5,7 +5,7 @@ import type { Arena } from '../../kernels/kernels.js';
 import type { Panel } from '../../kernels/panel.js';
 import type { Matrix } from '../../types.js';
 import { meanDiagonal } from '../cholesky.js';
-import { doubles, total } from '../layer-error.js';
+import { total } from '../layer-error.js';
 import type { SolverContext } from '../solver.js';
 import type { Plan } from './plan.js';
 import { refitRows } from './refit.js';
@@ -30,7 +30,7 @@ export interface Progress {
   readonly gains: Float64Array;
 }
 
-/** Noise of an annealed sweep (assembly/descent-anneal.ts). */
+/** Noise of an annealed sweep (assembly/descent/anneal.ts). */
 export interface Heat {
   /** 6 × temperature of every row, in the unit of losses; in the kernels' memory. */
   readonly temperatures: Float32Array;
@@ -70,7 +70,7 @@ export function prepareSweeps(
   const product = arena.f32(blockSize * stride);
   const square = arena.f32(blockSize ** 2);
   const deltas = arena.f32(blockSize * stride);
-  const gained = doubles(arena, 3 * stride);
+  const gained = arena.f64(3 * stride);
   const groups = storage && createWindows(kernels, arena, blockSize, 'groups', groupSize);
   const windows = createWindows(
     kernels,
@@ -79,7 +79,11 @@ export function prepareSweeps(
     plan.windows,
     Math.min(plan.windowSize, blockSize),
   );
-  const room = kernels.call('descentScratch', blockSize, Math.min(groupSize, blockSize), windows.size);
+  const room = kernels.call('descentScratch', {
+    blockWidth: blockSize,
+    group: Math.min(groupSize, blockSize),
+    windowSize: windows.size,
+  });
   const scratch = arena.scratch(Math.ceil(stride / 16) * room);
   // onnxruntime reads and writes outside the kernels' memory.
   const known = { data: new Float32Array(cols * stride), shape: [cols, stride] };
@@ -91,8 +95,13 @@ export function prepareSweeps(
   const wholeRows = refits > 0 && grid.scale?.kind === 'direct' && grid.groupSize >= cols && !storage;
   const subtract = () => {
     for (const { width, at } of blocks) {
-      const args = [weight.data.subarray(at), values.subarray(at), deltas];
-      kernels.parallel('subtractPanels', stride, width, stride, ...args);
+      kernels.parallel('subtractPanels', stride, {
+        cols: width,
+        stride,
+        x: weight.data.subarray(at),
+        y: values.subarray(at),
+        difference: deltas,
+      });
       known.data.set(deltas.subarray(0, width * stride), at);
     }
   };
@@ -100,7 +109,10 @@ export function prepareSweeps(
 
   const sweep = async (heat?: Heat) => {
     gained.fill(0);
-    if (wholeRows && (await refitRows(context, weight, hessian, damping, encoded, known.data, gained)) > 0)
+    if (
+      wholeRows &&
+      (await refitRows(context, weight, { hessian, damping }, encoded, known.data, gained)) > 0
+    )
       subtract();
     for (const [block, { from, width, at }] of blocks.entries()) {
       for (let j = 0; j < width; j += plan.blockSize) {
@@ -113,38 +125,36 @@ export function prepareSweeps(
       groups?.choose(square, width);
       windows.choose(square, width);
       const group = Math.floor(from / groupSize) * stride;
-      kernels.parallel(
-        'descendBlock',
-        stride,
-        weight.data.subarray(at),
+      kernels.parallel('descendBlock', stride, {
+        weight: weight.data.subarray(at),
         stride,
         product,
-        square,
+        hessian: square,
         width,
         groupSize,
-        parameters.scale.subarray(group),
-        parameters.offset.subarray(group),
+        scale: parameters.scale.subarray(group),
+        offset: parameters.offset.subarray(group),
         levels,
-        storage?.at(from) ?? 0,
-        rule === 'greedy' ? 1 : 0,
+        storage: storage?.at(from),
+        greedy: rule === 'greedy',
         passes,
-        storage ? refits : 0,
-        groups?.columns ?? 0,
-        groups?.factors ?? 0,
-        windows.count(),
-        windows.size,
-        windows.columns,
-        windows.factors,
+        refits: storage ? refits : 0,
+        groupColumns: groups?.columns,
+        groupFactors: groups?.factors,
+        windows: windows.count(),
+        windowSize: windows.size,
+        windowColumns: windows.columns,
+        windowFactors: windows.factors,
         damping,
-        heat?.temperatures ?? 0,
-        heat?.annealingPasses ?? 0,
-        (heat?.seed ?? 0) * blocks.length + block,
-        codes.subarray(at),
-        values.subarray(at),
+        temperatures: heat?.temperatures,
+        annealingPasses: heat?.annealingPasses ?? 0,
+        seed: (heat?.seed ?? 0) * blocks.length + block,
+        codes: codes.subarray(at),
+        values: values.subarray(at),
         deltas,
-        gained,
+        gains: gained,
         scratch,
-      );
+      });
       known.data.set(deltas.subarray(0, width * stride), at);
     }
     const [gains, moved, losses] = [

@@ -1,7 +1,7 @@
 import type { Arena, Kernels } from '../../kernels/kernels.js';
 import { createRandom } from '../../random.js';
 
-/** Sets of columns of a block that are solved together (assembly/descent-window.ts). */
+/** Sets of columns of a block that are solved together (assembly/descent/window.ts). */
 export interface Windows {
   readonly size: number;
   /** Positions in the block, `size` per window, −1 behind the last. */
@@ -30,8 +30,8 @@ export function createWindows(
   const partitions = visits === 'groups' ? 1 : visits;
   const most = partitions * Math.ceil(blockSize / size);
   const columns = arena.i32(most * size);
-  const factors = arena.f32(most * kernels.call('windowFloats', size));
-  const work = arena.f32(2 * most * size * size);
+  const factors = arena.f32(most * kernels.call('windowFloats', { size }));
+  const work = arena.f64(most * size * size);
   const random = createRandom(1).next;
   let count = 0;
   return {
@@ -42,19 +42,26 @@ export function createWindows(
     choose(square, width) {
       columns.fill(-1);
       count = partitions * Math.ceil(width / size);
-      const energy = (column: number) => square[column * (width + 1)] ?? 0;
+      const diagonal = (column: number) => square[column * (width + 1)] ?? 0;
       for (let partition = 0; partition < partitions; partition++) {
         const order = visits === 'groups' ? naturalOrder(width) : shuffled(width, random);
         const first = (partition * count) / partitions;
         for (let from = 0; from < width; from += size) {
           const window = order.subarray(from, from + size);
-          // The loudest columns are rounded first, that is stand last; every other time any order, for a change.
-          if (partition % 2 === 0) window.sort((a, b) => energy(a) - energy(b) || a - b);
+          // Columns with the largest diag H are rounded first, that is stand last, in every other partition.
+          if (partition % 2 === 0) window.sort((a, b) => diagonal(a) - diagonal(b) || a - b);
           columns.set(window, (first + from / size) * size);
         }
       }
       if (count > 0)
-        kernels.parallel('factorWindows', count * rowQuantum, square, width, size, columns, factors, work);
+        kernels.parallel('factorWindows', count * rowQuantum, {
+          square,
+          blockWidth: width,
+          size,
+          columns,
+          factors,
+          work,
+        });
     },
   };
 }

@@ -40,16 +40,18 @@ export const outliers: Solver<OutliersOptions> = async (context, weight, moments
   const bytes = grid.bytes(rows, cols); // throws where groups are not whole
   const sparse = arena.f32(cols * stride);
   const { marks, columns } = await choose(context, arena, weight, moments, grid);
-  kernels.parallel('takeOut', stride, stride, cols, marks, weight.data, sparse);
   const rest = { ...weight, data: arena.f32(cols * stride) };
-  const subtract = () =>
-    kernels.parallel('subtractPanels', stride, cols, stride, weight.data, sparse, rest.data);
-  subtract();
+  const takeOut = (from: Float32Array) =>
+    kernels.parallel('takeOut', stride, { stride, cols, marks, weight: from, outliers: sparse });
+  const subtract = (y: Float32Array) =>
+    kernels.parallel('subtractPanels', stride, { cols, stride, x: weight.data, y, difference: rest.data });
+  takeOut(weight.data);
+  subtract(sparse);
   const start = moments && plan.start === 'gptq' ? gptq : rtn;
   const { encoded, relativeError } = await start(context, rest, moments, grid.base);
   if (!moments) {
-    kernels.parallel('subtractPanels', stride, cols, stride, weight.data, encoded.values, rest.data);
-    kernels.parallel('takeOut', stride, stride, cols, marks, rest.data, sparse);
+    subtract(encoded.values);
+    takeOut(rest.data);
   } else
     await kernels.scope(async (inner) => {
       const { gram } = moments;
@@ -60,7 +62,7 @@ export const outliers: Solver<OutliersOptions> = async (context, weight, moments
       let loss = relativeError * (await layerEnergy(context, gram, rest));
       loss -= await improve();
       for (let i = 0; i < plan.sweeps; i++) {
-        subtract();
+        subtract(sparse);
         await sweeps.refresh();
         const settled =
           i === 0 ? await settle(context, inner, sweeps, encoded, plan) : (await sweeps.sweep()).gain;
@@ -70,7 +72,7 @@ export const outliers: Solver<OutliersOptions> = async (context, weight, moments
       }
     });
   const { values, parameters } = encoded;
-  kernels.parallel('addOutliers', values.length, sparse, values);
+  kernels.parallel('addOutliers', values.length, { outliers: sparse, values });
   const stored = { ...parameters.stored, outliers: sparse, ...(columns ? { columns } : {}) };
   return {
     encoded: { ...encoded, grid, parameters: { ...parameters, stored } },
@@ -88,8 +90,8 @@ async function choose(
   grid: OutlierGrid,
 ): Promise<{ readonly marks: Uint8Array; readonly columns?: Uint16Array }> {
   const importance = importanceOf(arena, weight.cols, moments);
-  // Other columns make up for much of what loud ones lose. Among powers of diag H the root gave the smallest losses on
-  // layers of language models, by about 1 % against diag H itself.
+  // Other columns make up for much of what those with a large diag H lose. Among powers of diag H the root gave the
+  // smallest losses on layers of language models, by about 1 % against diag H itself.
   for (const [column, energy] of importance.entries()) importance[column] = Math.sqrt(energy);
   if (grid.columns) return chooseColumns(context, arena, weight, importance, grid);
   return { marks: await chooseOutliers(context, arena, weight, importance, grid) };

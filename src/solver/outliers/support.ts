@@ -5,7 +5,7 @@ import { roundPanel } from '../../grid/round.js';
 import type { OutlierGrid } from '../../grid/tersor/outliers.js';
 import type { Arena } from '../../kernels/kernels.js';
 import type { Panel } from '../../kernels/panel.js';
-import { doubles, total } from '../layer-error.js';
+import { total } from '../layer-error.js';
 import type { SolverContext } from '../solver.js';
 
 /** Numbers of outliers of a group that are weighed up: these, or where groups have more, in units of their mean. */
@@ -38,7 +38,7 @@ export async function chooseOutliers(
     const choices = numbers.length;
     const counts = inner.i32(choices);
     counts.set(numbers);
-    const errors = doubles(inner, groups * choices * stride);
+    const errors = inner.f64(groups * choices * stride);
     for (let group = 0; group < groups; group++) {
       const from = group * groupSize;
       const columns = { ...weight, cols: groupSize, data: weight.data.subarray(from * stride) };
@@ -55,14 +55,22 @@ export async function chooseOutliers(
       }
     }
     const chosen = inner.u8(groups * stride);
-    const totals = doubles(inner, stride);
+    const totals = inner.f64(stride);
     const used = (price: number) => {
-      const args = [stride, groups, choices, errors, counts, price, chosen, totals];
-      kernels.parallel('chooseTrims', stride, ...args);
+      kernels.parallel('chooseTrims', stride, {
+        stride,
+        groups,
+        choices,
+        errors,
+        counts,
+        price,
+        chosen,
+        totals,
+      });
       return total(totals, rows);
     };
     findPrice(used, room(rows, cols));
-    kernels.parallel('takeTrims', stride, stride, cols, groupSize, chosen, marks);
+    kernels.parallel('takeTrims', stride, { stride, cols, groupSize, chosen, marks });
   });
   return marks;
 }
@@ -87,21 +95,19 @@ async function trimmed(
     const rest = { ...group, data: arena.f32(cols * stride) };
     const fitted = { codes: arena.u8(cols * stride), values: arena.f32(cols * stride) };
     const vectors = spreadImportance(kernels, arena, importance, cols, cols);
-    const trim = (values: Float32Array | 0) =>
-      kernels.parallel(
-        'trimColumns',
-        stride,
-        data,
-        values,
-        vectors,
+    const trim = (values?: Float32Array) =>
+      kernels.parallel('trimColumns', stride, {
+        from: data,
+        fitted: values,
+        weights: vectors,
         stride,
         cols,
         count,
         bit,
         marks,
-        rest.data,
-      );
-    trim(0);
+        rest: rest.data,
+      });
+    trim();
     for (let i = 0; i < (count > 0 ? concentrations : 1); i++) {
       if (i > 0) trim(fitted.values);
       await base.fit(kernels, rest, importance, parameters, 0);
@@ -140,8 +146,15 @@ export async function chooseColumns(
     const values = inner.f32(cols * stride);
     await base.fit(kernels, weight, importance, parameters, 0);
     await roundPanel(kernels, weight, base, parameters, { codes: inner.u8(cols * stride), values });
-    const scores = doubles(inner, cols);
-    kernels.parallel('columnLoss', cols, rows, stride, weight.data, values, importance, scores);
+    const scores = inner.f64(cols);
+    kernels.parallel('columnLoss', cols, {
+      rows,
+      stride,
+      x: weight.data,
+      y: values,
+      weights: importance,
+      scores,
+    });
     const worst = Array.from(scores.keys()).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0) || a - b);
     const columns = Uint16Array.from(worst.slice(0, room(rows, cols)).sort((a, b) => a - b));
     for (const column of columns) marks.fill(1, column * stride, column * stride + rows);

@@ -5,7 +5,7 @@ import type { Panel } from '../../kernels/panel.js';
 import type { Matrix } from '../../types.js';
 import { meanDiagonal } from '../cholesky.js';
 import { comfortable, gatherSquare } from '../descent/sweeps.js';
-import { doubles, total } from '../layer-error.js';
+import { total } from '../layer-error.js';
 import type { SolverContext } from '../solver.js';
 
 /** A layer whose codes and outliers are being chosen. All arrays in the kernels' memory. */
@@ -52,13 +52,20 @@ export function prepareOutliers(
   const deltas = arena.f32(cols * stride);
   const product = arena.f32(blockSize * stride);
   const square = arena.f32(blockSize ** 2);
-  const scratch = arena.scratch(Math.ceil(stride / 16) * blockSize * 64);
-  const gained = doubles(arena, stride);
+  const room = kernels.call('outlierScratch', { width: blockSize });
+  const scratch = arena.scratch(Math.ceil(stride / 16) * room);
+  const gained = arena.f64(stride);
   const known = { data: new Float32Array(cols * stride), shape: [cols, stride] };
   return async () => {
     gained.fill(0);
-    kernels.parallel('subtractPanels', stride, cols, stride, weight.data, values, deltas);
-    kernels.call('axpy', 0, deltas.length, -1, outliers, deltas);
+    kernels.parallel('subtractPanels', stride, {
+      cols,
+      stride,
+      x: weight.data,
+      y: values,
+      difference: deltas,
+    });
+    kernels.parallel('axpy', deltas.length, { a: -1, x: outliers, y: deltas });
     known.data.set(deltas);
     for (let from = 0; from < cols; from += blockSize) {
       const width = Math.min(blockSize, cols - from);
@@ -68,28 +75,26 @@ export function prepareOutliers(
       gatherSquare(hessian, cols, from, width, damping, square);
       const group = Math.floor(from / groupSize) * stride;
       const own = deltas.subarray(at, at + width * stride);
-      kernels.parallel(
-        'descendOutliers',
-        stride,
+      kernels.parallel('descendOutliers', stride, {
         stride,
         product,
-        square,
+        hessian: square,
         width,
         groupSize,
-        parameters.scale.subarray(group),
-        parameters.offset.subarray(group),
+        scale: parameters.scale.subarray(group),
+        offset: parameters.offset.subarray(group),
         levels,
-        options.passes,
-        options.exchanges,
+        passes: options.passes,
+        exchanges: options.exchanges,
         damping,
-        codes.subarray(at),
-        values.subarray(at),
-        outliers.subarray(at),
-        marks.subarray(at),
-        own,
-        gained,
+        codes: codes.subarray(at),
+        values: values.subarray(at),
+        outliers: outliers.subarray(at),
+        marks: marks.subarray(at),
+        deltas: own,
+        gains: gained,
         scratch,
-      );
+      });
       known.data.set(own, at);
     }
     return total(gained, rows) * unit;

@@ -1,5 +1,4 @@
 import { decodeCells, type VectorStage } from '../../grid/vector/format.js';
-import { doubles } from '../layer-error.js';
 import { gramOf } from '../small-matrix.js';
 import { type PlacedCell, roundToHalves, type VectorLayer } from './layer.js';
 import { measure, multiply, type Residual } from './residual.js';
@@ -22,7 +21,7 @@ export async function startCodebooks(layer: VectorLayer, iterations: number, see
   await context.kernels.scope(async (arena) => {
     const space = sweepSpace(arena, { weight, cells: vectors }, d);
     const sums = entrySums({ ...layer, context: { ...context, arena } });
-    const x = doubles(arena, codebooks.length);
+    const x = arena.f64(codebooks.length);
     const rest = arena.f32(weight.data.length);
     rest.set(weight.data);
     /** Codes a vector; its error is in `space.deltas`. */
@@ -86,7 +85,7 @@ export async function fitCodebooks(layer: VectorLayer, before: Residual): Promis
   await kernels.scope(async (arena) => {
     const sums = entrySums({ ...layer, context: { ...context, arena } });
     const direction = arena.f32(codebooks.length);
-    const solved = doubles(arena, codebooks.length);
+    const solved = arena.f64(codebooks.length);
     const along = vectors.map((cell) => ({
       ...cell,
       stages: cell.stages.map((stage) => ({ ...stage, entries: viewOf(layer, direction, stage) })),

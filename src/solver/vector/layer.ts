@@ -60,7 +60,7 @@ export function dampedMoment(
       const row = order[from + c] ?? 0;
       rows.set(data.subarray(row * size, (row + 1) * size), c * size);
     }
-    kernels.parallel('gatherSymmetric', size, panel, width, rows, size, order, 1 / scale);
+    kernels.parallel('gatherSymmetric', size, { out: panel, width, rows, size, order, scale: 1 / scale });
     const column = panel.slice(0, size * width);
     for (let c = 0; c < width; c++) {
       const at = (from + c) * width + c;
@@ -113,8 +113,8 @@ export function roundToHalves(kernels: Kernels, array: Float32Array): Promise<vo
     const floats = inner.f32(array.length);
     const halves = inner.u16(array.length);
     floats.set(array);
-    kernels.call('castToF16', 0, array.length, floats, halves);
-    kernels.call('convertF16', 0, array.length, halves, floats);
+    kernels.parallel('castToF16', array.length, { from: floats, to: halves });
+    kernels.parallel('convertF16', array.length, { from: halves, to: floats });
     array.set(floats);
   });
 }

@@ -5,7 +5,6 @@ import type { Panel } from '../../kernels/panel.js';
 import type { Matrix } from '../../types.js';
 import { type Factor, factorDamped } from '../cholesky.js';
 import { pivotImportance } from '../importance.js';
-import { doubles } from '../layer-error.js';
 import type { SolverContext } from '../solver.js';
 import { dampedMoment, placeCells, roundToHalves, type VectorLayer } from './layer.js';
 
@@ -26,12 +25,12 @@ export async function prepareLayer(
   const { grid, parameters, rows, cols } = encoded;
   const format = grid.format(rows, cols);
   chooseOutliers(encoded, gram);
-  const cells = () => loudestLast(vectorCells(context.arena, format, parameters, rows, cols), gram);
+  const cells = () => largestLast(vectorCells(context.arena, format, parameters, rows, cols), gram);
   const order = context.arena.i32(cols);
   order.set(cells().flatMap(({ columns }) => [...columns]));
   const factor = await factorDamped(context, gram, order, damping, wholeVectors(blockSize, format.dimension));
   await startScales(context, encoded, weight, pivotImportance(context.arena, gram, order, factor));
-  return { layer: placeLayer(context, encoded, weight, cells(), order, gram, factor), factor };
+  return { layer: placeLayer(context, encoded, weight, cells(), { gram, order, factor }), factor };
 }
 
 function identity(size: number): Matrix {
@@ -52,14 +51,14 @@ const energyOf = ({ rows, data }: Matrix, column: number) => data[column * (rows
 /** The columns with the largest inputs. */
 function chooseOutliers({ parameters, cols }: Encoded, gram: Matrix): void {
   const { outlierColumns } = vectorStore(parameters);
-  const loudest = Array.from({ length: cols }, (_, column) => column).sort(
+  const byEnergy = Array.from({ length: cols }, (_, column) => column).sort(
     (a, b) => energyOf(gram, b) - energyOf(gram, a) || a - b,
   );
-  outlierColumns.set(loudest.slice(0, outlierColumns.length).sort((a, b) => a - b));
+  outlierColumns.set(byEnergy.slice(0, outlierColumns.length).sort((a, b) => a - b));
 }
 
 /** Vectors by the energy of their inputs, the largest last, because it is assigned first; outlier columns behind. */
-function loudestLast(cells: readonly VectorCell[], gram: Matrix): VectorCell[] {
+function largestLast(cells: readonly VectorCell[], gram: Matrix): VectorCell[] {
   const energy = ({ columns }: VectorCell) =>
     columns.reduce((sum, column) => sum + energyOf(gram, column), 0);
   const vectors = cells.filter(({ columns }) => columns.length > 1);
@@ -72,9 +71,7 @@ function placeLayer(
   { parameters }: Encoded,
   weight: Panel,
   cells: readonly VectorCell[],
-  order: Int32Array,
-  gram: Matrix,
-  factor: Factor,
+  { gram, order, factor }: { readonly gram: Matrix; readonly order: Int32Array; readonly factor: Factor },
 ): VectorLayer {
   const { stride, cols } = weight;
   const placed = { ...weight, data: context.arena.f32(cols * stride) };
@@ -116,8 +113,14 @@ async function startScales(
   const { scale } = parameters;
   const { outlierColumns, outlierScales } = vectorStore(parameters);
   await kernels.scope(async (arena) => {
-    const squares = doubles(arena, stride);
-    kernels.parallel('addWeightedSquares', stride, cols, stride, data, importance, squares);
+    const squares = arena.f64(stride);
+    kernels.parallel('addWeightedSquares', stride, {
+      cols,
+      stride,
+      x: data,
+      weights: importance,
+      sums: squares,
+    });
     const total = importance.reduce((sum, value) => sum + value, 0);
     for (const [row, square] of squares.entries())
       scale[row] = row < rows && square > 0 ? Math.max(smallestScale, Math.sqrt(square / total)) : 1;

@@ -1,4 +1,3 @@
-import { doubles } from '../layer-error.js';
 import { fitCodebooks } from './codebook.js';
 import { roundToHalves, type VectorLayer } from './layer.js';
 import { measure, multiply, products, type Residual, residualSpace, rowProducts } from './residual.js';
@@ -75,7 +74,7 @@ async function anneal(
   for (let i = 0; i < annealingSweeps; i++) {
     const cooled = temperature * cooling ** (-i / Math.max(1, annealingSweeps - 1));
     noise.heat.set(losses.map((loss) => (6 * cooled * Math.max(0, loss)) / cols));
-    context.kernels.parallel('startNoise', stride, i + 1, noise.states);
+    context.kernels.parallel('startNoise', stride, { seed: i + 1, states: noise.states });
     residual = await descend(layer, residual, space, noise);
     residual = await fitScales(layer, await fitCodebooks(layer, residual));
   }
@@ -109,7 +108,7 @@ async function fitScales(layer: VectorLayer, residual: Residual): Promise<Residu
   const { context, weight, scale } = layer;
   const { values, gradient } = residual;
   await context.kernels.scope(async (arena) => {
-    const [slope, curvature] = [doubles(arena, weight.stride), doubles(arena, weight.stride)];
+    const [slope, curvature] = [arena.f64(weight.stride), arena.f64(weight.stride)];
     rowProducts(layer, values, gradient, slope);
     await multiply(layer, values, gradient);
     rowProducts(layer, values, gradient, curvature);

@@ -1,6 +1,6 @@
 import { decodeCells } from '../../grid/vector/format.js';
 import type { Arena } from '../../kernels/kernels.js';
-import { doubles, total } from '../layer-error.js';
+import { total } from '../layer-error.js';
 import type { VectorLayer } from './layer.js';
 
 /** Δ = W − Ŵ and Δ·H as panels by position in the kernels' memory, and the loss of every row. */
@@ -15,7 +15,7 @@ export interface Residual {
 /** Room for a residual, to be filled again and again. */
 export function residualSpace(arena: Arena, { weight: { cols, stride } }: VectorLayer): Residual {
   const panel = () => arena.f32(cols * stride);
-  return { values: panel(), deltas: panel(), gradient: panel(), losses: doubles(arena, stride), loss: 0 };
+  return { values: panel(), deltas: panel(), gradient: panel(), losses: arena.f64(stride), loss: 0 };
 }
 
 /** Fills a residual from the codes as they are now. */
@@ -24,7 +24,7 @@ export async function measure(layer: VectorLayer, space: Residual): Promise<Resi
   const { rows, cols, stride, data } = layer.weight;
   const { values, deltas, gradient, losses } = space;
   decodeCells(kernels, layer.cells, layer.scale, values);
-  kernels.parallel('subtractPanels', stride, cols, stride, data, values, deltas);
+  kernels.parallel('subtractPanels', stride, { cols, stride, x: data, y: values, difference: deltas });
   await multiply(layer, deltas, gradient);
   rowProducts(layer, deltas, gradient, losses);
   return { ...space, loss: total(losses, rows) };
@@ -43,7 +43,7 @@ export function rowProducts(
   y: Float32Array,
   sums: Float64Array,
 ): void {
-  kernels.parallel('addRowProducts', stride, cols, stride, x, y, sums.fill(0));
+  kernels.parallel('addRowProducts', stride, { cols, stride, x, y, sums: sums.fill(0) });
 }
 
 /** X·H by blocks of columns; X is a panel by position outside the kernels' memory, as are the products. */

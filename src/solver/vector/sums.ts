@@ -1,5 +1,4 @@
 import type { VectorStage } from '../../grid/vector/format.js';
-import { doubles } from '../layer-error.js';
 import type { VectorLayer } from './layer.js';
 
 /** Sums over the vectors of every entry, shaped like the codebooks. */
@@ -14,9 +13,9 @@ export interface EntrySums {
 
 export function entrySums({ context: { arena }, codebooks, dimension: d }: VectorLayer): EntrySums {
   return {
-    gradient: doubles(arena, codebooks.length),
-    weights: doubles(arena, codebooks.length / d),
-    curvature: doubles(arena, codebooks.length * d),
+    gradient: arena.f64(codebooks.length),
+    weights: arena.f64(codebooks.length / d),
+    curvature: arena.f64(codebooks.length * d),
     metric: arena.f32(d * d),
   };
 }
@@ -41,12 +40,22 @@ export function addCell(
   const { kernels } = context;
   const from = offsetOf(layer, entries);
   const weights = sums.weights.subarray(from / d);
-  const by = [scale, codes, sums.gradient.subarray(from), curvature ? weights : 0];
   if (product) sums.metric.set(product);
-  kernels.call('addByCode', weight.rows, weight.stride, d, panel, product ? sums.metric : 0, ...by);
+  kernels.call('addByCode', {
+    rows: weight.rows,
+    stride: weight.stride,
+    d,
+    first: panel,
+    metric: product && sums.metric,
+    scale,
+    codes,
+    gradient: sums.gradient.subarray(from),
+    weights: curvature && weights,
+  });
   if (!curvature) return;
   sums.metric.set(curvature);
-  kernels.call('addCurvature', size, d, weights, sums.metric, sums.curvature.subarray(from * d));
+  const own = sums.curvature.subarray(from * d);
+  kernels.call('addCurvature', { size, d, weights, metric: sums.metric, curvature: own });
 }
 
 /** x = curvature⁻¹ · gradient for every entry; the curvature is replaced by its factor unless it is one already. */
@@ -56,7 +65,7 @@ export function solveEntries(
   x: Float64Array,
   factored: boolean,
 ): void {
-  kernels.parallel('solveByCode', codebooks.length / d, d, curvature, factored ? 1 : 0, gradient, x);
+  kernels.parallel('solveByCode', codebooks.length / d, { d, curvature, factored, gradient, x });
 }
 
 /** Where a codebook starts among all. */

@@ -1,7 +1,7 @@
 import type { Arena } from '../../kernels/kernels.js';
 import type { Metric, PlacedCell, VectorLayer } from './layer.js';
 
-// One step of error feedback or coordinate descent: the kernel sweepVector of assembly/vector.ts.
+// One step of error feedback or coordinate descent: the kernel sweepVector of assembly/vector/sweep.ts.
 
 /** Where the work on one block of positions happens, in the kernels' memory. */
 export interface SweepSpace {
@@ -66,30 +66,29 @@ export function takeBest({ context, weight, scale }: VectorLayer, space: SweepSp
   const d = cell.columns.length;
   space.factor.set(metric.factor);
   space.shift.set(metric.shift);
-  kernels.call('tileCodebook', stage.entries, stage.size, d, space.factor, space.tiles);
-  kernels.parallel(
-    'sweepVector',
-    stride,
+  const { factor, tiles } = space;
+  kernels.call('tileCodebook', { codebook: stage.entries, size: stage.size, d, factor, tiles });
+  kernels.parallel('sweepVector', stride, {
     stride,
     d,
-    cell.columns,
-    typeof base === 'string' ? 0 : base,
-    base === 'kept' ? 1 : 0,
-    space.sums,
-    space.deltas,
-    local,
-    step.reach,
-    space.shift,
-    space.factor,
-    space.coupling.subarray(local * width),
-    width,
+    columns: cell.columns,
+    base: typeof base === 'string' ? undefined : base,
+    kept: base === 'kept',
+    sums: space.sums,
+    deltas: space.deltas,
+    at: local,
+    to: step.reach,
+    shift: space.shift,
+    factor,
+    coupling: space.coupling.subarray(local * width),
+    pitch: width,
     scale,
-    stage.entries,
-    space.tiles,
-    stage.size,
-    stage.codes,
-    noise?.states ?? 0,
-    noise?.heat ?? 0,
-    space.scratch,
-  );
+    codebook: stage.entries,
+    tiles,
+    size: stage.size,
+    codes: stage.codes,
+    noise: noise?.states,
+    temperatures: noise?.heat,
+    scratch: space.scratch,
+  });
 }

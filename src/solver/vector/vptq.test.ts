@@ -139,10 +139,30 @@ describe('assignment', () => {
       const scratch = arena.f32(2 * d * (stride + 16));
       const before = sums.slice();
       const coupling = make(d * d);
-      kernels.call('tileCodebook', codebook, size, d, factor, tiles);
-      const step = [columns, base, 0, sums, deltas, 0, d, shift, factor, coupling, d];
-      const book = [scale, codebook, tiles, size, codes, 0, 0, scratch];
-      kernels.parallel('sweepVector', stride, stride, d, ...step, ...book);
+      kernels.call('tileCodebook', { codebook, size, d, factor, tiles });
+      kernels.parallel('sweepVector', stride, {
+        stride,
+        d,
+        columns,
+        base,
+        kept: false,
+        sums,
+        deltas,
+        at: 0,
+        to: d,
+        shift,
+        factor,
+        coupling,
+        pitch: d,
+        scale,
+        codebook,
+        tiles,
+        size,
+        codes,
+        noise: undefined,
+        temperatures: undefined,
+        scratch,
+      });
       for (let row = 0; row < rows; row++) {
         const r = element(scale, row);
         const target = Array.from({ length: d }, (_, i) => {
@@ -184,25 +204,33 @@ describe('assignment', () => {
       const codebook = array(size);
       for (const code of codebook.keys()) codebook[code] = (code - size / 2) / 64;
       const tiles = array(2 * size);
-      kernels.call('tileCodebook', codebook, size, 1, array(1, factor), tiles);
+      kernels.call('tileCodebook', { codebook, size, d: 1, factor: array(1, factor), tiles });
       const codes = arena.u16(rows);
       const states = arena.i32(rows);
-      kernels.parallel('startNoise', rows, 1, states);
-      const step = [
-        arena.i32(1),
-        0,
-        0,
-        array(rows),
-        array(rows),
-        0,
-        0,
-        array(1),
-        array(1, factor),
-        array(1),
-        1,
-      ];
-      const book = [array(rows, scale), codebook, tiles, size, codes, states, array(rows, 6 * temperature)];
-      kernels.parallel('sweepVector', rows, rows, 1, ...step, ...book, array(2 * (rows + 16)));
+      kernels.parallel('startNoise', rows, { seed: 1, states });
+      kernels.parallel('sweepVector', rows, {
+        stride: rows,
+        d: 1,
+        columns: arena.i32(1),
+        base: undefined,
+        kept: false,
+        sums: array(rows),
+        deltas: array(rows),
+        at: 0,
+        to: 0,
+        shift: array(1),
+        factor: array(1, factor),
+        coupling: array(1),
+        pitch: 1,
+        scale: array(rows, scale),
+        codebook,
+        tiles,
+        size,
+        codes,
+        noise: states,
+        temperatures: array(rows, 6 * temperature),
+        scratch: array(2 * (rows + 16)),
+      });
       const values = Array.from(codes, (code) => scale * element(codebook, code));
       const mean = values.reduce((sum, value) => sum + value, 0) / rows;
       const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / rows;

@@ -1,0 +1,114 @@
+// The inner loops of the solvers (src/solver). Panels are column-major over rows; a strip of sixteen rows, one
+// cache line of every column, is solved at a time from a compact copy.
+
+import { F32Array, F64Array, I32Array, Optional, U8Array } from '../arrays';
+import { GridLevels, hasCodes, nearestValue, setLane } from '../rounding/levels';
+import { addDeltas, copyStrip, pushDeltas, stepColumns, stripBytes, stripVectors } from './strip';
+
+@unmanaged
+export class SweepBlock {
+  /** Panel; `order` holds the columns that the block's positions stand for */
+  weight: F32Array;
+  stride: i32;
+  order: I32Array;
+  /** Columns per scale */
+  groupSize: i32;
+  scale: F32Array;
+  offset: F32Array;
+  /** Record of assembly/levels.ts */
+  levels: GridLevels;
+  /** Lᵀ of the block, width × width: element (j, k) = L[k, j] */
+  upper: F32Array;
+  width: i32;
+  from: i32;
+  to: i32;
+  /** width × stride: Σ Δₖ·L[k, j] over all positions k after the ones to be rounded */
+  sums: F32Array;
+  /** width × stride, written: w − ŵ */
+  delta: F32Array;
+  /** cols × stride bytes (unused by float types); `values` cols × stride floats */
+  codes: Optional<U8Array>;
+  values: F32Array;
+  /** stride doubles: Σ L[j, j]² (t − ŵ)² is added; `norms` likewise Σ Δ² */
+  losses: F64Array;
+  norms: F64Array;
+  /** 2 · width · stride floats (stride rounded up to 16) */
+  scratch: U8Array;
+}
+
+/**
+ * GPTQ inside one block of `width` positions: rounds positions [from, to) in descending order for rows
+ * [start, end), with t = w + (Σ over later positions k of Δₖ·L[k, j]) / L[j, j], and leaves in `sums` what they
+ * add to positions [0, from).
+ */
+export function sweepBlock(start: i32, end: i32, record: SweepBlock): void {
+  const weight = record.weight;
+  const stride = record.stride;
+  const order = record.order;
+  const groupSize = record.groupSize;
+  const scale = record.scale;
+  const offset = record.offset;
+  const levels = record.levels;
+  const upper = record.upper;
+  const width = record.width;
+  const from = record.from;
+  const to = record.to;
+  const sums = record.sums;
+  const delta = record.delta;
+  const codes = record.codes;
+  const values = record.values;
+  const losses = record.losses;
+  const norms = record.norms;
+  const scratch = record.scratch;
+  const pitch = (<usize>stride) << 2;
+  const own = scratch + ((<usize>start * width) << 3);
+  const localDelta = own + <usize>width * stripBytes;
+  const coded = hasCodes(levels);
+  for (let row = start; row < end; row += 4 * stripVectors) {
+    const vectors = min(stripVectors, (end - row) >> 2);
+    const lane = (<usize>row) << 2;
+    copyStrip(own, stripBytes, sums + lane, pitch, to, vectors);
+    for (let high = to; high > from; ) {
+      const low = max(from, high - stepColumns);
+      for (let j = high - 1; j >= low; j--) {
+        const diagonal = load<f32>(upper + ((<usize>j * (width + 1)) << 2));
+        addDeltas(own, localDelta, upper, width, j, high);
+        const column = load<i32>(order + ((<usize>j) << 2));
+        const group = <usize>(column / groupSize) * pitch + lane;
+        const target = <usize>column * pitch + lane;
+        const inverse = f32x4.splat(1 / diagonal);
+        const loss = f32x4.splat(diagonal);
+        for (let v = 0; v < vectors; v++) {
+          const at = (<usize>v) << 4;
+          const local = <usize>j * stripBytes + at;
+          const w = v128.load(weight + target + at);
+          const t = f32x4.add(w, f32x4.mul(v128.load(own + local), inverse));
+          const parameters = group + at;
+          const code = codes + ((target + at) >> 2);
+          setLane(lane + at);
+          const value = nearestValue(levels, coded, t, scale + parameters, offset + parameters, code);
+          v128.store(values + target + at, value);
+          const difference = f32x4.sub(w, value);
+          v128.store(localDelta + local, difference);
+          v128.store(delta + <usize>j * pitch + lane + at, difference);
+          const error = f32x4.mul(loss, f32x4.sub(t, value));
+          addSquares(losses + ((lane + at) << 1), error);
+          addSquares(norms + ((lane + at) << 1), difference);
+        }
+      }
+      pushDeltas(own, localDelta, upper, width, 0, low, high);
+      high = low;
+    }
+    copyStrip(sums + lane, pitch, own, stripBytes, from, vectors);
+  }
+}
+
+/** Adds the squares of four floats to four doubles. */
+function addSquares(into: usize, x: v128): void {
+  const low = f64x2.promote_low_f32x4(x);
+  const high = f64x2.promote_low_f32x4(
+    i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15),
+  );
+  v128.store(into, f64x2.add(v128.load(into), f64x2.mul(low, low)));
+  v128.store(into, f64x2.add(v128.load(into, 16), f64x2.mul(high, high)), 16);
+}
