@@ -34,22 +34,23 @@ let state2: v128 = i32x4.splat(0);
 let state3: v128 = i32x4.splat(0);
 let levels: GridLevels = changetype<GridLevels>(0);
 let firstLane: usize = 0;
-let heat: usize = 0;
+/** 6 × temperature of each row of the strip. */
+let temperatures: usize = 0;
 let gains: usize = 0;
 
 /**
  * Starts the noise of the strip that begins at `row`: it depends on nothing but the row and the seed.
- * @param temperatures 6 × temperature of each row of the strip
+ * @param heat 6 × temperature of each row of the strip
  * @param gained as for the pass without noise, but what is added may be negative
  */
-export function setAnneal(row: i32, seed: i32, temperatures: usize, record: GridLevels, gained: usize): void {
+export function setAnneal(row: i32, seed: i32, heat: usize, record: GridLevels, gained: usize): void {
   state0 = fourStates(row, seed);
   state1 = fourStates(row + 4, seed);
   state2 = fourStates(row + 8, seed);
   state3 = fourStates(row + 12, seed);
   levels = record;
   firstLane = (<usize>row) << 2;
-  heat = temperatures;
+  temperatures = heat;
   gains = gained;
 }
 
@@ -101,7 +102,7 @@ function perturb(
   setLane(firstLane + at);
   const inverse = f32x4.splat(1 / diagonal);
   // Uniform noise of variance σ² is √12 σ wide.
-  const reach = f32x4.sqrt(f32x4.mul(v128.load(heat + at), inverse));
+  const reach = f32x4.sqrt(f32x4.mul(v128.load(temperatures + at), inverse));
   const best = f32x4.add(old, f32x4.mul(g, inverse));
   const target = f32x4.add(best, f32x4.mul(centred(noise), reach));
   const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)));

@@ -52,50 +52,52 @@ let firstLane: usize = 0;
 
 @unmanaged
 export class DescendBlock {
-  /** Panel columns of the block; `values` and `codes` likewise */
+  /** Panel columns of the block; `values` and `codes` likewise. */
   weight: F32Array;
   stride: i32;
-  /** width × stride: (Δ H) of the block */
+  /** width × stride: (Δ H) of the block. */
   product: F32Array;
-  /** width × width: H of the block, `damping` on its diagonal included */
+  /** width × width: H of the block, `damping` on its diagonal included. */
   hessian: F32Array;
   width: i32;
-  /** Columns per scale; from width on, the whole block has one */
+  /** Columns per scale; from width on, the whole block has one. */
   groupSize: i32;
-  /** Of the block's groups, groups × stride; `offset` likewise */
+  /** Of the block's groups, groups × stride; `offset` likewise. */
   scale: F32Array;
   offset: F32Array;
-  /** Levels (assembly/levels.ts) */
   levels: GridLevels;
-  /** What scales and offsets may be (assembly/descent-storage.ts); without it they stay */
+  /** What scales and offsets may be (assembly/descent/storage.ts); without it they stay. */
   storage: Optional<StorageRules>;
-  /** Every row first moves the columns that lower its loss most, whatever their order */
+  /** Every row first moves the columns that lower its loss most, whatever their order. */
   greedy: bool;
-  /** Over the block; `refits` of them choose scales and offsets, too */
+  /** Passes over the block; `refits` of them choose scales and offsets, too. */
   passes: i32;
   refits: i32;
   groupColumns: Optional<I32Array>;
   groupFactors: Optional<F32Array>;
-  /** How many windows are tried behind the refits; columns and factors as for factorWindows */
+  /** How many windows are tried behind the refits; columns and factors as for factorWindows. */
   windows: i32;
   windowSize: i32;
   windowColumns: I32Array;
   windowFactors: F32Array;
-  /** What was added to the diagonal of H */
+  /** What was added to the diagonal of H. */
   damping: f32;
-  /** 6 × temperature of every row; without them no annealing */
+  /** 6 × temperature of every row; without them no annealing. */
   temperatures: Optional<F32Array>;
-  /** Noisy passes behind the refits (assembly/descent-anneal.ts); the others descend from what they leave */
+  /** Noisy passes behind the refits (assembly/descent/anneal.ts); the others descend from what they leave. */
   annealingPasses: i32;
-  /** Of the noise */
+  /** Of the noise. */
   seed: i32;
   codes: U8Array;
   values: F32Array;
-  /** width × stride, written: Δ */
+  /** width × stride, written: Δ. */
   deltas: F32Array;
-  /** 3 · stride doubles: by how much the loss fell is added, how many columns moved one by one, and the block's part of the loss before */
+  /**
+   * 3 · By how much the loss of every row fell is added, how many columns moved one by one, and the block's part
+   * of the loss before
+   */
   gains: F64Array;
-  /** `descentScratch` bytes per sixteen rows */
+  /** `descentScratch` bytes per sixteen rows. */
   scratch: U8Array;
 }
 

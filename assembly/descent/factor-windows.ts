@@ -13,18 +13,20 @@ export function windowFloats(size: i32): i32 {
 
 @unmanaged
 export class FactorWindows {
-  /** H of the block, blockWidth × blockWidth */
+  /** H of the block, blockWidth × blockWidth. */
   square: F32Array;
   blockWidth: i32;
   size: i32;
-  /** Positions in the block, \`size\` per window, −1 behind the last */
+  /** Positions in the block, `size` per window, −1 behind the last. */
   columns: I32Array;
   factors: F32Array;
-  /** Size² doubles per window */
+  /** size² per window. */
   work: F64Array;
 }
 
-/** Factors H of windows [start / 16, end / 16). L is stored mirrored: element (i, k) and (k, i) hold L[i, k], i > k. */
+/**
+ * Factors H of windows [start / 16, end / 16). L is stored mirrored: element (i, k) and (k, i) hold L[i, k], i > k.
+ */
 export function factorWindows(start: i32, end: i32, record: FactorWindows): void {
   const square = record.square;
   const blockWidth = record.blockWidth;

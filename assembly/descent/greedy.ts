@@ -9,8 +9,8 @@ import { addGains, codes, gradient, setMoved, square, stripBytes, values, width 
 const mostMoves: i32 = 4;
 
 /**
- * Descends four rows, vector \`v\` of the strip; scales lie \`pitch\` bytes per group behind \`scales\`.
- * @param gains of these rows, doubles; \`moves\` likewise: one is added per column that moves
+ * Descends four rows, vector `v` of the strip; scales lie `pitch` bytes per group behind `scales`.
+ * @param gains of these rows, doubles; `moves` likewise: one is added per column that moves
  */
 export function descendGreedily(
   v: i32,
@@ -95,7 +95,9 @@ export function descendGreedily(
   }
 }
 
-/** Moves one row's column if `improves`; returns its row of H. `lane` is the row's place in the strip, in bytes. */
+/**
+ * Moves one row's column if `improves`; returns its row of H. `lane` is the row's place in the strip, in bytes.
+ */
 function take(column: i32, lane: usize, value: f32, code: i32, improves: i32): usize {
   if (improves) {
     store<f32>(values + <usize>column * stripBytes + lane, value);

@@ -27,7 +27,7 @@ let changed: i32 = 0;
 /** Has any value changed since it was last set to false? */
 export let moved: bool = false;
 
-/** Bytes of a strip per column, without what assembly/descent-refit.ts adds. */
+/** Bytes of a strip per column, without what assembly/descent/refit.ts adds. */
 export const columnBytes: usize = 3 * 64 + 16 + 16;
 
 /** Lays the strip out in `memory`; returns the address behind it. */

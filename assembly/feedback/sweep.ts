@@ -7,32 +7,31 @@ import { addDeltas, copyStrip, pushDeltas, stepColumns, stripBytes, stripVectors
 
 @unmanaged
 export class SweepBlock {
-  /** Panel; `order` holds the columns that the block's positions stand for */
+  /** Panel; `order` holds the columns that the block's positions stand for. */
   weight: F32Array;
   stride: i32;
   order: I32Array;
-  /** Columns per scale */
+  /** Columns per scale. */
   groupSize: i32;
   scale: F32Array;
   offset: F32Array;
-  /** Record of assembly/levels.ts */
   levels: GridLevels;
-  /** Lᵀ of the block, width × width: element (j, k) = L[k, j] */
+  /** Lᵀ of the block, width × width: element (j, k) = L[k, j]. */
   upper: F32Array;
   width: i32;
   from: i32;
   to: i32;
-  /** width × stride: Σ Δₖ·L[k, j] over all positions k after the ones to be rounded */
+  /** width × stride: Σ Δₖ·L[k, j] over all positions k after the ones to be rounded. */
   sums: F32Array;
-  /** width × stride, written: w − ŵ */
+  /** width × stride, written: w − ŵ. */
   delta: F32Array;
-  /** cols × stride bytes (unused by float types); `values` cols × stride floats */
+  /** cols × stride, as are `values`; float types have none. */
   codes: Optional<U8Array>;
   values: F32Array;
-  /** stride doubles: Σ L[j, j]² (t − ŵ)² is added; `norms` likewise Σ Δ² */
+  /** Of every row: Σ L[j, j]² (t − ŵ)² is added; to `norms` Σ Δ². */
   losses: F64Array;
   norms: F64Array;
-  /** 2 · width · stride floats (stride rounded up to 16) */
+  /** 2 · width · stride floats (stride rounded up to 16). */
   scratch: U8Array;
 }
 

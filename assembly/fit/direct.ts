@@ -7,20 +7,23 @@ import { storeZeroPoint } from './zero';
 
 @unmanaged
 export class FitDirect {
-  /** Panel of `cols` columns */
+  /** Panel of `cols` columns. */
   weight: F32Array;
   stride: i32;
   cols: i32;
-  /** `cols` vectors made by spreadImportance */
+  /** `cols` vectors made by spreadImportance. */
   importance: F32Array;
   levels: FitLevels;
   groupSize: i32;
-  /** 0: scales and offsets are halves, 1: scales are powers of two, from 2 on: offsets are whole multiples of scales, the lowest zero point and 2 */
+  /**
+   * 0: scales and offsets are halves, 1: scales are powers of two, from 2 on: offsets are whole multiples of
+   * scales, the lowest zero point and 2
+   */
   stored: i32;
-  /** groups × stride; `offset` likewise */
+  /** groups × stride; `offset` likewise. */
   scale: F32Array;
   offset: F32Array;
-  /** 16 bytes per row and column of a group; twice as much if `local`: search in the codes, too */
+  /** 16 bytes per row and column of a group; twice as much if `local`, a search in the codes, is wanted. */
   scratch: U8Array;
   local: bool;
 }

@@ -195,7 +195,7 @@ export function tryStored(s: v128, o: v128): void {
   keep(s, o, at.error);
 }
 
-/** Rounds with (s, o), for the sums in assembly/fit-sums.ts. */
+/** Rounds with (s, o), for the sums in assembly/fit/sums.ts. */
 export function probe(s: v128, o: v128): void {
   evaluate(levels, x, step, w, n, s, o);
 }

@@ -39,20 +39,20 @@ export class FitCodebooks {
   weight: F32Array;
   stride: i32;
   cols: i32;
-  /** Vectors made by spreadImportance */
+  /** Vectors made by spreadImportance. */
   importance: F32Array;
   size: i32;
-  /** size × stride, written; `scales` one line */
+  /** size × stride, written; `scale` is one line. */
   codebook: F32Array;
   scale: F32Array;
   scratch: U8Array;
 }
 
 /**
- * Finds the `size` values per row that minimise Σ w (x − nearest value)²: the centroids of an optimal clustering, found by dynamic programming: since the optimal last cluster begins no earlier
- * when more numbers are to be clustered, divide and conquer takes size · n log n steps (SqueezeLLM, Kim et al.,
- * 2023, section 4.1; exact as Ckmeans.1d.dp, Wang and Song, 2011).
- * They are stored as a half scale per row times signed bytes in ascending order.
+ * Finds the `size` values per row that minimise Σ w (x − nearest value)²: the centroids of an optimal clustering
+ * (SqueezeLLM, Kim et al., 2023, section 4.1; exact as Ckmeans.1d.dp, Wang and Song, 2011). Dynamic programming: the
+ * optimal last cluster begins no earlier when more numbers are to be clustered, so that divide and conquer takes
+ * size · n log n steps. The values are stored as a half scale per row times signed bytes in ascending order.
  */
 export function fitCodebooks(start: i32, end: i32, record: FitCodebooks): void {
   const weight = record.weight;

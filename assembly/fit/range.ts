@@ -3,16 +3,18 @@ import { storableHalf } from '../numbers/storable';
 
 @unmanaged
 export class FitRange {
-  /** Panel of `cols` columns */
+  /** Panel of `cols` columns. */
   weight: F32Array;
   stride: i32;
   cols: i32;
   groupSize: i32;
-  /** The highest level minus the lowest */
+  /** The highest level minus the lowest. */
   spread: f32;
-  /** 0: no offsets, 1: whole multiples of the scale as halves, from 2 on: exact ones, the lowest zero point and 2. */
+  /**
+   * 0: no offsets, 1: whole multiples of the scale as halves, from 2 on: exact ones, the lowest zero point and 2.
+   */
   affine: i32;
-  /** groups × stride; `offset` likewise */
+  /** groups × stride; `offset` likewise. */
   scale: F32Array;
   offset: F32Array;
 }

@@ -10,20 +10,20 @@ export class FitByRatios {
   weight: F32Array;
   stride: i32;
   cols: i32;
-  /** Vectors made by spreadImportance */
+  /** Vectors made by spreadImportance. */
   importance: F32Array;
   groupSize: i32;
-  /** The largest float; `step` its last bit in units of the first; `quantum` the smallest float above zero */
+  /** The largest float; `step` its last bit in units of the first; `quantum` the smallest float above zero. */
   top: f32;
   step: f32;
   quantum: f32;
-  /** `ratioCount` floats, tried in this order; among equals the first is kept */
+  /** `ratioCount` floats, tried in this order; among equals the first is kept. */
   ratios: F32Array;
   ratioCount: i32;
-  /** Record of the values a scale may be in units of `unit`; 0: halves */
+  /** The values a scale may be, in units of `unit`; without them halves. */
   values: Optional<GridLevels>;
   unit: f32;
-  /** groups × stride, written */
+  /** groups × stride, written. */
   scale: F32Array;
 }
 

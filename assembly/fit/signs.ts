@@ -29,10 +29,10 @@ export class FitSigns {
   weight: F32Array;
   stride: i32;
   cols: i32;
-  /** Vectors made by spreadImportance */
+  /** Vectors made by spreadImportance. */
   importance: F32Array;
   planes: i32;
-  /** planes × stride, written: halves */
+  /** planes × stride, written: halves. */
   basis: F32Array;
   scratch: U8Array;
 }
@@ -77,7 +77,7 @@ export class SignLevels {
   planes: i32;
   stride: i32;
   codebook: F32Array;
-  /** 1024 bytes per sixteen rows */
+  /** 1024 bytes per sixteen rows. */
   scratch: U8Array;
 }
 

@@ -12,7 +12,7 @@ export class FitLevels {
   affine: bool;
   /** For a table: (count − 1) × (midpoint to the next level, step to it), each in all four lanes. */
   thresholds: Optional<F32Array>;
-  /** What assembly/fit-table.ts needs for at most 16 values that are small integers. */
+  /** What assembly/fit/table.ts needs for at most 16 values that are small integers. */
   bytes: Optional<U8Array>;
   /** How many of their thresholds are not integers, how many are; both filled up to multiples of three. */
   halves: i32;

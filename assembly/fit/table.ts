@@ -1,4 +1,4 @@
-// The inner loop of a fit, as in assembly/fit-evaluate.ts, for levels that are a table.
+// The inner loop of a fit, as in assembly/fit/evaluate.ts, for levels that are a table.
 import { FitLevels, reciprocal, setScaleSums } from './sums';
 
 /** Four columns at a time, because the thresholds have to be loaded for each. */

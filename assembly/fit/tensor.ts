@@ -11,7 +11,7 @@ export class TensorSums {
   weight: F32Array;
   stride: i32;
   cols: i32;
-  /** Vectors made by spreadImportance */
+  /** Vectors made by spreadImportance. */
   importance: F32Array;
   levels: FitLevels;
   scale: f32;
@@ -21,7 +21,7 @@ export class TensorSums {
 
 /**
  * Per row, over all columns: into sums[i · stride + row] the error, both gradients and the three curvatures of
- * assembly/fit-evaluate.ts for one scale and offset (i = 0 … 5), the smallest and the largest weight (6, 7).
+ * assembly/fit/evaluate.ts for one scale and offset (i = 0 … 5), the smallest and the largest weight (6, 7).
  */
 export function tensorSums(start: i32, end: i32, record: TensorSums): void {
   const weight = record.weight;

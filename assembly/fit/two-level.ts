@@ -21,20 +21,20 @@ export class FitTwoLevel {
   weight: F32Array;
   stride: i32;
   cols: i32;
-  /** `cols` vectors made by spreadImportance */
+  /** `cols` vectors made by spreadImportance. */
   importance: F32Array;
   levels: FitLevels;
   groupSize: i32;
   blockSize: i32;
-  /** The integers a scale may be; `offsetLevels` likewise, 0 without offsets */
+  /** The integers a scale may be; `offsetLevels` likewise, where there are offsets. */
   scaleLevels: FitLevels;
   offsetLevels: Optional<FitLevels>;
-  /** Blocks × stride floats; `scaleCodes` groups × stride bytes; those of offsets likewise */
+  /** blocks × stride; `scaleCode` is groups × stride; those of offsets likewise. */
   superScale: F32Array;
   superOffset: Optional<F32Array>;
   scaleCode: U8Array;
   offsetCode: Optional<U8Array>;
-  /** 512 bytes per row, at least for 16 rows */
+  /** 512 bytes per row, at least for 16 rows. */
   scratch: U8Array;
 }
 
@@ -77,7 +77,7 @@ export function fitTwoLevel(start: i32, end: i32, record: FitTwoLevel): void {
 
 @unmanaged
 export class ProjectTwoLevel {
-  /** Five arrays of groups × stride floats, one after the other: scale, offset, C₁₁, C₁₂, C₂₂ */
+  /** Five arrays of groups × stride floats, one after the other: scale, offset, C₁₁, C₁₂, C₂₂. */
   ideal: F32Array;
   stride: i32;
   groups: i32;
@@ -136,7 +136,9 @@ function gather(to: usize, from: usize, step: usize, count: i32): void {
   for (let i = 0; i < count; i++) v128.store(to + ((<usize>i) << 4), v128.load(from + <usize>i * step));
 }
 
-/** Stores vectors of whole numbers as bytes, negative ones as two's complement, one line of four rows per group. */
+/**
+ * Stores vectors of whole numbers as bytes, negative ones as two's complement, one line of four rows per group.
+ */
 function storeCodes(into: usize, first: i32, groups: i32, stride: i32, row: i32, codes: usize): void {
   const lowest = i8x16(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
   for (let g = 0; g < groups; g++) {

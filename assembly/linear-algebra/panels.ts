@@ -35,7 +35,10 @@ export class RestoreRows {
   now: U8Array;
 }
 
-/** now = old in the rows of [start, end) where `lost` (bytes) is not zero; panels of `lines` lines, `size` bytes each. */
+/**
+ * now = old in the rows of [start, end) where `lost` (bytes) is not zero; panels of `lines` lines, `size` bytes
+ * each.
+ */
 export function restoreRows(start: i32, end: i32, record: RestoreRows): void {
   const lines = record.lines;
   const stride = record.stride;
@@ -192,7 +195,7 @@ export function scaleColumns(
   }
 }
 
-/** y[i] += a·x[i] for i in [start, end), which are multiples of four. Proves that the threads work. */
+/** y[i] += a·x[i] for i in [start, end), which are multiples of four. */
 export function axpy(start: i32, end: i32, a: f32, x: F32Array, y: F32Array): void {
   const factor = f32x4.splat(a);
   for (let i = start; i < end; i += 4) {

@@ -1,7 +1,9 @@
 // Noise of annealing: a generator for each row, four rows in a vector, so that threads do not change what it gives.
 import { I32Array } from '../arrays';
 
-/** States of the generators of four rows (Marsaglia's xorshift), which depend on nothing but the row and the seed. */
+/**
+ * States of the generators of four rows (Marsaglia's xorshift), which depend on nothing but the row and the seed.
+ */
 export function fourStates(row: i32, seed: i32): v128 {
   const rows = i32x4.add(i32x4.splat(row), i32x4(0, 1, 2, 3));
   // Multiplications and shifts of MurmurHash3's finalizer, so that neighbours have nothing in common.

@@ -40,31 +40,30 @@ let plainValue: v128 = f32x4.splat(0);
 @unmanaged
 export class DescendOutliers {
   stride: i32;
-  /** width × stride: (Δ H) of the block, without damping */
+  /** width × stride: (Δ H) of the block, without damping. */
   product: F32Array;
-  /** width × width: H of the block, `damping` on its diagonal included */
+  /** width × width: H of the block, `damping` on its diagonal included. */
   hessian: F32Array;
   width: i32;
   groupSize: i32;
-  /** Of the block's groups, groups × stride; `offset` likewise */
+  /** Of the block's groups, groups × stride; `offset` likewise. */
   scale: F32Array;
   offset: F32Array;
-  /** Levels (assembly/levels.ts) */
   levels: GridLevels;
   passes: i32;
   exchanges: i32;
   damping: f32;
-  /** Codes of the block, and `values` what they stand for without outliers */
+  /** Codes of the block, and `values` what they stand for without outliers. */
   codes: U8Array;
   values: F32Array;
-  /** The outliers; `marks` are not zero where they may be */
+  /** The outliers; `marks` are not zero where they may be. */
   outliers: F32Array;
   marks: U8Array;
-  /** Δ of the block, brought up to date */
+  /** Δ of the block, brought up to date. */
   deltas: F32Array;
-  /** stride doubles: by how much the loss fell is added */
+  /** By how much the loss of every row fell is added. */
   gains: F64Array;
-  /** `outlierScratch` bytes per sixteen rows */
+  /** `outlierScratch` bytes per sixteen rows. */
   scratch: U8Array;
 }
 

@@ -4,23 +4,23 @@ import { F32Array, F64Array, I32Array, Optional, U8Array } from '../arrays';
 
 @unmanaged
 export class TrimColumns {
-  /** Panel of `cols` columns; `fitted` likewise, or 0 */
+  /** Panel of `cols` columns; `fitted` likewise. */
   from: F32Array;
   fitted: Optional<F32Array>;
-  /** Vectors of four equal lanes, one per column */
+  /** Vectors of four equal lanes, one per column. */
   weights: F32Array;
   stride: i32;
   cols: i32;
   count: i32;
-  /** That is set in `marks` (cols × stride bytes) for the columns taken out, and cleared for the others */
+  /** The bit of `marks` (cols × stride) that is set for the columns taken out, and cleared for the others. */
   bit: i32;
   marks: U8Array;
-  /** cols × stride, written: x, and where it is taken out what the grid gives (0 without `fitted`) */
+  /** cols × stride, written: x, and where it is taken out what the grid gives (0 without `fitted`). */
   rest: F32Array;
 }
 
 /**
- * Marks the `count` columns of every row, rows [start, end), that a grid damages most: score w · (x − fitted)², or
+ * Marks the `count` columns of every row, rows [start, end), with the largest rounding errors: score w · (x − fitted)², or
  * w · x² without `fitted`. Ties that would be too many stay out.
  */
 export function trimColumns(start: i32, end: i32, record: TrimColumns): void {
@@ -79,13 +79,13 @@ export class ChooseTrims {
   stride: i32;
   groups: i32;
   choices: i32;
-  /** groups × choices × stride doubles */
+  /** groups × choices × stride. */
   errors: F64Array;
   counts: I32Array;
   price: f64;
-  /** groups × stride bytes, written */
+  /** groups × stride bytes, written. */
   chosen: U8Array;
-  /** stride doubles, written: Σ counts[chosen] over the row's groups */
+  /** Written: Σ counts[chosen] over the groups of every row. */
   totals: F64Array;
 }
 

@@ -29,7 +29,7 @@ export class IntegerRows {
 /**
  * Packs rows [start, end) of codes (cols × stride) into rows of `rowBytes`, block after block: the codes of
  * `blockCols` columns, the first in the lowest bits, then the scale and the offset as halves and the scale's code as
- * a byte (each only if its address is not 0); after the last block the row's own `lines` of numbers, as halves or as
+ * a byte (each only if there is one); after the last block the row's own `lines` of numbers, as halves or as
  * signed bytes.
  */
 export function packIntegers(start: i32, end: i32, record: IntegerRows): void {

@@ -67,7 +67,7 @@ export class PlaceOutliers {
   lowBits: i32;
   low: U8Array;
   high: U8Array;
-  /** Length of `high` */
+  /** Length of `high`. */
   highBytes: i32;
   numbers: F32Array;
   count: i32;

@@ -70,14 +70,14 @@ function decodeInteger(models: usize, context: i32): i32 {
 
 @unmanaged
 export class EncodeRefinement {
-  /** cols × stride bytes; an integer is code − zero */
+  /** cols × stride bytes; an integer is code − zero. */
   codes: U8Array;
   stride: i32;
   rows: i32;
   cols: i32;
   zero: i32;
   scratch: U8Array;
-  /** Room for four bytes an integer and eight more */
+  /** Room for four bytes an integer and eight more. */
   into: U8Array;
 }
 

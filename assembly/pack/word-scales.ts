@@ -12,7 +12,7 @@ export class StoreScales {
   rowPitch: i32;
 }
 
-/** Scales of rows [start, end), groups × stride, as halves: group g of row r at `into + g · groupPitch + r · rowPitch`. */
+/** Scales of rows [start, end), groups × stride, as halves: group g of row r at `g · groupPitch + r · rowPitch`. */
 export function storeScales(start: i32, end: i32, record: StoreScales): void {
   const groups = record.groups;
   const stride = record.stride;
@@ -38,7 +38,7 @@ export class LoadScales {
   bytes: U8Array;
   groupPitch: i32;
   rowPitch: i32;
-  /** Of the stored numbers: 0 halves, 1 bfloat16, 2 floats */
+  /** Of the stored numbers: 0 halves, 1 bfloat16, 2 floats. */
   kind: i32;
 }
 

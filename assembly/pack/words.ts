@@ -7,16 +7,16 @@ const denseCodes: i32 = 32;
 
 @unmanaged
 export class PackedWords {
-  /** Code j of lane l at `codes + j · codeStep + l · laneStep` */
+  /** Code j of lane l at `codes + j · codeStep + l · laneStep`. */
   codes: U8Array;
   codeStep: i32;
   laneStep: i32;
   count: i32;
   bits: i32;
-  /** Whether codes go on in the next word where one ends; if not, a word has ⌊32 / bits⌋ of them */
+  /** Whether codes go on in the next word where one ends; if not, a word has ⌊32 / bits⌋ of them. */
   dense: bool;
   add: i32;
-  /** Word i of lane l at `words + i · wordPitch + l · lanePitch` */
+  /** Word i of lane l at `words + i · wordPitch + l · lanePitch`. */
   words: U8Array;
   wordPitch: i32;
   lanePitch: i32;

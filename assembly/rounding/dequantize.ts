@@ -20,7 +20,10 @@ export class Dequantize {
   values: F32Array;
 }
 
-/** Values of `cols` columns, rows [start, end) in multiples of four; `levels` is the record of assembly/levels.ts. */
+/**
+ * Values of `cols` columns, rows [start, end) in multiples of four; `levels` is the record of
+ * assembly/rounding/levels.ts.
+ */
 export function dequantize(start: i32, end: i32, record: Dequantize): void {
   const cols = record.cols;
   const groupSize = record.groupSize;
@@ -96,7 +99,7 @@ export class DequantizeGathered {
   codes: U8Array;
   stride: i32;
   cols: i32;
-  /** Group of every column */
+  /** Group of every column. */
   groupOf: I32Array;
   low: i32;
   scale: F32Array;

@@ -6,13 +6,12 @@ export class RoundColumns {
   weight: F32Array;
   stride: i32;
   cols: i32;
-  /** Columns per scale and offset, which are groups × stride */
+  /** Columns per scale and offset, which are groups × stride. */
   groupSize: i32;
   scale: F32Array;
   offset: F32Array;
-  /** Record of assembly/levels.ts */
   levels: GridLevels;
-  /** cols × stride bytes (unused by float types); `values` cols × stride floats */
+  /** cols × stride, as are `values`; float types have none. */
   codes: Optional<U8Array>;
   values: F32Array;
 }

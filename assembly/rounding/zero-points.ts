@@ -7,7 +7,7 @@ export class ZeroPoints {
   stride: i32;
   scale: F32Array;
   offset: F32Array;
-  /** U8, written */
+  /** Written. */
   zeros: U8Array;
 }
 

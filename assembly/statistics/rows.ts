@@ -127,7 +127,9 @@ export function rowRanges(start: i32, end: i32, cols: i32, values: F32Array, ran
   }
 }
 
-/** Adds `count` values to a histogram of equal bins of this width from `low` on; what lies beyond goes to the ends. */
+/**
+ * Adds `count` values to a histogram of equal bins of this width from `low` on; what lies beyond goes to the ends.
+ */
 export function addHistogram(
   values: F32Array,
   count: i32,

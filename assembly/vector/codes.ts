@@ -45,7 +45,7 @@ export class VectorCodes {
   bytes: U8Array;
 }
 
-/** Puts one code per row, rows [start, end), at bit `from` of rows of `rowBytes` zeroed bytes, lowest bits first. */
+/** Puts one code per row, rows [start, end), at `bit` of rows of `rowBytes` zeroed bytes, lowest bits first. */
 export function packCodes(start: i32, end: i32, record: VectorCodes): void {
   const codes = record.codes;
   const from = record.bit;

@@ -7,9 +7,9 @@ export class AddByCode {
   rows: i32;
   stride: i32;
   d: i32;
-  /** The d columns of the panel, one after another */
+  /** The d columns of the panel, one after another. */
   first: F32Array;
-  /** M, d × d, or 0: the identity */
+  /** M, d × d; without it the identity. */
   metric: Optional<F32Array>;
   scale: F32Array;
   codes: U16Array;

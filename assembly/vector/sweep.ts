@@ -11,34 +11,37 @@ const stripRows: i32 = 8;
 export class SweepVector {
   stride: i32;
   d: i32;
-  /** The d columns (i32) of `base` */
+  /** The d columns of `base`. */
   columns: I32Array;
-  /** Panel, or 0: nothing; with `kept`, the base is what the codes stand for now */
+  /** Panel; without it the base is zero, or with `kept` what the codes stand for now. */
   base: Optional<F32Array>;
   kept: bool;
-  /** width × stride; `deltas` likewise; the d columns start at column `at` of both */
+  /** width × stride; `deltas` likewise; the d columns start at column `at` of both. */
   sums: F32Array;
   deltas: F32Array;
   at: i32;
   to: i32;
-  /** A, d × d */
+  /** A, d × d. */
   shift: F32Array;
-  /** F, d × d; `tiles` is the codebook made for it by tileCodebook */
+  /** F, d × d; `tiles` is the codebook made for it by tileCodebook. */
   factor: F32Array;
-  /** d rows of `pitch` floats */
+  /** d rows of `pitch` floats. */
   coupling: F32Array;
   pitch: i32;
-  /** One per row, not zero */
+  /** One per row, not zero. */
   scale: F32Array;
   codebook: F32Array;
   tiles: F32Array;
   size: i32;
-  /** Of this vector: stride */
+  /** Of this vector. */
   codes: U16Array;
-  /** States of the rows' generators (assembly/noise.ts), or 0: every coordinate of t·F gets noise of variance T / 2, as at temperature T; `heat` is 6 × T of every row */
+  /**
+   * States of the rows' generators (assembly/numbers/noise.ts), or 0: every coordinate of t·F gets noise of
+   * variance T / 2, as at temperature T; `temperatures` are 6 × T of every row
+   */
   noise: Optional<I32Array>;
   temperatures: Optional<F32Array>;
-  /** 2 · d · stride floats (stride rounded up to 8) */
+  /** 2 · d · stride floats (stride rounded up to 8). */
   scratch: F32Array;
 }
 
@@ -67,7 +70,7 @@ export function sweepVector(start: i32, end: i32, record: SweepVector): void {
   const size = record.size;
   const codes = record.codes;
   const noise = record.noise;
-  const heat = record.temperatures;
+  const temperatures = record.temperatures;
   const scratch = record.scratch;
   const column = (<usize>stride) << 2;
   const own = <usize>at * column;
@@ -103,7 +106,12 @@ export function sweepVector(start: i32, end: i32, record: SweepVector): void {
         }
       }
       if (noise)
-        perturb(targets + (v << 4), d, noise + lane, f32x4.mul(f32x4.sqrt(v128.load(heat + lane)), inverse));
+        perturb(
+          targets + (v << 4),
+          d,
+          noise + lane,
+          f32x4.mul(f32x4.sqrt(v128.load(temperatures + lane)), inverse),
+        );
     }
     search(targets, d, tiles, size);
     for (let v: usize = 0; v < <usize>vectors; v++) {

@@ -73,11 +73,11 @@ describe('BitStack', () => {
     );
   });
 
-  test('minds loud inputs when it is told of them', async () => {
-    const loud = Float32Array.from({ length: cols }, (_, col) => (col < 6 ? 8 : 0.5));
-    const gram = identity.map((value, at) => value * (loud[at % cols] ?? 0) ** 2);
+  test('weighs inputs by their sizes', async () => {
+    const sizes = Float32Array.from({ length: cols }, (_, col) => (col < 6 ? 8 : 0.5));
+    const gram = identity.map((value, at) => value * (sizes[at % cols] ?? 0) ** 2);
     const [told, not] = [
-      await errors(loud, gram, { rank: 2, blocks: 3 }),
+      await errors(sizes, gram, { rank: 2, blocks: 3 }),
       await errors(flat, gram, { rank: 2, blocks: 3 }),
     ];
     expect(told[2]).toBeLessThan(0.8 * (not[2] ?? 0));
@@ -136,7 +136,7 @@ describe('refinements', () => {
     expect(levels.at(-1)?.bits).toBeLessThan(8.5);
   });
 
-  test('have finer steps where inputs are loud, if that is worth its bytes', async () => {
+  test('have finer steps where inputs are large, if that is worth its bytes', async () => {
     const { weight, gram } = await randomLayer(rows, cols, 10, { outliers: 0.1 });
     const columns = await factorsOf(gram);
     const [told] = await refined(weight, gram, columns);

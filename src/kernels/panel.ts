@@ -19,7 +19,7 @@ const rowPadding = 4;
 
 /**
  * Bytes of f32 that pass between JavaScript's memory and the kernels' at a time: few enough for the last cache,
- * enough to give the columns of a panel, which lie pages apart, runs of rows worth going there.
+ * enough for long runs of rows in every column of a panel, since columns lie pages apart.
  */
 const slabBytes = 1 << 22;
 

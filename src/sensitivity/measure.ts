@@ -95,7 +95,7 @@ export const weighted =
     return levels.map(({ relativeError }) => factor * relativeError);
   };
 
-/** Loss c · ‖Δ‖² for a mean curvature c of the tensor's weights; of tensors that nobody looked at the bare error. */
+/** Loss c · ‖Δ‖² for a mean curvature c of the tensor's weights; of tensors without curvature the bare error. */
 export const perWeight =
   (curvature: (found: TensorCurvature) => number | undefined): SensitivityMeasure['loss'] =>
   ({ levels, statistics }) => {
@@ -104,7 +104,7 @@ export const perWeight =
     return levels.map(({ weightError, relativeError }) => factor * (weightError ?? relativeError));
   };
 
-/** Loss as a part of a level's Taylor expansion says; of levels that nobody looked at the bare error. */
+/** Loss as a part of a level's Taylor expansion says; of levels without an expansion the bare error. */
 export const expanded =
   (part: (found: LevelCurvature) => number | undefined): SensitivityMeasure['loss'] =>
   ({ levels }) =>

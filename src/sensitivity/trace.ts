@@ -10,6 +10,6 @@ export const traceMeasure: SensitivityMeasure = {
   title: 'Mean eigenvalue of the Hessian, by its trace, times the squared error of the weights',
   paper: 'Dong et al., HAWQ-V2, 2020, arXiv:1911.03852',
   needs: ['statistics', 'traces'],
-  // Noise of the probes must not make a tensor free, or worth damaging.
+  // Noise of the probes must not make a loss zero or negative.
   loss: perWeight(({ trace }) => trace && Math.abs(trace) / 2),
 };

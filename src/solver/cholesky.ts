@@ -22,9 +22,9 @@ interface Tools {
   readonly gemm: Gemm;
 }
 
-/** Beyond ten times the mean of the diagonal a solver would hardly see the matrix any more. */
+/** In units of the mean of the diagonal; with more, the damping would outweigh the matrix. */
 const maximumDamping = 10;
-/** Where retries start when the caller asked for no damping: the least that f32 makes out in large matrices. */
+/** Where retries start when the caller asked for no damping: the least that still changes a large matrix in f32. */
 const minimumDamping = 1e-4;
 
 /**
@@ -57,7 +57,7 @@ export async function factorDamped(
   }
 }
 
-/** The unit in which damping is measured: the mean of the diagonal, or 1 when the inputs never fired. */
+/** The unit in which damping is measured: the mean of the diagonal, or 1 where all inputs are zero. */
 export function meanDiagonal({ rows, data }: Matrix): number {
   let sum = 0;
   for (let i = 0; i < rows; i++) sum += data[i * rows + i] ?? 0;

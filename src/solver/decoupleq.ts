@@ -21,7 +21,7 @@ export const decoupleQDefaults: DecoupleQOptions = { ...descentDefaults, refits:
  * It is rounded to what the format stores, codes follow, and it is kept where the loss falls, so that every
  * intermediate result can be stored and the loss never rises. K-quants: integers per group so, then the halves of
  * the super-block from the same system over its 256 columns. Beside the paper, neighbours of the rounded optimum
- * are tried, too, which leaves valleys that alternating cannot.
+ * are tried, too, which leaves minima of the alternation.
  */
 export const decoupleQ: Solver<DecoupleQOptions> = (context, weight, moments, grid, options = {}) =>
   descend(context, weight, moments, grid, { ...decoupleQDefaults, ...options });

@@ -78,7 +78,7 @@ function errorOf({ weight, gram }: Layer, values: Float64Array): number {
   return (loss ?? Number.NaN) / (energy ?? Number.NaN);
 }
 
-/** Columns first to last, or loudest first with runs of `together` columns kept together. */
+/** Columns first to last, or by falling diag H with runs of `together` columns kept together. */
 function processingOrder(
   { gram: { rows, data } }: Layer,
   kind: 'natural' | 'activation',

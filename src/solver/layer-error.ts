@@ -9,7 +9,7 @@ import type { SolverContext } from './solver.js';
 const blockSize = 512;
 
 /**
- * ε = tr(Δ H Δᵀ) / tr(W H Wᵀ) with Δ = W − Ŵ; 0 where the inputs never fire. `values` is Ŵ, cols × stride;
+ * ε = tr(Δ H Δᵀ) / tr(W H Wᵀ) with Δ = W − Ŵ; 0 where all inputs are zero. `values` is Ŵ, cols × stride;
  * without `gram`, H = I.
  */
 export async function layerError(
@@ -56,7 +56,7 @@ export async function weightedError(
   });
 }
 
-/** A loss in units of the layer's energy; a layer that only ever gives zero loses nothing. */
+/** A loss in units of the layer's energy; 0 for a layer whose outputs are all zero. */
 export const ratio = (loss: number, energy: number): number => (energy > 0 ? Math.max(0, loss) / energy : 0);
 
 /**

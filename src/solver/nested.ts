@@ -8,7 +8,7 @@ import type { Arena } from '../kernels/kernels.js';
 import type { Panel } from '../kernels/panel.js';
 import { meanDiagonal } from './cholesky.js';
 import { type DampedMoment, refitRows } from './descent/refit.js';
-import { comfortable } from './descent/sweeps.js';
+import { wellScaled } from './descent/sweeps.js';
 import { layerError, total } from './layer-error.js';
 import { rtn } from './rtn.js';
 import type { Solver, SolverContext } from './solver.js';
@@ -71,7 +71,7 @@ export const nested: Solver<NestedOptions> = async (context, weight, moments, gr
   }
   const fitted = encoded.parameters.scale.slice();
   const trials: Trial[] = [];
-  const { hessian, unit } = comfortable(gram);
+  const { hessian, unit } = wellScaled(gram);
   const moment = { hessian, damping: (plan.damping * meanDiagonal(gram)) / unit };
   for (let k = 0; k < plan.trials; k++) {
     const width = (1 + plan.step) ** (k - Math.floor(plan.trials / 2));

@@ -44,7 +44,7 @@ export const gptqOptions = z.strictObject({
   order: z
     .enum(['natural', 'activation'])
     .default(gptqDefaults.order)
-    .describe('which columns are rounded first: in their order, or the loudest inputs'),
+    .describe('which columns are rounded first: in their order, or by falling diag H (act-order)'),
   groups: z
     .enum(['static', 'dynamic'])
     .default(gptqDefaults.groups)

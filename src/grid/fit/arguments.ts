@@ -1,7 +1,7 @@
 import type { Arena, KernelRecord, Kernels } from '../../kernels/kernels.js';
 import type { Levels } from '../grid.js';
 
-/** Levels with codes and scales, the same for all rows, which a fit is about. */
+/** Levels with codes and scales, the same for all rows, for which scales are fitted. */
 export type CodedLevels = Extract<Levels, { kind: 'uniform' | 'table' }>;
 
 export const isCoded = (levels: Levels): levels is CodedLevels =>

@@ -5,7 +5,7 @@ import type { Parameters, ScaleStorage } from '../grid.js';
 import { type CodedLevels, describeLevels, isCoded, spreadImportance, threadScratch } from './arguments.js';
 import { fitTwoLevel } from './two-level.js';
 
-/** The part of a format that fitting is about. */
+/** What fitting needs to know of a format. */
 export interface FitFormat {
   readonly levels: CodedLevels;
   readonly blockSize: number;

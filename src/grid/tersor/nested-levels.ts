@@ -39,7 +39,7 @@ interface Cell {
   readonly mean: number;
 }
 
-/** The cells of codes of which the highest bits are left, as a standard normal variable sees them. */
+/** The cells of codes of which the highest bits are left, of a standard normal variable. */
 function cells(bits: NestedBits): readonly Cell[] {
   const size = 2 ** (8 - bits);
   return Array.from({ length: 2 ** bits }, (_, code) => {

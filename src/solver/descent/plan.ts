@@ -23,7 +23,7 @@ export interface DescentOptions {
   readonly annealingSweeps: number;
   /** Noisy passes over a block in each of them. */
   readonly annealingPasses: number;
-  /** Columns per matrix product, at most those that settle together; changes speed and memory, not the result. */
+  /** Columns per matrix product, at most those of a block; changes speed and memory, not the result. */
   readonly blockSize: number;
 }
 

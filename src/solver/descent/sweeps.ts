@@ -13,10 +13,10 @@ import { storageRecord } from './storage.js';
 import { createWindows } from './windows.js';
 
 /**
- * Columns that settle together: in passes, and in windows, which lie within them. Part of the method, unlike the
- * width of matrix products: a larger number wins little and costs more.
+ * Columns of a block: passes and windows stay within one. Part of the method, unlike the width of matrix products: a
+ * larger number lowers the loss little and costs more time.
  */
-const settledColumns = 256;
+const blockColumns = 256;
 
 /** What a sweep did. */
 export interface Progress {
@@ -25,13 +25,13 @@ export interface Progress {
   readonly gain: number;
   /** How many weights moved one by one. */
   readonly moves: number;
-  /** The same per row, in an unnamed unit; valid until the next sweep. */
+  /** The same per row, in units of `Sweeps.unit`; valid until the next sweep. */
   readonly losses: Float64Array;
   readonly gains: Float64Array;
 }
 
 /** Noise of an annealed sweep (assembly/descent/anneal.ts). */
-export interface Heat {
+export interface Noise {
   /** 6 × temperature of every row, in the unit of losses; in the kernels' memory. */
   readonly temperatures: Float32Array;
   readonly annealingPasses: number;
@@ -39,10 +39,10 @@ export interface Heat {
 }
 
 export interface Sweeps {
-  /** Of gains and losses per row, in the loss's own. */
+  /** The layer's loss that one unit of gains and losses per row stands for. */
   readonly unit: number;
   /** Goes over all columns once. */
-  sweep(heat?: Heat): Promise<Progress>;
+  sweep(noise?: Noise): Promise<Progress>;
   /** To be called when weights, codes or parameters were changed from outside: brings values up to date. */
   refresh(): Promise<void>;
 }
@@ -61,9 +61,9 @@ export function prepareSweeps(
   if (!codes) throw new Error('coordinate descent needs a grid with codes');
   const { rule, passes, refits, trials } = plan;
   const together = Number.isFinite(grid.groupSize) ? grid.blockSize : 1;
-  const blockSize = Math.ceil(Math.min(settledColumns, cols) / together) * together;
+  const blockSize = Math.ceil(Math.min(blockColumns, cols) / together) * together;
   const groupSize = Math.min(grid.groupSize, cols);
-  const { hessian, unit } = comfortable(gram);
+  const { hessian, unit } = wellScaled(gram);
   const damping = (plan.damping * meanDiagonal(gram)) / unit;
   const levels = levelRecord(arena, grid, parameters);
   const storage = refits > 0 ? storageRecord(arena, encoded, trials) : undefined;
@@ -107,7 +107,7 @@ export function prepareSweeps(
   };
   subtract();
 
-  const sweep = async (heat?: Heat) => {
+  const sweep = async (noise?: Noise) => {
     gained.fill(0);
     if (
       wholeRows &&
@@ -146,9 +146,9 @@ export function prepareSweeps(
         windowColumns: windows.columns,
         windowFactors: windows.factors,
         damping,
-        temperatures: heat?.temperatures,
-        annealingPasses: heat?.annealingPasses ?? 0,
-        seed: (heat?.seed ?? 0) * blocks.length + block,
+        temperatures: noise?.temperatures,
+        annealingPasses: noise?.annealingPasses ?? 0,
+        seed: (noise?.seed ?? 0) * blocks.length + block,
         codes: codes.subarray(at),
         values: values.subarray(at),
         deltas,
@@ -180,8 +180,11 @@ export function prepareSweeps(
   };
 }
 
-/** H in a unit in which squares of its products stay within single precision; as it is, for any usual model. */
-export function comfortable(gram: Matrix): { hessian: Float32Array; unit: number } {
+/**
+ * H in a unit in which squares of its products stay within the range of single precision: the mean of its diagonal
+ * where that is extreme, else 1.
+ */
+export function wellScaled(gram: Matrix): { hessian: Float32Array; unit: number } {
   const mean = meanDiagonal(gram);
   if (mean > 1e-10 && mean < 1e10) return { hessian: gram.data, unit: 1 };
   return { hessian: gram.data.map((value) => value / mean), unit: mean };

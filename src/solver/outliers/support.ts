@@ -11,7 +11,7 @@ import type { SolverContext } from '../solver.js';
 /** Numbers of outliers of a group that are weighed up: these, or where groups have more, in units of their mean. */
 const few = [0, 1, 2, 3, 4];
 const shares = [0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3];
-/** Fits of a group without its outliers, each followed by choosing them anew by the damage done to them. */
+/** Fits of a group without its outliers, each followed by choosing them anew by their rounding errors. */
 const concentrations = 2;
 /** Steps in which the price of an outlier is found. */
 const bisections = 60;
@@ -131,7 +131,7 @@ function findPrice(used: (price: number) => number, room: number): void {
   used(high);
 }
 
-/** The columns that the grid damages most, ascending, and marks for them: as chooseOutliers gives. */
+/** The columns with the largest rounding errors, ascending, and marks for them: as chooseOutliers gives. */
 export async function chooseColumns(
   { kernels }: SolverContext,
   arena: Arena,

@@ -4,7 +4,7 @@ import type { Arena } from '../../kernels/kernels.js';
 import type { Panel } from '../../kernels/panel.js';
 import type { Matrix } from '../../types.js';
 import { meanDiagonal } from '../cholesky.js';
-import { comfortable, gatherSquare } from '../descent/sweeps.js';
+import { gatherSquare, wellScaled } from '../descent/sweeps.js';
 import { total } from '../layer-error.js';
 import type { SolverContext } from '../solver.js';
 
@@ -46,7 +46,7 @@ export function prepareOutliers(
   const together = Number.isFinite(grid.groupSize) ? grid.blockSize : 1;
   const blockSize = Math.ceil(Math.min(options.blockSize, cols) / together) * together;
   const groupSize = Math.min(grid.groupSize, cols);
-  const { hessian, unit } = comfortable(gram);
+  const { hessian, unit } = wellScaled(gram);
   const damping = (options.damping * meanDiagonal(gram)) / unit;
   const levels = levelRecord(arena, grid, parameters);
   const deltas = arena.f32(cols * stride);

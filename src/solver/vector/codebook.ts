@@ -11,7 +11,7 @@ const samplesPerEntry = 256;
 const gradientSteps = 8;
 
 /**
- * Starts the codebooks by k-means, every vector in the metric in which error feedback will see it: Lloyd's iteration
+ * Starts the codebooks by k-means, every vector in the metric of error feedback: Lloyd's iteration
  * on Σ |(w − r·c)·F|² with r the scale of the row, from vectors drawn evenly; entries that no vector takes are drawn
  * anew. The residual codebook is started likewise on what the first leaves.
  * @param seed which vectors are drawn

@@ -6,7 +6,7 @@ import type { Factor } from '../cholesky.js';
 import { cholesky, gramInverse, inverseLower, squareAt } from '../small-matrix.js';
 import type { SolverContext } from '../solver.js';
 
-/** How a solver sees one cell: the nearest codeword to t = base + sums·shift by |(t − c)·factor|; both d × d. */
+/** The metric of one cell: the nearest codeword to t = base + sums·shift by |(t − c)·factor|; both d × d. */
 export interface Metric {
   readonly factor: Float32Array;
   readonly shift: Float32Array;
@@ -71,7 +71,7 @@ export function dampedMoment(
   return { size, blockSize, columns };
 }
 
-/** Cells at their positions, with the squares of L and H that they meet there. */
+/** Cells at their positions, with the squares of L and H there. */
 export function placeCells(
   cells: readonly VectorCell[],
   positions: Int32Array,

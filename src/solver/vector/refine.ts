@@ -69,11 +69,11 @@ async function anneal(
   const { context, weight } = layer;
   const { cols, stride } = weight;
   const losses = start.losses.slice();
-  const noise = { states: context.arena.i32(stride), heat: context.arena.f32(stride) };
+  const noise = { states: context.arena.i32(stride), temperatures: context.arena.f32(stride) };
   let residual = start;
   for (let i = 0; i < annealingSweeps; i++) {
     const cooled = temperature * cooling ** (-i / Math.max(1, annealingSweeps - 1));
-    noise.heat.set(losses.map((loss) => (6 * cooled * Math.max(0, loss)) / cols));
+    noise.temperatures.set(losses.map((loss) => (6 * cooled * Math.max(0, loss)) / cols));
     context.kernels.parallel('startNoise', stride, { seed: i + 1, states: noise.states });
     residual = await descend(layer, residual, space, noise);
     residual = await fitScales(layer, await fitCodebooks(layer, residual));

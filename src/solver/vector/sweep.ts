@@ -38,10 +38,10 @@ export interface Noise {
   /** Of every row's generator (kernel startNoise). */
   readonly states: Int32Array;
   /** 6 × temperature of every row, in the unit of losses. */
-  readonly heat: Float32Array;
+  readonly temperatures: Float32Array;
 }
 
-/** One step: a cell, one of its stages, and which columns of `sums` learn of the change. */
+/** One step: a cell, one of its stages, and how many columns of `sums` are updated. */
 export interface Step {
   readonly cell: PlacedCell;
   readonly stage: number;
@@ -88,7 +88,7 @@ export function takeBest({ context, weight, scale }: VectorLayer, space: SweepSp
     size: stage.size,
     codes: stage.codes,
     noise: noise?.states,
-    temperatures: noise?.heat,
+    temperatures: noise?.temperatures,
     scratch: space.scratch,
   });
 }

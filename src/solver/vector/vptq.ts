@@ -38,7 +38,7 @@ export const vptqDefaults: VptqOptions = {
 
 /**
  * VPTQ (Liu et al., 2024, arXiv:2409.17066): vectors of d columns on learned codebooks under the full H. Codebooks
- * start by k-means weighted by H; then error feedback assigns vector after vector, the loudest inputs first, in the
+ * start by k-means weighted by H; then error feedback assigns vector after vector, in the order of falling diag H, in the
  * form of LDLQ (src/solver/gptq.ts) with d × d squares of L where that has numbers; then codes, entries and row
  * scales are refined jointly (src/solver/vector/refine.ts), which never raises the loss.
  * @throws TersorError for other grids, and for a second moment that is not finite or not positive semi-definite
