@@ -15,7 +15,7 @@ export function inspectCommand(program: Command, session: Session): void {
     .option('--json', 'print one JSON document')
     .action((model: string, flags: { readonly verbose?: boolean; readonly json?: boolean }) =>
       withTerminal(session, flags, async (terminal) => {
-        const inspection = await inspect({ model });
+        const inspection = await inspect({ model }, terminal.hooks);
         terminal.json(inspection);
         terminal.print(describeInspection(inspection, flags.verbose));
       }),

@@ -68,7 +68,7 @@ export function assess(
       throw new TersorError('only a part of a stacked file is a model', {
         code: 'invalid-option',
         file: model.checkpoint.path,
-        remedy: 'leave --bytes out, or compress to a .stack',
+        remedy: 'use all of it, or compress to a .stack',
       });
     const { runtime = 'tersor' } = options;
     if (runtime !== 'tersor' && model.checkpoint.format !== formats[runtime].format) {
@@ -76,7 +76,7 @@ export function assess(
       throw new TersorError(`${runtime} runs ${name} only`, {
         code: 'unsupported',
         file: model.checkpoint.path,
-        remedy: `compress it to ${name} first, or leave --runtime out`,
+        remedy: `compress it to ${name} first, or evaluate it in tersor itself`,
       });
     }
     const against = options.against ? await context.open(options.against) : undefined;

@@ -1,5 +1,6 @@
 import type { StackSummary } from '../checkpoint/checkpoint.js';
 import { type ContextOptions, withContext } from './context/context.js';
+import type { JobHooks } from './context/hooks.js';
 import { provenancePrefix, writtenProvenance } from './prepare/provenance.js';
 
 export interface InspectOptions extends ContextOptions {
@@ -27,9 +28,9 @@ export interface Inspection {
   readonly provenance?: Readonly<Record<string, string>>;
 }
 
-/** What is inside a model, from its headers alone. */
-export function inspect(options: InspectOptions): Promise<Inspection> {
-  return withContext({ ...options, threads: 1 }, {}, async (context) => {
+/** What is inside a model, from its headers alone; a model on the hub is downloaded first. */
+export function inspect(options: InspectOptions, caller: JobHooks = {}): Promise<Inspection> {
+  return withContext({ ...options, threads: 1 }, caller, async (context) => {
     const { checkpoint, architecture } = await context.open(options.model);
     const tensors = [...checkpoint.tensors.values()];
     const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);

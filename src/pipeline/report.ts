@@ -17,6 +17,7 @@ import {
 import { checkOutput, fileError, temporaryPath } from '../writer/output.js';
 import { type Context, withContext } from './context/context.js';
 import type { Hooks, JobHooks } from './context/hooks.js';
+import { reportSteps } from './context/steps.js';
 import type { CompressResult } from './measure/result.js';
 import { writtenProvenance } from './prepare/provenance.js';
 import { writtenRecipe } from './prepare/recipe.js';
@@ -37,9 +38,10 @@ const histogram = { from: 1e-6, to: 100, perDecade: 4 };
  */
 export async function report(options: ReportOptions, caller: JobHooks = {}): Promise<Findings> {
   if (options.output !== undefined) await checkOutput(options.output);
-  const findings = await withContext(options, caller, (context, hooks) =>
-    context.stopwatch.time('measure', () => find(context, options, hooks)),
-  );
+  const findings = await withContext(options, caller, (context, hooks) => {
+    context.expect(reportSteps);
+    return context.stopwatch.time('measure', () => find(context, options, hooks));
+  });
   if (options.output !== undefined) {
     const { renderPage } = await import('../report/page.js'); // echarts takes a moment to load
     await writeWhole(options.output, renderPage(findings));
@@ -123,7 +125,7 @@ function requireSameShape(model: Model, original: Model): void {
   throw new TersorError(`the two models have different shapes and cannot be compared`, {
     code: 'invalid-option',
     file: model.checkpoint.path,
-    remedy: 'give its own original with --against',
+    remedy: 'compare it with its own original',
   });
 }
 

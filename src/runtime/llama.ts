@@ -243,7 +243,7 @@ function wrap(api: Llama, { path, model, context, length }: Handles): LlamaModel
           throw new TersorError(
             `a prompt of ${tokens.length} tokens does not fit into a context of ${length}`,
             {
-              remedy: 'shorten the prompt or raise --context',
+              remedy: 'shorten the prompt or allow a longer context',
             },
           );
         }

@@ -53,4 +53,11 @@ export const stackSteps: readonly Step[] = [
 export const evaluationSteps = (compared: boolean): readonly Step[] =>
   compared ? measuring : measuring.slice(1);
 
+/** Of a report; what it has no text or no original for is skipped. */
+export const reportSteps: readonly Step[] = [
+  { stage: 'measure', tasks: ['layers'], weight: 10 },
+  ...measuring,
+  { stage: 'measure', tasks: ['text'], weight: 5 },
+];
+
 export const imatrixSteps: readonly Step[] = [{ stage: 'calibrate', tasks: ['importance'], weight: 1 }];
