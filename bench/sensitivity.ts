@@ -16,7 +16,7 @@ import { findFormat } from '../src/pipeline/formats/index.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
 import { calibrationText } from '../src/pipeline/prepare/calibration-text.js';
 import type { SolvedLevel } from '../src/pipeline/search/table/entries.js';
-import type { TensorLevels } from '../src/pipeline/search/table/levels.js';
+import type { TensorLevels } from '../src/pipeline/search/table/request.js';
 import { mixture } from '../src/pipeline/search/table/mixture.js';
 import { levelTable } from '../src/pipeline/search/table/table.js';
 import { createRandom } from '../src/random.js';

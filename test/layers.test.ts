@@ -25,7 +25,7 @@ const layers = {
   ],
   architecture: ['architecture'],
   foundation: ['graph', 'runtime', 'kernels', 'grid', 'checkpoint', 'text'],
-  root: ['types', 'errors', 'method', 'numbers', 'random', 'version'],
+  root: ['types', 'required', 'errors', 'method', 'numbers', 'random', 'version'],
 };
 const order = Object.keys(layers);
 

@@ -30,7 +30,7 @@ export async function embeddingMoments(
   let total: Float32Array = new Float32Array(size * size);
   let tokens = 0;
   // Sites behind no norm, the widest among them, say nothing of the embedding.
-  const settle = async (roles: readonly string[]) => !roles.some((role) => gains.has(role));
+  const skip = async (roles: readonly string[]) => !roles.some((role) => gains.has(role));
   const visit: Visit = async (roles, moments) => {
     tokens = moments.tokens;
     for (const role of roles) {
@@ -42,7 +42,7 @@ export async function embeddingMoments(
       total = sum ?? total;
     }
   };
-  await calibrator.walk(passage, visit, { settle });
+  await calibrator.walk(passage, visit, { skip });
   await cache.release();
   return { gram: unit({ rows: size, cols: size, data: total }), tokens };
 }

@@ -42,7 +42,7 @@ export interface WalkOptions {
    * Asked before the moments at a site are collected: tells whether it has put weights of these roles in place that
    * are known from elsewhere, so that there is nothing to visit.
    */
-  readonly settle?: (roles: readonly string[]) => Promise<boolean>;
+  readonly skip?: (roles: readonly string[]) => Promise<boolean>;
 }
 
 export interface Calibrator {
@@ -158,13 +158,13 @@ export function createCalibrator(
   };
 
   return {
-    async walk(passage, visit, { original, settle } = {}) {
+    async walk(passage, visit, { original, skip } = {}) {
       const [own, reference] = [enter(passage), original && enter(original)];
       const [first] = passage.hidden;
       /** A function of its own, so that nothing of one site is still in memory at the next. */
       const stop = async (stage: Stage, index: number) => {
         const part = { key: `${index}`, cut: (batch: Batch) => stagesOf(batch)[index], stage };
-        const wanted = stage.roles.length > 0 && !(await settle?.(stage.roles));
+        const wanted = stage.roles.length > 0 && !(await skip?.(stage.roles));
         if (reference) await pass(part, reference);
         await pass(part, own);
         if (wanted) await visit(stage.roles, await sum(stage, own, reference));

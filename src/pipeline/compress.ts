@@ -41,7 +41,7 @@ export function compress(options: CompressOptions, caller: JobHooks = {}): Promi
     try {
       const write = (name: string, bytes: Uint8Array) => writer.write(name, bytes);
       const tensors = await stopwatch.time('solve', () =>
-        compressBlocks(context, job, write, hooks, { journal, activationCache }),
+        compressBlocks(context, job, { write, journal, hooks }, activationCache),
       );
       activationCache.close();
       const { heldOut, checks } = texts(job);

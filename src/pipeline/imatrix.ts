@@ -1,7 +1,6 @@
 import type { TensorSpec } from '../architecture/architecture.js';
-import { createForward } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
-import { createCalibrator } from '../calibration/walk.js';
+import { walkModel } from '../calibration/walk-model.js';
 import { type ImportanceEntry, meanSquares, readImatrix } from '../checkpoint/imatrix.js';
 import { TersorError } from '../errors.js';
 import { checkImatrixOutput, writeImatrix } from '../writer/imatrix.js';
@@ -9,6 +8,7 @@ import { type Context, type ContextOptions, withContext } from './context/contex
 import { checkAborted, type Hooks, type JobHooks } from './context/hooks.js';
 import { imatrixSteps } from './context/steps.js';
 import { calibrationText, type TextOptions } from './prepare/calibration-text.js';
+import { createPasses } from './solve/passes.js';
 
 export interface ImatrixOptions extends ContextOptions, Omit<TextOptions, 'imatrix'> {
   /** A Hugging Face directory, a hub id, a `.gguf`, or a llama2.c `.bin`. */
@@ -65,28 +65,26 @@ async function sumSquares(
   sequences: readonly Int32Array[],
   hooks: Hooks,
 ): Promise<Map<string, ImportanceEntry>> {
-  const { layers, tensors } = architecture;
-  const forward = createForward(architecture, context);
-  const calibrator = createCalibrator(architecture, context);
+  const passes = createPasses(context, architecture);
   const entries = new Map<string, ImportanceEntry>();
   try {
-    let hidden = await forward.embedAll(sequences, await readBlock(undefined));
-    for (let block = 0; block < layers; block++) {
-      checkAborted(hooks);
-      const names = new Map(
-        tensors.filter((spec) => spec.block === block).map((spec) => [spec.role, spec.names.gguf]),
-      );
-      const passage = { hidden, weights: await readBlock(block) };
-      const { output } = await calibrator.walk(passage, async (roles, { gram: { data, cols }, tokens }) => {
-        const sums = Float32Array.from({ length: cols }, (_, i) => (data[i * (cols + 1)] ?? 0) * tokens);
-        for (const role of roles)
-          entries.set(names.get(role) ?? role, { sums, counts: Float32Array.of(tokens) });
-      });
-      hidden = output;
-      hooks.progress?.('importance', block + 1, layers);
-    }
+    await walkModel(architecture, passes.calibrator, {
+      embedding: async () => ({ hidden: await passes.embed(sequences, await readBlock(undefined)) }),
+      async block(block) {
+        checkAborted(hooks);
+        return {
+          weights: await readBlock(block),
+          async site(layers, { gram: { data, cols }, tokens }) {
+            const sums = Float32Array.from({ length: cols }, (_, i) => (data[i * (cols + 1)] ?? 0) * tokens);
+            for (const { names } of layers)
+              entries.set(names.gguf, { sums, counts: Float32Array.of(tokens) });
+          },
+          rest: async () => hooks.progress?.('importance', block + 1, architecture.layers),
+        };
+      },
+    });
   } finally {
-    await Promise.all([forward.release(), calibrator.release()]);
+    await passes.release();
   }
   return entries;
 }

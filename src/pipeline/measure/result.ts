@@ -1,7 +1,7 @@
 import type { EmbeddingSummary, Summary } from '../../types.js';
 import type { Stage } from '../context/progress.js';
 import type { SearchResult, Tuning } from '../prepare/plan.js';
-import type { CompressedTensor } from '../solve/blocks.js';
+import type { CompressedTensor } from '../solve/run.js';
 import type { Verification } from './verify.js';
 
 /** What came of a compression. */

@@ -1,13 +1,13 @@
 import { blockTensors, matrixShape, type TensorSpec } from '../../architecture/architecture.js';
-import { createForward } from '../../architecture/forward.js';
 import type { Model } from '../../architecture/model.js';
-import { createCalibrator, type Visit } from '../../calibration/walk.js';
+import { walkModel } from '../../calibration/walk-model.js';
 import { toPanel } from '../../kernels/panel.js';
 import { layerEnergy, ratio } from '../../solver/layer-error.js';
 import type { Moments } from '../../types.js';
 import type { Context } from '../context/context.js';
 import { checkAborted, type Hooks } from '../context/hooks.js';
 import { tokenEmbeddingMoments } from '../solve/embedding-and-head.js';
+import { createPasses } from '../solve/passes.js';
 import { slabRows } from '../solve/slab.js';
 
 /**
@@ -24,16 +24,15 @@ export async function layerErrors(
 ): Promise<ReadonlyMap<string, number>> {
   const { architecture } = original;
   const errors = new Map<string, number>();
-  const forward = createForward(architecture, context);
-  const calibrator = createCalibrator(architecture, context);
+  const passes = createPasses(context, architecture);
   const total = architecture.tensors.filter(({ kind }) => hasError(kind)).length;
   const record = async (
-    spec: TensorSpec | undefined,
+    spec: TensorSpec,
     before: Float32Array | undefined,
     after: Float32Array | undefined,
     moments: Moments,
   ) => {
-    if (!spec || !before || !after) return;
+    if (!before || !after) return;
     checkAborted(hooks);
     errors.set(spec.names.gguf, await error(context, spec, before, after, moments));
     hooks.progress?.('layers', errors.size, total);
@@ -41,27 +40,34 @@ export async function layerErrors(
 
   hooks.progress?.('layers', 0, total);
   const [outside, changed] = [await original.readBlock(undefined), await compressed.readBlock(undefined)];
-  const outer = blockTensors(architecture, undefined);
-  for (const spec of outer.filter(({ kind }) => kind === 'embedding')) {
-    const moments = await tokenEmbeddingMoments(context, original, sequences, outside);
-    await record(spec, outside[spec.role], changed[spec.role], moments);
-  }
-  let hidden = await forward.embedAll(sequences, outside);
-  for (let block = 0; block < architecture.layers; block++) {
-    const [weights, decoded] = [await original.readBlock(block), await compressed.readBlock(block)];
-    const specs = new Map(blockTensors(architecture, block).map((spec) => [spec.role, spec]));
-    const visit: Visit = async (roles, moments) => {
-      for (const role of roles) await record(specs.get(role), weights[role], decoded[role], moments);
-    };
-    hidden = (await calibrator.walk({ hidden, weights }, visit)).output;
-  }
-  for (const spec of outer.filter(({ kind }) => kind === 'head')) {
-    // A compressed file may share one table where the original has two, and the other way about.
-    const after = changed[spec.role] ?? changed[outer.find(({ kind }) => kind === 'embedding')?.role ?? ''];
-    const moments = await calibrator.head({ hidden, weights: outside });
-    await record(spec, outside[spec.role], after, moments);
-  }
-  await Promise.all([forward.release(), calibrator.release()]);
+  const ofKind = (kind: TensorSpec['kind']) =>
+    blockTensors(architecture, undefined).filter((spec) => spec.kind === kind);
+  await walkModel(architecture, passes.calibrator, {
+    async embedding() {
+      for (const spec of ofKind('embedding')) {
+        const moments = await tokenEmbeddingMoments(context, original, sequences, outside);
+        await record(spec, outside[spec.role], changed[spec.role], moments);
+      }
+      return { hidden: await passes.embed(sequences, outside) };
+    },
+    async block(block) {
+      const [weights, decoded] = [await original.readBlock(block), await compressed.readBlock(block)];
+      return {
+        weights,
+        async site(layers, moments) {
+          for (const spec of layers) await record(spec, weights[spec.role], decoded[spec.role], moments);
+        },
+      };
+    },
+    async head(moments) {
+      for (const spec of ofKind('head')) {
+        // A compressed file may share one table where the original has two, and the other way about.
+        const after = changed[spec.role] ?? changed[ofKind('embedding')[0]?.role ?? ''];
+        await record(spec, outside[spec.role], after, await moments(outside));
+      }
+    },
+  });
+  await passes.release();
   return errors;
 }
 

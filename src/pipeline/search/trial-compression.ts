@@ -13,6 +13,7 @@ import { assign } from '../prepare/assign.js';
 import type { Materials } from '../prepare/job.js';
 import type { Recipe } from '../prepare/recipe.js';
 import { compressBlocks } from '../solve/blocks.js';
+import { noJournal } from '../solve/resume.js';
 import { mixture, type StoredWeight } from './table/mixture.js';
 import { calibrationForTable, tableSolver } from './table/table.js';
 
@@ -79,8 +80,11 @@ export function createTrialCompressor(
       await compressBlocks(
         context,
         { model, format: asStored, recipe, calibration: { ...calibration, sequences }, assignments },
-        (name, bytes) => store.put(keyOfTensor(name), Buffer.concat([numberBytes(0), bytes])),
-        signal ? { signal } : {},
+        {
+          write: (name, bytes) => store.put(keyOfTensor(name), Buffer.concat([numberBytes(0), bytes])),
+          journal: noJournal,
+          hooks: signal ? { signal } : {},
+        },
       );
       const weights = new Map<TensorSpec, StoredWeight>(
         assignments.map(({ spec, grid, name }) => [spec, { grid, key: keyOfTensor(name) }]),

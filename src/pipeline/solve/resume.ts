@@ -15,13 +15,7 @@ import {
 import type { CompressOptions } from '../options.js';
 import type { Job } from '../prepare/job.js';
 import type { Assignment } from '../prepare/plan.js';
-
-/** A tensor as it is stored. */
-export interface Packed {
-  /** Packed rows. */
-  readonly bytes: Uint8Array;
-  readonly relativeError: number;
-}
+import type { Packed } from './packed.js';
 
 /** What a run has solved, for the run of the same command that follows when this one does not reach its end. */
 export interface Journal {

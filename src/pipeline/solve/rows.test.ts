@@ -11,7 +11,7 @@ import { compress } from '../compress.js';
 import { withContext } from '../context/context.js';
 import type { CompressOptions } from '../options.js';
 import { plan } from '../plan.js';
-import { unpackTensor } from './compressed.js';
+import { unpackTensor } from './packed.js';
 import { compressTensor } from './tensor.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-rows-'));

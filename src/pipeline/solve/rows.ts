@@ -7,7 +7,7 @@ import type { Grid } from '../../grid/grid.js';
 import { isRowMixGrid, joinRows, type RowMixGrid } from '../../grid/tersor/row-mix.js';
 import type { Moments } from '../../types.js';
 import type { Context } from '../context/context.js';
-import { type Compressed, unpackTensor } from './compressed.js';
+import { type Packed, unpackTensor } from './packed.js';
 import { slabRows } from './slab.js';
 
 /** What an error of each row of a tensor costs, of those that have rows of two precisions. */
@@ -32,7 +32,7 @@ export async function rowImportance(
 }
 
 /** Compresses some rows of a tensor. */
-type Solve = (spec: TensorSpec, grid: Grid, weight: Float32Array) => Promise<Compressed>;
+type Solve = (spec: TensorSpec, grid: Grid, weight: Float32Array) => Promise<Packed>;
 
 /**
  * Rows at two precisions (MixLLM: Zheng et al., 2024, arXiv:2412.14590): all rows get few bits; those whose errors then
@@ -45,7 +45,7 @@ export async function compressRows(
   moments: Moments | undefined,
   importance: Float32Array | undefined,
   solve: Solve,
-): Promise<Compressed> {
+): Promise<Packed> {
   const [rows, cols] = matrixShape(spec);
   const low = await solve(spec, grid.low, weight);
   const decoded = await unpackTensor(context.kernels, { spec, grid: grid.low }, low.bytes);

@@ -13,7 +13,7 @@ import type { Moments } from '../../types.js';
 import type { Context } from '../context/context.js';
 import type { Assignment } from '../prepare/plan.js';
 import type { Recipe } from '../prepare/recipe.js';
-import type { Compressed } from './compressed.js';
+import type { Packed } from './packed.js';
 import { compressRows } from './rows.js';
 import { solvedRows } from './slab.js';
 
@@ -39,7 +39,7 @@ export async function compressTensor(
   moments: Moments | undefined,
   recipe: TensorRecipe,
   weighting: Weighting = {},
-): Promise<Compressed> {
+): Promise<Packed> {
   if (isRowMixGrid(grid)) {
     const whole = typeof weight === 'function' ? await weight(0, matrixShape(spec)[0]) : weight;
     return compressRows(context, { spec, grid }, whole, moments, weighting.rows, (part, own, values) =>

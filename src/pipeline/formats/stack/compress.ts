@@ -93,7 +93,7 @@ export function compressStack(options: CompressOptions, caller: JobHooks = {}): 
     const writer = await createStackWriter(options.output);
     try {
       const stacked = await time('solve', () =>
-        stackTensors(context, model, sequences, evaluator, recipe, writer, hooks),
+        stackTensors(context, model, { sequences, evaluator, recipe, writer }, hooks),
       );
       const header = {
         config: { ...checkpoint.metadata },

@@ -1,7 +1,7 @@
 import { blockTensors, matrixShape, type TensorSpec } from '../../../architecture/architecture.js';
-import { createForward } from '../../../architecture/forward.js';
 import type { Model } from '../../../architecture/model.js';
-import { createCalibrator, type Visit } from '../../../calibration/walk.js';
+import { walkModel } from '../../../calibration/walk-model.js';
+import { product } from '../../../checkpoint/decode.js';
 import { columnsText, type StackTensor } from '../../../checkpoint/stack/header.js';
 import { columnFactors } from '../../../decomposition/columns.js';
 import type { Candidate } from '../../../decomposition/order.js';
@@ -11,6 +11,7 @@ import * as g from '../../../graph/build.js';
 import { compile } from '../../../graph/program.js';
 import { columnSteps } from '../../../grid/tersor/refinement.js';
 import { toPanel } from '../../../kernels/panel.js';
+import { required } from '../../../required.js';
 import type { RuntimeOptions } from '../../../runtime/session.js';
 import { columnEnergies } from '../../../solver/column-energies.js';
 import { findSolver } from '../../../solver/index.js';
@@ -20,6 +21,7 @@ import type { SpooledSlice, StackWriter } from '../../../writer/stack.js';
 import type { Context } from '../../context/context.js';
 import { checkAborted, type Hooks } from '../../context/hooks.js';
 import { embeddingAndHeadRecipe, tokenEmbeddingMoments } from '../../solve/embedding-and-head.js';
+import { createPasses } from '../../solve/passes.js';
 import { slabRows } from '../../solve/slab.js';
 import type { TensorRecipe } from '../../solve/tensor.js';
 
@@ -50,6 +52,22 @@ interface Refined {
   readonly probe?: Probe;
 }
 
+/** What a stack is made with. */
+export interface StackTask {
+  /** Calibration text. */
+  readonly sequences: readonly Int32Array[];
+  readonly evaluator: DivergenceEvaluator;
+  readonly recipe: TensorRecipe;
+  readonly writer: StackWriter;
+}
+
+interface RefinementTask {
+  readonly spec: TensorSpec;
+  readonly data: Float32Array;
+  readonly moments: Moments | undefined;
+  readonly recipe: TensorRecipe;
+}
+
 /** What is stored as it is: few numbers, to which everything else is sensitive. */
 const isPlain = ({ kind }: TensorSpec) => kind === 'norm' || kind === 'bias';
 
@@ -61,80 +79,71 @@ const isPlain = ({ kind }: TensorSpec) => kind === 'norm' || kind === 'bias';
 export async function stackTensors(
   context: Context,
   model: Model,
-  sequences: readonly Int32Array[],
-  evaluator: DivergenceEvaluator,
-  recipe: TensorRecipe,
-  writer: StackWriter,
+  { sequences, evaluator, recipe, writer }: StackTask,
   hooks: Hooks,
 ): Promise<StackedTensors> {
   const { architecture } = model;
   const { time } = context.stopwatch;
-  const forward = createForward(architecture, context);
-  const calibrator = createCalibrator(architecture, context);
+  const passes = createPasses(context, architecture);
   const results = new Map<TensorSpec, { refined: Refined; divergence: number }>();
-  const total = architecture.tensors.reduce((sum, spec) => sum + spec.shape.reduce((a, b) => a * b, 1), 0);
+  const total = architecture.tensors.reduce((sum, { shape }) => sum + product(shape), 0);
   let done = 0;
 
-  const treat = async (spec: TensorSpec, data: Float32Array, moments?: Moments): Promise<Refined> => {
+  const stack = async (spec: TensorSpec, data: Float32Array, moments?: Moments): Promise<Refined> => {
     checkAborted(hooks);
-    const [rows, cols] = matrixShape(spec);
-    const weight = { rows, cols, data };
     const refined = isPlain(spec)
       ? await storePlain(writer, spec, data)
-      : await refineTensor(
-          context,
-          writer,
+      : await refineTensor(context, writer, {
           spec,
-          weight,
+          data,
           moments,
-          spec.kind === 'linear' ? recipe : embeddingAndHeadRecipe(recipe),
-        );
+          recipe: spec.kind === 'linear' ? recipe : embeddingAndHeadRecipe(recipe),
+        });
     done += data.length;
     hooks.progress?.('refine', done, total);
     return refined;
   };
   const outside = await time('read', () => model.readBlock(undefined));
-  const treatOutside = async (isWanted: (spec: TensorSpec) => boolean, momentsOf: () => Promise<Moments>) => {
-    for (const spec of blockTensors(architecture, undefined).filter(isWanted)) {
-      const isEmbeddingOrHead = spec.kind === 'embedding' || spec.kind === 'head';
-      const moments = isEmbeddingOrHead ? await momentsOf() : undefined;
-      const refined = await treat(spec, outside[spec.role] ?? new Float32Array(), moments);
-      const { probe } = refined;
-      const divergence = probe ? await time('measure', () => evaluator.outside(probe)) : 0;
-      results.set(spec, { refined, divergence });
-    }
+  const stackOutside = async (spec: TensorSpec, momentsOf: () => Promise<Moments>) => {
+    const wantsMoments = spec.kind === 'embedding' || spec.kind === 'head';
+    const moments = wantsMoments ? await momentsOf() : undefined;
+    const refined = await stack(spec, required(outside, spec.role), moments);
+    const { probe } = refined;
+    const divergence = probe ? await time('measure', () => evaluator.outside(probe)) : 0;
+    results.set(spec, { refined, divergence });
   };
-  await treatOutside(
-    ({ kind }) => kind !== 'head',
-    () => tokenEmbeddingMoments(context, model, sequences, outside),
-  );
-  let hidden = await time('calibrate', () => forward.embedAll(sequences, outside));
-  for (let block = 0; block < architecture.layers; block++) {
-    const weights = await time('read', () => model.readBlock(block));
-    const left = new Map(blockTensors(architecture, block).map((spec) => [spec.role, spec]));
-    const treated: Refined[] = [];
-    const visit: Visit = async (roles, moments) => {
-      for (const role of roles) {
-        const [spec, weight] = [left.get(role), weights[role]];
-        if (spec && weight) treated.push(await treat(spec, weight, moments));
-        left.delete(role);
-      }
-    };
-    hidden = (await time('calibrate', () => calibrator.walk({ hidden, weights }, visit))).output;
-    for (const [role, spec] of left) treated.push(await treat(spec, weights[role] ?? new Float32Array()));
-
-    const probes = treated.flatMap(({ probe }) => probe ?? []);
-    const divergences = await time('measure', () => evaluator.block(block, weights, probes));
-    for (const refined of treated) {
-      const divergence = refined.probe ? divergences[probes.indexOf(refined.probe)] : 0;
-      results.set(refined.spec, { refined, divergence: divergence ?? 0 });
-    }
-  }
-  await treatOutside(
-    ({ kind }) => kind === 'head',
-    () => time('calibrate', () => calibrator.head({ hidden, weights: outside })),
-  );
-  await Promise.all([forward.release(), calibrator.release()]);
+  const outer = blockTensors(architecture, undefined);
+  await walkModel(architecture, passes.calibrator, {
+    async embedding() {
+      for (const spec of outer.filter(({ kind }) => kind !== 'head'))
+        await stackOutside(spec, () => tokenEmbeddingMoments(context, model, sequences, outside));
+      return { hidden: await passes.embed(sequences, outside) };
+    },
+    async block(block) {
+      const weights = await time('read', () => model.readBlock(block));
+      const stacked: Refined[] = [];
+      return {
+        weights,
+        async site(layers, moments) {
+          for (const spec of layers) stacked.push(await stack(spec, required(weights, spec.role), moments));
+        },
+        async rest(specs) {
+          for (const spec of specs) stacked.push(await stack(spec, required(weights, spec.role)));
+          const probes = stacked.flatMap(({ probe }) => probe ?? []);
+          const divergences = await time('measure', () => evaluator.block(block, weights, probes));
+          for (const refined of stacked) {
+            const divergence = refined.probe ? divergences[probes.indexOf(refined.probe)] : 0;
+            results.set(refined.spec, { refined, divergence: divergence ?? 0 });
+          }
+        },
+      };
+    },
+    async head(moments) {
+      for (const spec of outer.filter(({ kind }) => kind === 'head'))
+        await stackOutside(spec, () => moments(outside));
+    },
+  });
+  await passes.release();
 
   const stacked = architecture.tensors.flatMap((spec) => results.get(spec) ?? []);
   return {
@@ -164,11 +173,10 @@ function lossShare({ refinements }: Refined, index: number): number {
 async function refineTensor(
   context: Context,
   writer: StackWriter,
-  spec: TensorSpec,
-  weight: Matrix,
-  moments: Moments | undefined,
-  { solver, options }: TensorRecipe,
+  { spec, data, moments, recipe: { solver, options } }: RefinementTask,
 ): Promise<Refined> {
+  const [rows, cols] = matrixShape(spec);
+  const weight = { rows, cols, data };
   const { kernels, stopwatch } = context;
   const { solve } = findSolver(moments ? solver : 'rtn');
   const columns = moments && (await stopwatch.time('solve', () => factorsOf(context, weight, moments)));

@@ -7,7 +7,7 @@ import type { Matrix } from '../../../types.js';
 import type { Context } from '../../context/context.js';
 import type { Hooks } from '../../context/hooks.js';
 import type { Store } from '../../context/store.js';
-import type { TensorLevels } from './levels.js';
+import type { TensorLevels } from './request.js';
 
 /** What second-order measures know of a tensor and of its levels, in their order. */
 export interface Found {

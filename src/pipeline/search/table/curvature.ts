@@ -9,7 +9,7 @@ import { keyOf, type Store } from '../../context/store.js';
 import { type Found, type Task, type Texts, textFor } from './curvature-task.js';
 import { gradientForms } from './gradient-forms.js';
 import { findEigenvalues, findTraces } from './hessian-facts.js';
-import type { TensorLevels } from './levels.js';
+import type { TensorLevels } from './request.js';
 
 /** Tokens that gradients are taken of: the longest text of all. */
 const gradientTokens = 4096;

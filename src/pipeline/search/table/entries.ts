@@ -6,7 +6,7 @@ import type { LevelCurvature } from '../../../sensitivity/measure.js';
 import type { Moments } from '../../../types.js';
 import type { Context } from '../../context/context.js';
 import { keyOf, numberBytes, readNumber, type Store } from '../../context/store.js';
-import { unpackTensor } from '../../solve/compressed.js';
+import { unpackTensor } from '../../solve/packed.js';
 import { compressTensor, type TensorRecipe } from '../../solve/tensor.js';
 
 /** One way to store a tensor, solved on the original model's activations. */
@@ -31,18 +31,22 @@ export interface Solved {
   readonly values: () => Promise<Float32Array>;
 }
 
+/** A tensor and one of its levels. */
+export interface LevelTask {
+  readonly spec: TensorSpec;
+  readonly grid: Grid;
+  readonly weight: Float32Array;
+  readonly moments: Moments | undefined;
+  readonly recipe: TensorRecipe;
+  /** Hash of what the level depends on besides its type. */
+  readonly identity: string;
+  /** Of rows, where the grid has rows of two precisions. */
+  readonly importance: Float32Array | undefined;
+}
+
 /** One level, from the store if it is there. An entry is the relative error as a double, then the packed rows. */
-export async function solveLevel(
-  context: Context,
-  store: Store,
-  task: { readonly spec: TensorSpec; readonly grid: Grid },
-  weight: Float32Array,
-  moments: Moments | undefined,
-  recipe: TensorRecipe,
-  identity: string,
-  importance?: Float32Array,
-): Promise<Solved> {
-  const { grid, spec } = task;
+export async function solveLevel(context: Context, store: Store, task: LevelTask): Promise<Solved> {
+  const { grid, spec, weight, moments, recipe, identity, importance } = task;
   const type = grid.variant ? `${grid.name} ${grid.variant}` : grid.name;
   const key = keyOf(identity, type, ...(importance && isRowMixGrid(grid) ? [importance] : []));
   const [rows, cols] = matrixShape(spec);

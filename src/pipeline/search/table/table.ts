@@ -16,7 +16,8 @@ import { candidateGrids } from '../../prepare/assign.js';
 import type { CalibrationText } from '../../prepare/calibration-text.js';
 import type { Job, Materials } from '../../prepare/job.js';
 import { addCurvature } from './curvature.js';
-import { type LevelRequest, solveLevels, type TensorLevels } from './levels.js';
+import { solveLevels } from './levels.js';
+import type { LevelRequest, TensorLevels } from './request.js';
 
 /** What levels are solved with, whatever solves the tensors in the end: it orders them as well as slower ones do. */
 export const tableSolver = 'gptq';

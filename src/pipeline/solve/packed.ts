@@ -4,8 +4,8 @@ import { memoryFile } from '../../checkpoint/file.js';
 import type { Kernels } from '../../kernels/kernels.js';
 import type { Assignment } from '../prepare/plan.js';
 
-/** A tensor on its grid. */
-export interface Compressed {
+/** A tensor as it is stored. */
+export interface Packed {
   /** Packed rows. */
   readonly bytes: Uint8Array;
   readonly relativeError: number;
