@@ -1,9 +1,11 @@
-import { type Architecture, type Batch, blockTensors } from '../architecture/architecture.js';
+import type { Architecture, Batch, TensorSpec } from '../architecture/architecture.js';
 import { embeddingOf, type Hidden, programCache } from '../architecture/forward.js';
 import * as g from '../graph/build.js';
 import { differentiate } from '../graph/differentiate.js';
 import type { Arrays } from '../graph/program.js';
 import { topological, type Value } from '../graph/value.js';
+import { required } from '../required.js';
+import type { Gemm } from '../runtime/gemm.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 
 /** What the gradient of a linear layer's weight is made of: gradientᵀ · inputs. */
@@ -14,19 +16,34 @@ export interface LayerGradient {
   readonly gradient: Float32Array;
 }
 
-export interface BlockGradients {
-  /** At the block's inputs, tokens × hidden. */
-  readonly entrance: Float32Array;
-  /** By role of the weight. */
-  readonly layers: ReadonlyMap<string, LayerGradient>;
+/** One batch that is to pass one block backwards. */
+export interface BackwardPass {
+  readonly block: number;
+  /** What enters the block. */
+  readonly hidden: Hidden;
+  /** The loss's gradient at the block's outputs, tokens × hidden. */
+  readonly upstream: Float32Array;
+  /** Of the block, by role. */
+  readonly weights: Arrays;
 }
+
+/** What comes out of a block backwards. */
+export interface Passed {
+  /** The loss's gradient at the block's inputs, tokens × hidden. */
+  readonly entrance: Float32Array;
+}
+
+/** By role of the weight. */
+export type LayerGradients = ReadonlyMap<string, LayerGradient>;
 
 /** Gradients through a model, from behind, one block at a time. */
 export interface Backward {
-  /** @param upstream the loss's gradient at the block's outputs, tokens × hidden */
-  block(hidden: Hidden, upstream: Float32Array, weights: Arrays): Promise<BlockGradients>;
-  /** At the block's inputs only. */
-  through(hidden: Hidden, upstream: Float32Array, weights: Arrays): Promise<Float32Array>;
+  /** With what the gradients of the linear layers' weights are made of. */
+  layers(pass: BackwardPass): Promise<Passed & { readonly layers: LayerGradients }>;
+  /** With the sums over tokens of squared gradients at each output of the linear layers, by role of the weight. */
+  squares(pass: BackwardPass): Promise<Passed & { readonly squares: ReadonlyMap<string, Float32Array> }>;
+  /** With nothing else. */
+  through(pass: BackwardPass): Promise<Passed>;
   /**
    * Adds the gradient of the embedding's table, vocabulary × width.
    * @param upstream at the first block's inputs
@@ -44,29 +61,34 @@ export interface Backward {
 export function createBackward(architecture: Architecture, options: RuntimeOptions = {}): Backward {
   const cache = programCache(options);
   const key = ({ sequences, length }: Batch) => `${sequences} ${length}`;
-  const roles = new Set(blockTensors(architecture, 0).map(({ role }) => role));
+  const run = async (wanted: Wanted, { hidden: { batch, data }, upstream, weights }: BackwardPass) => {
+    const program = await cache.get(`${wanted} ${key(batch)}`, () =>
+      blockBackward(architecture, batch, wanted),
+    );
+    const results = await program.run({ ...weights, hidden: data, upstream });
+    return { results, entrance: required(results, 'entrance') };
+  };
   return {
-    async block({ batch, data }, upstream, weights) {
-      const program = await cache.get(`block ${key(batch)}`, () => blockBackward(architecture, batch, true));
-      const results = await program.run({ ...weights, hidden: data, upstream });
+    async layers(pass) {
+      const { results, entrance } = await run('layers', pass);
       const layers = new Map<string, LayerGradient>();
-      for (const role of roles) {
-        const [inputs, gradient] = [results[`inputs ${role}`], results[`gradient ${role}`]];
-        if (inputs && gradient) layers.set(role, { inputs, gradient });
-      }
-      return { entrance: results.entrance ?? new Float32Array(), layers };
+      for (const [role, gradient] of startingWith(results, 'gradient '))
+        layers.set(role, { gradient, inputs: required(results, `inputs ${role}`) });
+      return { entrance, layers };
     },
-    async through({ batch, data }, upstream, weights) {
-      const program = await cache.get(`through ${key(batch)}`, () =>
-        blockBackward(architecture, batch, false),
-      );
-      return (await program.run({ ...weights, hidden: data, upstream })).entrance ?? new Float32Array();
+    async squares(pass) {
+      const { results, entrance } = await run('squares', pass);
+      return { entrance, squares: new Map(startingWith(results, 'squares ')) };
+    },
+    async through(pass) {
+      const { entrance } = await run('nothing', pass);
+      return { entrance };
     },
     async addEmbedding(texts, batch, upstream, outside, into) {
       const program = await cache.get(`embed ${key(batch)}`, () => embeddingBackward(architecture, batch));
       const tokens = texts.flatMap((text) => [...text]);
       const ids = BigInt64Array.from(tokens, BigInt);
-      const { rows = new Float32Array() } = await program.run({ ...outside, tokens: ids, upstream });
+      const rows = required(await program.run({ ...outside, tokens: ids, upstream }), 'rows');
       const width = rows.length / tokens.length;
       for (const [at, token] of tokens.entries()) {
         for (let col = 0; col < width; col++) {
@@ -79,16 +101,45 @@ export function createBackward(architecture: Architecture, options: RuntimeOptio
   };
 }
 
-function blockBackward(architecture: Architecture, batch: Batch, withLayers: boolean): Record<string, Value> {
+/** A sum of products of matrices: sum + factor · gradientᵀ · inputs, out × in. */
+export async function addLayerGradient(
+  gemm: Gemm,
+  { role, shape: [out = 0, inputs = 0] }: TensorSpec,
+  layers: LayerGradients,
+  { factor = 1, sum }: { readonly factor?: number; readonly sum?: Float32Array | undefined } = {},
+): Promise<Float32Array> {
+  const layer = required(layers, role);
+  const tokens = layer.gradient.length / out;
+  return gemm(
+    { data: layer.gradient, shape: [tokens, out] },
+    { data: layer.inputs, shape: [tokens, inputs] },
+    { transposeA: true, alpha: factor, ...(sum ? { add: { data: sum, shape: [out, inputs] } } : {}) },
+  );
+}
+
+/** Results whose names start so, by the rest of their names. */
+const startingWith = (results: Readonly<Record<string, Float32Array>>, prefix: string) =>
+  Object.entries(results).flatMap(([name, values]) =>
+    name.startsWith(prefix) ? [[name.slice(prefix.length), values] as const] : [],
+  );
+
+/** What is wanted of a block's linear layers. */
+type Wanted = 'nothing' | 'layers' | 'squares';
+
+function blockBackward(architecture: Architecture, batch: Batch, wanted: Wanted): Record<string, Value> {
   const hidden = g.input('hidden', [batch.sequences * batch.length, architecture.hidden]);
   const output = architecture.block(hidden, batch);
-  const layers = withLayers ? linearLayers(output) : [];
+  const layers = wanted === 'nothing' ? [] : linearLayers(output);
   const sources = [hidden, ...layers.map(({ value }) => value)];
   const [entrance = hidden, ...own] = differentiate(output, g.input('upstream', hidden.shape), sources);
   const results: Record<string, Value> = { entrance };
   for (const [index, { role, inputs }] of layers.entries()) {
-    results[`inputs ${role}`] = inputs;
-    results[`gradient ${role}`] = own[index] ?? hidden;
+    const gradient = required(own, index);
+    if (wanted === 'squares') results[`squares ${role}`] = g.sum(g.mul(gradient, gradient), 0);
+    else {
+      results[`inputs ${role}`] = inputs;
+      results[`gradient ${role}`] = gradient;
+    }
   }
   return results;
 }
@@ -108,7 +159,7 @@ function embeddingBackward(architecture: Architecture, batch: Batch): Record<str
 }
 
 /** The linear layers of a program, by the names of their weights. */
-export function linearLayers(output: Value): { role: string; inputs: Value; value: Value }[] {
+function linearLayers(output: Value): { role: string; inputs: Value; value: Value }[] {
   return topological([output]).flatMap((value) => {
     const [inputs, weight] = value.inputs;
     return value.op === 'linear' && inputs && weight?.name !== undefined

@@ -1,17 +1,10 @@
-import {
-  type Architecture,
-  type Batch,
-  blockTensors,
-  type TensorSpec,
-} from '../architecture/architecture.js';
-import { createForward, programCache } from '../architecture/forward.js';
+import { blockTensors, type TensorSpec } from '../architecture/architecture.js';
+import { createForward } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
-import * as g from '../graph/build.js';
-import { differentiate } from '../graph/differentiate.js';
-import type { Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import { linearLayers } from './backward.js';
+import { createBackward } from './backward.js';
 import { createLosses, nextTokens } from './loss.js';
+import { type BackwardState, recordInputs, walkBackward } from './walk-backward.js';
 
 /** An occurrence that is counted for every token, so that those that the text lacks still matter a little. */
 const prior = 0.5;
@@ -35,73 +28,45 @@ export async function outputFisher(
   options: RuntimeOptions = {},
 ): Promise<ReadonlyMap<TensorSpec, Float32Array>> {
   const forward = createForward(architecture, options);
-  const cache = programCache(options);
+  const backward = createBackward(architecture, options);
   const losses = createLosses(architecture, options);
   const tokens = sequences.reduce((sum, { length }) => sum + length, 0);
   try {
     const outside = await readBlock(undefined);
-    const entrances = [await forward.embedAll(sequences, outside)];
-    for (let block = 0; block < architecture.layers; block++) {
-      entrances.push(await forward.blockAll(entrances[block] ?? [], await readBlock(block)));
-    }
-    const top = entrances[architecture.layers] ?? [];
-    const head = new Float32Array(architecture.vocabulary);
-    let gradients: Float32Array[] = [];
+    const { layers, vocabulary } = architecture;
+    const embedded = await forward.embedAll(sequences, outside);
+    const { inputs, outputs } = await recordInputs(forward, layers, embedded, readBlock);
+    const head = new Float32Array(vocabulary);
+    const upstream: Float32Array[] = [];
     let done = 0;
-    for (const { batch, data } of top) {
+    for (const { batch, data } of outputs) {
       const texts = sequences.slice(done, done + batch.sequences);
-      gradients.push((await losses.labels(data, nextTokens(texts), outside)).hidden);
+      upstream.push((await losses.labels(data, nextTokens(texts), outside)).hidden);
       await losses.addSpread(data, outside, head);
       done += batch.sequences;
     }
     for (const [token, spread] of head.entries()) head[token] = spread / tokens;
 
     const result = new Map<TensorSpec, Float32Array>();
-    for (let block = architecture.layers - 1; block >= 0; block--) {
-      const weights = await readBlock(block);
-      const specs = new Map(blockTensors(architecture, block).map((spec) => [spec.role, spec]));
-      const next: Float32Array[] = [];
-      for (const [index, { batch, data }] of (entrances[block] ?? []).entries()) {
-        const program = await cache.get(`block ${batch.sequences} ${batch.length}`, () =>
-          backward(architecture, batch),
-        );
-        const upstream = gradients[index] ?? new Float32Array();
-        const { [entrance]: passed, ...squares } = await program.run({ ...weights, hidden: data, upstream });
-        next.push(passed ?? new Float32Array());
-        for (const [role, values] of Object.entries(squares)) {
-          const spec = specs.get(role);
-          if (spec) result.set(spec, added(result.get(spec), values, 1 / tokens));
+    const state: BackwardState = { weightsOf: readBlock, inputs, upstream };
+    await walkBackward([state], 0, backward.squares, async (block, [passed = []]) => {
+      for (const spec of blockTensors(architecture, block)) {
+        for (const { squares } of passed) {
+          const own = squares.get(spec.role);
+          if (own) result.set(spec, added(result.get(spec), own, 1 / tokens));
         }
       }
-      gradients = next;
-    }
+    });
     for (const spec of blockTensors(architecture, undefined)) {
       if (spec.kind === 'head') result.set(spec, head);
       if (spec.kind !== 'embedding') continue;
-      const counts = relative(countTokens(architecture.vocabulary, counted));
+      const counts = relative(countTokens(vocabulary, counted));
       result.set(spec, architecture.tied ? added(relative(head), counts, 1) : counts);
     }
     return result;
   } finally {
-    await Promise.all([forward.release(), cache.release(), losses.release()]);
+    await Promise.all([forward.release(), backward.release(), losses.release()]);
   }
-}
-
-/** Names of outputs that are not weights'. */
-const entrance = 'gradient of hidden';
-
-/** From the gradient of a block's outputs to that of its inputs, and sums of squares at its linear layers. */
-function backward(architecture: Architecture, batch: Batch): Record<string, Value> {
-  const hidden = g.input('hidden', [batch.sequences * batch.length, architecture.hidden]);
-  const output = architecture.block(hidden, batch);
-  const layers = linearLayers(output);
-  const sources = [hidden, ...layers.map(({ value }) => value)];
-  const [passed, ...own] = differentiate(output, g.input('upstream', hidden.shape), sources);
-  const squares = own.map((gradient, index) => [
-    layers[index]?.role ?? '',
-    g.sum(g.mul(gradient, gradient), 0),
-  ]);
-  return { ...Object.fromEntries(squares), [entrance]: passed ?? hidden };
 }
 
 function countTokens(vocabulary: number, sequences: readonly Int32Array[]): Float32Array {

@@ -2,8 +2,9 @@ import { blockTensors, type TensorSpec } from '../architecture/architecture.js';
 import type { Model } from '../architecture/model.js';
 import { createArithmetic } from '../graph/arithmetic.js';
 import type { Arrays } from '../graph/program.js';
+import { required } from '../required.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import { createDivergenceGradients, type Side } from './divergence-gradients.js';
+import { type ChangedModel, createDivergenceGradients } from './divergence-gradients.js';
 import { embeddingAndHead } from './weight-gradients.js';
 
 /** A direction in which a weight is moved, and how far. */
@@ -42,32 +43,22 @@ export async function createHessianProducts(
   texts: readonly Int32Array[],
   options: RuntimeOptions = {},
 ): Promise<HessianProducts> {
-  const { layers } = architecture;
   const gradients = await createDivergenceGradients({ architecture, readBlock }, texts, options);
   const arithmetic = createArithmetic(options);
 
-  const moved = (weight: Float32Array | undefined, { vector, step }: Direction, sign: number) =>
-    arithmetic.plus(weight ?? new Float32Array(vector.length), sign * step, vector);
+  const moved = (weight: Float32Array, { vector, step }: Direction, sign: number) =>
+    arithmetic.plus(weight, sign * step, vector);
   const slope = (difference: Float32Array, { step }: Direction) =>
     arithmetic.scale(1 / (2 * step * gradients.count), difference);
 
-  /**
-   * Takes both sides from the model's end to the inputs of a block.
-   * @param visit called behind every block whose linear layers are wanted
-   */
-  const descend = async (
+  /** The models at both ends of the difference. */
+  const open = async (
     weightsOf: (block: number | undefined, sign: number) => Promise<Arrays>,
-    { to, table, wanted }: { to: number; table: boolean; wanted: (block: number) => boolean },
-    visit: (block: number, sides: readonly Side[]) => Promise<void>,
-  ): Promise<readonly Side[]> => {
-    const sides: Side[] = [];
-    for (const sign of signs)
-      sides.push(await gradients.open((block) => weightsOf(block, sign), { from: to, table }));
-    for (let block = layers - 1; block >= to; block--) {
-      for (const side of sides) await gradients.descend(side, block, wanted(block));
-      if (wanted(block)) await visit(block, sides);
-    }
-    return sides;
+    wanted: { readonly from: number; readonly table: boolean },
+  ): Promise<ChangedModel[]> => {
+    const models: ChangedModel[] = [];
+    for (const sign of signs) models.push(await gradients.open((block) => weightsOf(block, sign), wanted));
+    return models;
   };
 
   return {
@@ -75,48 +66,54 @@ export async function createHessianProducts(
       const { block, role } = spec;
       const weightsOf = async (at: number | undefined, sign: number) => {
         const weights = await readBlock(at);
-        return at === block ? { ...weights, [role]: await moved(weights[role], direction, sign) } : weights;
+        if (at !== block) return weights;
+        return { ...weights, [role]: await moved(required(weights, role), direction, sign) };
       };
+      const from = block ?? 0;
+      const models = await open(weightsOf, { from, table: block === undefined });
       let difference: Float32Array | undefined;
-      const sides = await descend(
-        weightsOf,
-        { to: block ?? 0, table: block === undefined, wanted: (at) => at === block },
-        async (_, both) => {
-          difference = await gradients.layerDifference(spec, both);
+      await gradients.descend(
+        models,
+        from,
+        (at) => at === block,
+        async (_, found) => {
+          difference = await gradients.layerDifference(spec, found);
         },
       );
-      return slope(difference ?? (await gradients.tableDifference(spec, sides)), direction);
+      return slope(difference ?? (await gradients.tableDifference(spec, models)), direction);
     },
 
     async all(direction, visit) {
       const weightsOf = async (block: number | undefined, sign: number) => {
         const weights = { ...(await readBlock(block)) };
         for (const spec of movable(blockTensors(architecture, block))) {
-          const weight = weights[spec.role];
-          if (weight) weights[spec.role] = await moved(weight, await direction(spec, weight), sign);
+          const weight = required(weights, spec.role);
+          weights[spec.role] = await moved(weight, await direction(spec, weight), sign);
         }
         return weights;
       };
-      const visitWith = async (
-        spec: TensorSpec,
-        weight: Float32Array | undefined,
-        difference: Float32Array,
-      ) => {
-        const own = await direction(spec, weight ?? new Float32Array());
+      const visitWith = async (spec: TensorSpec, weight: Float32Array, difference: Float32Array) => {
+        const own = await direction(spec, weight);
         await visit(spec, own.vector, await slope(difference, own));
       };
-      const sides = await descend(
-        weightsOf,
-        { to: 0, table: true, wanted: () => true },
-        async (block, both) => {
+      const models = await open(weightsOf, { from: 0, table: true });
+      await gradients.descend(
+        models,
+        0,
+        () => true,
+        async (block, found) => {
           const weights = await readBlock(block);
-          for (const spec of movable(blockTensors(architecture, block)))
-            await visitWith(spec, weights[spec.role], await gradients.layerDifference(spec, both));
+          for (const spec of movable(blockTensors(architecture, block))) {
+            const difference = await gradients.layerDifference(spec, found);
+            await visitWith(spec, required(weights, spec.role), difference);
+          }
         },
       );
       const outside = await readBlock(undefined);
-      for (const spec of embeddingAndHead(architecture))
-        await visitWith(spec, outside[spec.role], await gradients.tableDifference(spec, sides));
+      for (const spec of embeddingAndHead(architecture)) {
+        const difference = await gradients.tableDifference(spec, models);
+        await visitWith(spec, required(outside, spec.role), difference);
+      }
     },
 
     async release() {

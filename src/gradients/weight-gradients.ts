@@ -3,10 +3,12 @@ import { createForward, embeddingOf, type Hidden, headOf } from '../architecture
 import type { Model } from '../architecture/model.js';
 import { TersorError } from '../errors.js';
 import { createRandom } from '../random.js';
-import { createGemm, type Gemm } from '../runtime/gemm.js';
+import { required } from '../required.js';
+import { createGemm } from '../runtime/gemm.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import { createBackward, type LayerGradient } from './backward.js';
+import { addLayerGradient, createBackward } from './backward.js';
 import { createLosses, nextTokens } from './loss.js';
+import { type BackwardState, recordInputs, walkBackward } from './walk-backward.js';
 
 /** Gradients of one weight, sequence by sequence: computed when they are asked for, since all of them would be many. */
 export interface SequenceGradients {
@@ -52,53 +54,43 @@ export async function weightGradients(
   try {
     const outside = await readBlock(undefined);
     // One by one, so that no batch mixes sequences.
-    const first: Hidden[] = [];
-    for (const sequence of sequences) first.push(await forward.embed([sequence], outside));
-    const entrances = [first];
-    for (let block = 0; block < architecture.layers; block++) {
-      entrances.push(await forward.blockAll(entrances[block] ?? [], await readBlock(block)));
-    }
-    const top = entrances[architecture.layers] ?? [];
-    const drawn: Int32Array[] = [];
-    let upstream: Float32Array[] = [];
-    for (const [index, { data }] of top.entries()) {
+    const embedded: Hidden[] = [];
+    for (const sequence of sequences) embedded.push(await forward.embed([sequence], outside));
+    const { layers } = architecture;
+    const { inputs, outputs } = await recordInputs(forward, layers, embedded, readBlock);
+    const labelled: Int32Array[] = [];
+    const atOutputs: Float32Array[] = [];
+    for (const [index, { data }] of outputs.entries()) {
       const own =
         labels === 'drawn'
           ? await losses.draw(data, outside, random)
           : nextTokens(sequences.slice(index, index + 1));
-      drawn.push(own);
-      upstream.push((await losses.labels(data, own, outside)).hidden);
+      labelled.push(own);
+      atOutputs.push((await losses.labels(data, own, outside)).hidden);
     }
-    const tokens = drawn.reduce((sum, own) => sum + own.filter((label) => label >= 0).length, 0);
+    const tokens = labelled.reduce((sum, own) => sum + own.filter((label) => label >= 0).length, 0);
     const count = { sequences: sequences.length, tokens };
+    const state: BackwardState = { weightsOf: readBlock, inputs, upstream: atOutputs };
 
-    for (let block = architecture.layers - 1; block >= 0; block--) {
-      const weights = await readBlock(block);
-      const layers: ReadonlyMap<string, LayerGradient>[] = [];
-      const next: Float32Array[] = [];
-      for (const [index, hidden] of (entrances[block] ?? []).entries()) {
-        const found = await backward.block(hidden, upstream[index] ?? new Float32Array(), weights);
-        layers.push(found.layers);
-        next.push(found.entrance);
-      }
-      upstream = next;
+    await walkBackward([state], 0, backward.layers, async (block, [passed = []]) => {
       for (const spec of blockTensors(architecture, block).filter(({ kind }) => kind === 'linear')) {
-        await visit(spec, {
-          ...count,
-          of: async (sequence) => layerGradient(gemm, spec, layers[sequence]?.get(spec.role)),
-        });
+        const of = async (sequence: number) =>
+          addLayerGradient(gemm, spec, required(passed, sequence).layers);
+        await visit(spec, { ...count, of });
       }
-    }
+    });
     for (const spec of embeddingAndHead(architecture)) {
       const [isEmbedding, isHead] = usesOf(architecture, spec);
       const of = async (sequence: number) => {
-        const [text, hidden] = [sequences[sequence], top[sequence]];
-        if (!text || !hidden) throw new Error(`there is no sequence ${sequence}`);
-        const own = drawn[sequence] ?? new Int32Array();
-        const { table } = isHead ? await losses.labels(hidden.data, own, outside, { table: true }) : {};
-        const gradient = table ?? new Float32Array(outside[spec.role]?.length ?? 0);
-        const entered = upstream[sequence] ?? new Float32Array();
-        if (isEmbedding) await backward.addEmbedding([text], hidden.batch, entered, outside, gradient);
+        const { data, batch } = required(outputs, sequence);
+        const wanted = { table: true };
+        const { table } = isHead
+          ? await losses.labels(data, required(labelled, sequence), outside, wanted)
+          : {};
+        const gradient = table ?? new Float32Array(required(outside, spec.role).length);
+        const entered = required(state.upstream, sequence);
+        const texts = [required(sequences, sequence)];
+        if (isEmbedding) await backward.addEmbedding(texts, batch, entered, outside, gradient);
         return gradient;
       };
       await visit(spec, { ...count, of });
@@ -117,18 +109,3 @@ export const usesOf = (architecture: Architecture, spec: TensorSpec): [embedding
   spec === embeddingOf(architecture),
   spec === headOf(architecture) && architecture.objective === 'prediction',
 ];
-
-/** gradientᵀ · inputs, out × in. */
-async function layerGradient(
-  gemm: Gemm,
-  { shape: [out = 0, inputs = 0] }: TensorSpec,
-  layer: LayerGradient | undefined,
-): Promise<Float32Array> {
-  if (!layer) throw new Error('the block has no such layer');
-  const tokens = layer.gradient.length / out;
-  return gemm(
-    { data: layer.gradient, shape: [tokens, out] },
-    { data: layer.inputs, shape: [tokens, inputs] },
-    { transposeA: true },
-  );
-}
