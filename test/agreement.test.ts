@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { type Agreement, agreement } from './fixtures/agreement.js';
-import { shared, tales } from './fixtures/data.js';
+import { shared, sharedMissing, tales } from './fixtures/data.js';
+import { needs } from './fixtures/needs.js';
 
 // Ten times what two engines differ by that round sums in different orders; a wrong epsilon alone costs more.
 const largestShift = 0.001;
@@ -23,7 +24,7 @@ test('tales on f32 weights predicts in tersor what it predicts in libllama', asy
   expectAgreement(await agreement(tales.model, tales.evaluation, join(folder, 'tales.gguf'), 2000));
 });
 
-test.skipIf(!shared)('stories15M too', async () => {
+test('stories15M too', needs(sharedMissing), async () => {
   const { models, evaluation } = shared as NonNullable<typeof shared>;
   expectAgreement(await agreement(models.stories15M, evaluation, join(folder, 'stories.gguf'), 2000));
 });

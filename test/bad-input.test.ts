@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Outcome, tersor } from './fixtures/command.js';
 import { micros, writeMicro } from './fixtures/micro.js';
+import { needs } from './fixtures/needs.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-bad-input-'));
 const intact = join(folder, 'intact');
@@ -251,7 +252,9 @@ describe('the installed command', () => {
     expect(listing()).toEqual(before);
   });
 
-  test.skipIf(!permissionsHold)('output folder that is not writable', () => {
+  const missing = permissionsHold ? undefined : 'no user whom permissions hold back can run the command';
+
+  test('output folder that is not writable', needs(missing), () => {
     chmodSync(folder, 0o755);
     chmodSync(room, 0o555);
     const before = listing();

@@ -5,7 +5,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { compress } from '../src/pipeline/compress.js';
 import { evaluate } from '../src/pipeline/evaluate.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
-import { shared, tales } from './fixtures/data.js';
+import { shared, sharedMissing, tales } from './fixtures/data.js';
+import { needs } from './fixtures/needs.js';
 import { findPeer, readPeers } from './fixtures/peers.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-quality-'));
@@ -36,8 +37,9 @@ describe('tales, calibrated on its own texts, stays closer to itself than by rou
   });
 });
 
-describe.skipIf(!shared)(
+describe(
   'less divergence than llama.cpp’s quantizer with importance matrix, at no more bytes',
+  needs(sharedMissing),
   () => {
     test.each([
       ['tales', 'q4_k', 0.65],

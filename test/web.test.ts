@@ -8,11 +8,14 @@ import { build, type PreviewServer, preview } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compress } from '../src/pipeline/compress.js';
 import { tales } from './fixtures/data.js';
+import { needs } from './fixtures/needs.js';
 
 const executablePath = '/usr/bin/chromium';
 const path = (relative: string) => fileURLToPath(new URL(`../${relative}`, import.meta.url));
 
-describe.skipIf(!existsSync(executablePath))('the page', () => {
+const missing = existsSync(executablePath) ? undefined : `there is no ${executablePath}`;
+
+describe('the page', needs(missing), () => {
   const folder = mkdtempSync(join(tmpdir(), 'tersor-web-'));
   const [publicDir, outDir, onnx] = [join(folder, 'public'), join(folder, 'site'), join(folder, 'onnx')];
   const stack = join(publicDir, 'tales/tales.stack');

@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { f32, refused, safetensors, withFolder } from '../../test/checkpoint/files.js';
+import { shared, sharedMissing } from '../../test/fixtures/data.js';
+import { needs } from '../../test/fixtures/needs.js';
 import { openCheckpoint } from './open.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -25,9 +26,9 @@ test('the model in models/', async () => {
   await checkpoint.close();
 });
 
-const stories = join(root, '../shared/data/models/stories15M');
-test.skipIf(!existsSync(stories))('stories15M', async () => {
-  const checkpoint = await openCheckpoint(stories);
+test('stories15M', needs(sharedMissing), async () => {
+  if (!shared) return;
+  const checkpoint = await openCheckpoint(shared.models.stories15M);
   expect(checkpoint.tensors.size).toBe(6 * 9 + 2);
   const { shape, data } = await checkpoint.read('model.norm.weight');
   expect(shape).toEqual([288]);

@@ -1,8 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { shared, sharedMissing } from '../../test/fixtures/data.js';
+import { needs } from '../../test/fixtures/needs.js';
 import { emptyCheckpoint, writeTinyModel } from '../../test/tiny-model.js';
 import { openGguf } from '../checkpoint/gguf/gguf.js';
 import { TersorError } from '../errors.js';
@@ -14,9 +16,8 @@ import { tokenType } from './tokenizer.js';
 
 const root = resolve(import.meta.dirname, '../..');
 const tales = join(root, 'models/tales');
-const shared = resolve(root, '../shared/data');
-const stories = join(shared, 'models/stories15M');
-const hasShared = existsSync(stories);
+const stories = shared?.models.stories15M ?? '';
+const sharedTexts = shared ? [shared.calibration, shared.evaluation, shared.encyclopedia] : [];
 const config = (folder: string) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
 
 const awkward = [
@@ -42,17 +43,13 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe('ids are those of libllama on the written vocabulary', () => {
-  const cases = [
-    { model: 'tales', source: tales, texts: [] },
-    ...(hasShared
-      ? ['tales', 'stories15M'].map((model) => ({
-          model,
-          source: join(shared, 'models', model),
-          texts: ['stories.calibration', 'stories.evaluation', 'wikipedia.calibration'],
-        }))
-      : []),
-  ];
-  test.each(cases)('$model from $source', async ({ model, source, texts }) => {
+  test('tales', () => compareWithLlama('tales', tales, []));
+
+  test.each(['tales', 'stories15M'] as const)('%s on other texts', needs(sharedMissing), (model) =>
+    compareWithLlama(model, shared?.models[model] ?? '', sharedTexts),
+  );
+
+  async function compareWithLlama(model: string, source: string, texts: readonly string[]): Promise<void> {
     const tokenizer = await loadTokenizer(emptyCheckpoint(source, config(source)));
     expect(tokenizer.warnings).toEqual([]);
     const path = join(folder, `${model}.gguf`);
@@ -67,9 +64,7 @@ describe('ids are those of libllama on the written vocabulary', () => {
         tokenizer.vocabulary.special.eos,
         true,
       ]);
-      const files = texts.map((name) =>
-        readFileSync(join(shared, 'text', `${name}.txt`), 'utf8').slice(0, 400_000),
-      );
+      const files = texts.map((path) => readFileSync(path, 'utf8').slice(0, 400_000));
       for (const text of [...awkward, ...files]) {
         const ids = llama.tokenize(text);
         expect(firstDifference(tokenizer.encode(text), ids)).toBe(-1);
@@ -82,7 +77,7 @@ describe('ids are those of libllama on the written vocabulary', () => {
     } finally {
       await llama.close();
     }
-  });
+  }
 });
 
 describe('vocabulary', () => {
@@ -120,9 +115,9 @@ describe('vocabulary', () => {
     expect(vocabulary.types.slice(4096)).toEqual(Array(4).fill(tokenType.unused));
   });
 
-  test.skipIf(!hasShared)('of SentencePiece, the same ids from each of its files', async () => {
+  test('of SentencePiece, the same ids from each of its files', needs(sharedMissing), async () => {
     // This tokenizer.json merges two spaces first, tokenizer.model last: they agree on single ones only.
-    const text = readFileSync(join(shared, 'text/stories.evaluation.txt'), 'utf8')
+    const text = readFileSync(shared?.evaluation ?? '', 'utf8')
       .slice(0, 100_000)
       .replaceAll(/ +/g, ' ');
     const full = await loadTokenizer(emptyCheckpoint(stories, config(stories)));

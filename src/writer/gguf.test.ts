@@ -2,11 +2,14 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { needs } from '../../test/fixtures/needs.js';
 import { openGguf } from '../checkpoint/gguf/gguf.js';
 import { TersorError } from '../errors.js';
 import { createGgufWriter, ggufSize } from './gguf.js';
 import type { Metadata } from './metadata.js';
 import { fileError } from './output.js';
+
+const superuser = process.getuid?.() === 0 ? 'permissions do not hold the superuser back' : undefined;
 
 const metadata: Metadata = {
   'general.architecture': { type: 'string', value: 'llama' },
@@ -186,7 +189,7 @@ describe('errors before any work', () => {
     expect(await failure(path)).toContain('the output is an existing folder; give the name of a file');
   });
   // Root may write everywhere.
-  test.skipIf(process.getuid?.() === 0)('a folder that is not writable', async () => {
+  test('a folder that is not writable', needs(superuser), async () => {
     await chmod(folder, 0o500);
     expect(await failure(path)).toContain('is not writable; choose another output');
     await chmod(folder, 0o700);

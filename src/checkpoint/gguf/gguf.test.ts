@@ -14,6 +14,7 @@ import {
   u64,
   valueType,
 } from '../../../test/checkpoint/gguf.js';
+import { needs } from '../../../test/fixtures/needs.js';
 import { ggmlDequantize, ggmlMissing, ggmlQuantize } from '../../../test/oracle/ggml.js';
 import { normals } from '../../../test/reference/random.js';
 import { type GgufName, ggufFormats } from '../../grid/gguf/gguf.js';
@@ -109,7 +110,7 @@ describe('reading', () => {
   });
 
   const formats = Object.values(ggufFormats).map(({ name }): [GgufName] => [name]);
-  test.skipIf(ggmlMissing !== undefined).each(formats)('%s as ggml decodes it', (name) => {
+  test.each(formats)('%s as ggml decodes it', needs(ggmlMissing), (name) => {
     const [inner, middle, outer] = [512, 3, 57];
     const rows = middle * outer; // more than one slab, and not a multiple of four
     const data = ggmlQuantize(name, rows, inner, normals(rows * inner, 7), new Float32Array(inner).fill(1));

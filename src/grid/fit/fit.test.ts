@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { needs } from '../../../test/fixtures/needs.js';
 import { kernels } from '../../../test/fixtures/solver-context.js';
 import { ggmlDequantize, ggmlMissing, ggmlQuantize } from '../../../test/oracle/ggml.js';
 import { createKernels } from '../../kernels/kernels.js';
@@ -105,7 +106,7 @@ function rowError({ cols, data, importance }: Case, values: Float32Array, row: n
   }, 0);
 }
 
-describe.skipIf(ggmlMissing)(`fit against ggml's quantize functions ${ggmlMissing ?? ''}`, () => {
+describe("fit against ggml's quantize functions", needs(ggmlMissing), () => {
   // 10 distributions × 4 importances × 3 widths × 9 rows = 1080 rows of every format.
   const rows = 9;
   // What half and single precision leave of weights that are all but exactly representable, relative to them.

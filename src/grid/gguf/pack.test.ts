@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { needs } from '../../../test/fixtures/needs.js';
 import { ggmlDequantize, ggmlMissing, ggmlQuantize } from '../../../test/oracle/ggml.js';
 import { normals, uniform } from '../../../test/reference/random.js';
 import { createKernels, type Kernels } from '../../kernels/kernels.js';
@@ -9,7 +10,6 @@ import { levelRecord } from '../levels.js';
 import { type GgufName, ggufFormats } from './gguf.js';
 import { blockLayouts } from './layout.js';
 
-const ggml = test.skipIf(ggmlMissing !== undefined);
 const names = Object.keys(ggufFormats) as GgufName[];
 const blockNames = names.filter((name) => ggufFormats[name].scale.kind !== 'none');
 
@@ -60,7 +60,7 @@ describe.each(blockNames)('%s', (name) => {
   const { blockSize } = ggufFormats[name];
   const grid = ggufGrids[name];
 
-  ggml.each(rowCounts)('decodes %i rows of any bits as ggml does', async (rows) => {
+  test.each(rowCounts)('decodes %i rows of any bits as ggml does', needs(ggmlMissing), async (rows) => {
     const cols = 3 * blockSize;
     const seed = rows * 7919;
     const bytes = randomBlocks(name, rows * 3, seed);
@@ -72,15 +72,19 @@ describe.each(blockNames)('%s', (name) => {
       });
   });
 
-  ggml.each(rowCounts)('packs %i rows of ggml’s bytes again as they were', async (rows) => {
-    const cols = 2 * blockSize;
-    const bytes = ggmlQuantize(name, rows, cols, sample(rows * cols, rows));
-    for (const kernels of teams)
-      await kernels.scope(async (arena) => {
-        const encoded = await grid.unpack(kernels, arena, bytes, rows, cols);
-        expect(Buffer.compare(await grid.pack(kernels, encoded), bytes)).toBe(0);
-      });
-  });
+  test.each(rowCounts)(
+    'packs %i rows of ggml’s bytes again as they were',
+    needs(ggmlMissing),
+    async (rows) => {
+      const cols = 2 * blockSize;
+      const bytes = ggmlQuantize(name, rows, cols, sample(rows * cols, rows));
+      for (const kernels of teams)
+        await kernels.scope(async (arena) => {
+          const encoded = await grid.unpack(kernels, arena, bytes, rows, cols);
+          expect(Buffer.compare(await grid.pack(kernels, encoded), bytes)).toBe(0);
+        });
+    },
+  );
 
   test('keeps every code through several slabs', async () => {
     const [rows, cols] = [2101, 1024];
@@ -114,7 +118,7 @@ describe.each(names)('%s', (name) => {
   const { blockSize } = ggufFormats[name];
   const grid = ggufGrids[name];
 
-  ggml('stores exactly the values that rounding announces', async () => {
+  test('stores exactly the values that rounding announces', needs(ggmlMissing), async () => {
     const [rows, cols] = [37, 2 * Math.max(blockSize, 32)];
     const data = sample(rows * cols, 23);
     for (const kernels of teams)
@@ -181,7 +185,7 @@ function awkwardFloats(count: number): Float32Array {
 }
 
 describe.each(['f32', 'f16', 'bf16'] as const)('%s', (name) => {
-  ggml('rounds every float as ggml does, and decodes what it wrote', async () => {
+  test('rounds every float as ggml does, and decodes what it wrote', needs(ggmlMissing), async () => {
     const [rows, cols] = [101, 4001];
     const data = awkwardFloats(rows * cols);
     const expected = ggmlQuantize(name, rows, cols, data);
