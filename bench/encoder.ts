@@ -1,5 +1,5 @@
 /**
- * The tables of docs/results.md on all-MiniLM-L6-v2.
+ * The tables of docs/results/encoders.md on all-MiniLM-L6-v2.
  *
  *   node bench/run.mjs encoder onnx [types,…] [solver] [threads] [tokens]
  *       folders for transformers.js; a type may have the embedding's behind a colon

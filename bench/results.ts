@@ -1,5 +1,5 @@
 /**
- * The tables of docs/results.md.
+ * The tables of docs/results/.
  *
  *   node bench/run.mjs results agreement
  *       logits and perplexity against libllama on f32 weights

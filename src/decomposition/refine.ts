@@ -54,7 +54,7 @@ export type Round = (arena: Arena, weight: Panel, grid: Grid) => Promise<Encoded
  * so that every prefix of the sum is a good weight, in the manner of BitStack (Wang et al., 2024, arXiv:2410.23918),
  * whose residuals are signs times low-rank magnitudes. Uniform steps with entropy coding take their place here, because
  * successive refinement loses least with them: a normal variable is successively refinable (Equitz and Cover, 1991),
- * and at equal bytes the loss is a fraction of that of sign planes (docs/results.md).
+ * and at equal bytes the loss is a fraction of that of sign planes (docs/results/sizes.md).
  *
  * One step serves all rows: with entropy coding, equal errors everywhere are the best there is (reverse water-filling;
  * Cover and Thomas, theorem 10.3.3). Columns whose errors cost more have smaller ones, by `columns`.

@@ -8,7 +8,7 @@ const product = (left: Expression, right: Expression): Expression => ({ binary: 
  * √(ε · ‖Δ‖²/‖W‖² · elements · (1 − cos)), with the cosine of what enters and leaves the block: what `evolveProxy`
  * (formulas of seven parts at most) found on 30 measured levels of every other tensor of models/tales, with each of
  * three seeds, as an earlier version solved them; what `node bench/run.mjs sensitivity tales` finds on today's levels
- * differs (docs/results.md, “Measures of sensitivity”). Ranks leave the power open: the divergence of
+ * differs (docs/results/sensitivity.md, “Measures of sensitivity”). Ranks leave the power open: the divergence of
  * those levels grows as the formula's 0.50th.
  */
 export const evolvedFormula: Expression = {

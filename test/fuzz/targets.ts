@@ -283,7 +283,7 @@ export const targets: readonly Target[] = [
     mutate: mutateBytes,
     read: readModel,
   },
-  ...['own', 'gptq', 'ct'].map(
+  ...['tersor', 'gptq', 'ct'].map(
     (kind): Target => ({
       name: `safetensors, ${kind}`,
       file: 'model.safetensors',

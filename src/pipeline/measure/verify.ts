@@ -41,7 +41,7 @@ export interface Verification {
 
 /**
  * llama.cpp multiplies quantized weights with activations that it rounds to 8 bits, as onnxruntime does at accuracy
- * level 4, which alone moves predictions a little; docs/results.md has the figures by type that this bound stands on. A
+ * level 4, which alone moves predictions a little; docs/results/runtimes.md has the figures by type that this bound stands on. A
  * tensor in the wrong place or order costs whole nats.
  */
 const roundedActivations = { bounded: 'meanDivergence', bound: 0.02 } as const;

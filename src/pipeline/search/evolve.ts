@@ -31,7 +31,7 @@ interface Memory {
 /**
  * EvoPress whose fitness is that of finished models: the last selection of a generation compresses its candidates with
  * the table's solver, since mixtures of levels that were solved apart do not tell how well later layers make up for what
- * earlier ones lose (docs/results.md, “Planning”). Each of these corrects the losses by which selections on 0 tokens
+ * earlier ones lose (docs/results/sizes.md, “Planning”). Each of these corrects the losses by which selections on 0 tokens
  * predict, and by which every generation gets a newcomer: the best for losses drawn from what is still possible.
  *
  * At the end the most promising are compressed as the recipe says, and one of them takes the place of the start when it is

@@ -16,7 +16,7 @@ export type MeasureAllocation = (
 /**
  * What is left of the divergence of levels solved one by one on the original's activations when the model is
  * compressed for good: every layer then aims at the original's outputs from behind compressed ones, and is calibrated
- * on more tokens than the levels were. Measured in docs/results.md (“Planning”), where it varied by the deviation.
+ * on more tokens than the levels were. Measured in docs/results/sizes.md (“Planning”), where it varied by the deviation.
  */
 function correction({ match, tokens }: Recipe): number {
   if (match !== 'original') return 1;

@@ -29,7 +29,7 @@ export const isStacked = ({ format, output }: CompressOptions): boolean =>
 /**
  * Refinements go through all sizes, so that descent, which searches beyond the nearest codes, pays at each of them. Much
  * damping keeps the weights themselves near: what error feedback leaves in directions without inputs costs the next
- * refinement bits (docs/results.md).
+ * refinement bits (docs/results/sizes.md).
  */
 const solving = { solver: 'quantease', options: { damping: 0.3 } } as const;
 /** Tokens that single tensors are judged on; half of them are scored. */
