@@ -3,7 +3,7 @@
 
 import { reciprocal } from '../fit/sums';
 import { advance, centred, fourStates } from '../numbers/noise';
-import { GridLevels, levelOf, nearestCode, setLane } from '../rounding/levels';
+import { levelOf, nearestCode } from '../rounding/levels';
 import {
   addGains,
   codes,
@@ -12,7 +12,10 @@ import {
   current1,
   current2,
   current3,
+  firstLane,
+  gains,
   keepChange,
+  levels,
   nextChange,
   pullGradient,
   pushChanges,
@@ -28,30 +31,22 @@ const stepColumns: i32 = 32;
 
 /** States of the generators of noise (Marsaglia's xorshift), one per row of the strip. */
 let state0: v128 = i32x4.splat(0);
-
 let state1: v128 = i32x4.splat(0);
 let state2: v128 = i32x4.splat(0);
 let state3: v128 = i32x4.splat(0);
-let levels: GridLevels = changetype<GridLevels>(0);
-let firstLane: usize = 0;
 /** 6 × temperature of each row of the strip. */
 let temperatures: usize = 0;
-let gains: usize = 0;
 
 /**
  * Starts the noise of the strip that begins at `row`: it depends on nothing but the row and the seed.
  * @param heat 6 × temperature of each row of the strip
- * @param gained as for the pass without noise, but what is added may be negative
  */
-export function setAnneal(row: i32, seed: i32, heat: usize, record: GridLevels, gained: usize): void {
+export function setAnneal(row: i32, seed: i32, heat: usize): void {
   state0 = fourStates(row, seed);
   state1 = fourStates(row + 4, seed);
   state2 = fourStates(row + 8, seed);
   state3 = fourStates(row + 12, seed);
-  levels = record;
-  firstLane = (<usize>row) << 2;
   temperatures = heat;
-  gains = gained;
 }
 
 /** One noisy pass over the block; the noise of a column has variance T / (2 H_jj), as at temperature T. */
@@ -99,14 +94,14 @@ function perturb(
   const s = v128.load(scale + at);
   const o = v128.load(offset + at);
   const old = v128.load(own);
-  setLane(firstLane + at);
+  const lane = firstLane + at;
   const inverse = f32x4.splat(1 / diagonal);
   // Uniform noise of variance σ² is √12 σ wide.
   const reach = f32x4.sqrt(f32x4.mul(v128.load(temperatures + at), inverse));
   const best = f32x4.add(old, f32x4.mul(g, inverse));
   const target = f32x4.add(best, f32x4.mul(centred(noise), reach));
-  const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)));
-  const value = f32x4.add(f32x4.mul(s, levelOf(levels, code)), o);
+  const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)), lane);
+  const value = f32x4.add(f32x4.mul(s, levelOf(levels, code, lane)), o);
   const move = f32x4.sub(value, old);
   const changed = f32x4.ne(move, f32x4.splat(0));
   v128.store(nextChange() + at, f32x4.neg(move));

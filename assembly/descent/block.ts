@@ -2,7 +2,7 @@
 
 import { F32Array, F64Array, I32Array, Optional, U8Array } from '../arrays';
 import { reciprocal } from '../fit/sums';
-import { GridLevels, levelOf, nearestCode, setLane } from '../rounding/levels';
+import { GridLevels, levelOf, nearestCode } from '../rounding/levels';
 import { annealBlock, setAnneal } from './anneal';
 import { windowFloats } from './factor-windows';
 import { descendGreedily } from './greedy';
@@ -18,13 +18,18 @@ import {
   current1,
   current2,
   current3,
+  firstLane,
+  gains,
   gradient,
   keepChange,
+  levels,
   moved,
+  moves,
   nextChange,
   pullGradient,
   pushChanges,
   setMoved,
+  setRows,
   setStrip,
   square,
   storeCodes,
@@ -38,17 +43,6 @@ import { prepareWindow, roundWindow, setWindows, takeWindow } from './window';
 
 // Columns whose changes are pulled one by one; all others get them at once.
 const stepColumns: i32 = 32;
-
-/** Σ of the losses that the strip's changes took away, per lane, in double precision: four pairs of vectors. */
-let gains: usize = 0;
-
-/** How many columns moved, likewise. */
-let moves: usize = 0;
-
-let levels: GridLevels = changetype<GridLevels>(0);
-
-/** Four times the first row of the strip. */
-let firstLane: usize = 0;
 
 @unmanaged
 export class DescendBlock {
@@ -121,21 +115,18 @@ export function descendBlock(start: i32, end: i32, block: DescendBlock): void {
   const group = min(groupSize, block.width);
   const own = block.scratch + <usize>start * (<usize>descentScratch(block.width, group, windowSize) >> 4);
   const behind = setStrip(own, block.hessian, block.width);
-  levels = block.levels;
   for (let row = start; row < end; row += 4 * stripVectors) {
     const vectors = min(stripVectors, (end - row) >> 2);
     const lane = (<usize>row) << 2;
     copyColumns(gradient, stripBytes, product + lane, pitch, width, vectors);
     copyColumns(values, stripBytes, block.values + lane, pitch, width, vectors);
     loadCodes(block.codes + <usize>row, stride, vectors);
-    gains = block.gains + (lane << 1);
-    moves = gains + (pitch << 1);
+    setRows(block.levels, lane, vectors, block.gains, pitch);
     addDamping(weight + lane, pitch, vectors, block.damping, moves + (pitch << 1));
-    firstLane = lane;
-    if (temperatures) setAnneal(row, block.seed, temperatures + lane, levels, gains);
+    if (temperatures) setAnneal(row, block.seed, temperatures + lane);
     for (let pass = 0; pass < passes; pass++) {
       setMoved(false);
-      setWindows(behind, levels, lane, vectors, gains);
+      setWindows(behind);
       if (pass == min(refits, passes - 1) || (temperatures && pass == 0)) {
         for (let i = 0; i < block.windows; i++) {
           const index = block.windowColumns + ((<usize>(i * windowSize)) << 2);
@@ -145,24 +136,13 @@ export function descendBlock(start: i32, end: i32, block: DescendBlock): void {
         }
       }
       for (let v = 0; v < (block.greedy ? vectors : 0); v++) {
-        const skip = (<usize>v) << 5;
-        descendGreedily(
-          v,
-          levels,
-          lane,
-          groupSize,
-          scales + lane,
-          offsets + lane,
-          pitch,
-          gains + skip,
-          moves + skip,
-        );
+        descendGreedily(v, groupSize, scales + lane, offsets + lane, pitch);
       }
       for (let first = 0; first < width; first += group) {
         const parameters = <usize>(first / group) * pitch + lane;
         const last = min(width, first + group);
         if (pass < refits) {
-          setRefit(behind + windowRoom(group, windowSize), levels, storage, vectors, gains);
+          setRefit(behind + windowRoom(group, windowSize), storage);
           const columns = superColumnsOf();
           if (columns && first % columns == 0) refineSuper(first, group, scales, offsets, stride, row);
           const index = block.groupColumns + ((<usize>first) << 2);
@@ -269,10 +249,10 @@ function lane(column: i32, v: i32, g: v128, diagonal: f32, scale: usize, offset:
   const s = v128.load(scale + at);
   const o = v128.load(offset + at);
   const old = v128.load(own);
-  setLane(firstLane + at);
+  const row = firstLane + at;
   const target = f32x4.add(old, f32x4.mul(g, f32x4.splat(1 / diagonal)));
-  const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)));
-  const value = f32x4.add(f32x4.mul(s, levelOf(levels, code)), o);
+  const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)), row);
+  const value = f32x4.add(f32x4.mul(s, levelOf(levels, code, row)), o);
   const move = f32x4.sub(value, old);
   const gain = f32x4.mul(move, f32x4.sub(f32x4.add(g, g), f32x4.mul(move, f32x4.splat(diagonal))));
   const accept = f32x4.gt(gain, f32x4.splat(0));

@@ -1,7 +1,6 @@
 // Cholesky factors of H of small sets of columns, for moves of many columns at once (assembly/descent/window.ts).
 
 import { F32Array, F64Array, I32Array } from '../arrays';
-import { factor, index, n, size } from './window';
 
 /** Added to the diagonal of a window, in units of its mean: what keeps single precision exact enough. */
 const windowDamping: f64 = 5e-4;

@@ -2,30 +2,32 @@
 // most (Gauss–Southwell rule), until none does or a limit is reached.
 
 import { reciprocal } from '../fit/sums';
-import { GridLevels, levelOf, nearestCode, setLane } from '../rounding/levels';
-import { addGains, codes, gradient, setMoved, square, stripBytes, values, width } from './strip';
+import { levelOf, nearestCode } from '../rounding/levels';
+import {
+  addGains,
+  codes,
+  firstLane,
+  gains,
+  gradient,
+  levels,
+  moves,
+  setMoved,
+  square,
+  stripBytes,
+  values,
+  width,
+} from './strip';
 
 /** Moves per row, in units of the block's columns: rounding errors must not keep a descent going. */
 const mostMoves: i32 = 4;
 
 /**
  * Descends four rows, vector `v` of the strip; scales lie `pitch` bytes per group behind `scales`.
- * @param gains of these rows, doubles; `moves` likewise: one is added per column that moves
  */
-export function descendGreedily(
-  v: i32,
-  levels: GridLevels,
-  firstLane: usize,
-  groupSize: i32,
-  scales: usize,
-  offsets: usize,
-  pitch: usize,
-  gains: usize,
-  moves: usize,
-): void {
+export function descendGreedily(v: i32, groupSize: i32, scales: usize, offsets: usize, pitch: usize): void {
   const at = (<usize>v) << 4;
   const zero = f32x4.splat(0);
-  setLane(firstLane + at);
+  const lane = firstLane + at;
   for (let left = mostMoves * width; left > 0; left--) {
     let best = zero;
     let bestMove = zero;
@@ -42,8 +44,8 @@ export function descendGreedily(
       const g = v128.load(gradient + local);
       const old = v128.load(values + local);
       const target = f32x4.add(old, f32x4.mul(g, f32x4.splat(1 / h)));
-      const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)));
-      const value = f32x4.add(f32x4.mul(s, levelOf(levels, code)), o);
+      const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)), lane);
+      const value = f32x4.add(f32x4.mul(s, levelOf(levels, code, lane)), o);
       const move = f32x4.sub(value, old);
       const gain = f32x4.mul(move, f32x4.sub(f32x4.add(g, g), f32x4.mul(move, f32x4.splat(h))));
       const better = f32x4.gt(gain, best);
@@ -56,8 +58,8 @@ export function descendGreedily(
     const improves = f32x4.gt(best, zero);
     if (!v128.any_true(improves)) return;
     setMoved(true);
-    addGains(gains, best);
-    addGains(moves, v128.and(f32x4.splat(1), improves));
+    addGains(gains + (at << 1), best);
+    addGains(moves + (at << 1), v128.and(f32x4.splat(1), improves));
     const r0 = take(
       i32x4.extract_lane(bestColumn, 0),
       at + 0 * 4,

@@ -8,7 +8,6 @@ import { levelOf } from '../rounding/levels';
 import {
   arrays,
   integersAt,
-  levels,
   memory,
   offset,
   offsetCode,
@@ -19,32 +18,27 @@ import {
   storage,
   superOffset,
   superScale,
-  vectors,
 } from './storage';
-import { codes, codesAt, gradient, square, stripBytes, width } from './strip';
+import { codes, codesAt, firstLane, gradient, levels, square, stripBytes, vectors, width } from './strip';
 import { gainOf, prepareWindow, roundWindow, takeWindow } from './window';
 
 /** The columns of the group at hand and their factor, as for prepareWindow. */
 let groupIndex: usize = 0;
-
 let groupFactor: usize = 0;
 
 // In `memory`, four vectors each.
 const trialScale: usize = 0;
-
 const trialOffset: usize = 64;
 const idealScale: usize = 192;
 const idealOffset: usize = 256;
 
 /** By how much the ideal offset falls per unit of scale. */
 const slope: usize = 320;
-
 const trialScaleCode: usize = 384;
 const trialOffsetCode: usize = 448;
 
 /** With zero points: Σ l H l and Σ H over the group, in the place of the codes. */
 const curvature: usize = 384;
-
 const total: usize = 448;
 
 /** Of scales that are tried beside the ideal one. */
@@ -184,7 +178,7 @@ function solveIdeal(first: i32, n: i32): void {
     for (let v = 0; v < 4; v++) {
       v128.store(
         local + <usize>j * stripBytes + ((<usize>v) << 4),
-        levelOf(levels, codesAt(codes, first + j, v)),
+        levelOf(levels, codesAt(codes, first + j, v), firstLane + ((<usize>v) << 4)),
       );
     }
   }

@@ -1,6 +1,5 @@
 // What a format stores in the place of scales and offsets, while coordinate descent chooses them.
 import { F32Array, Optional, U8Array } from '../arrays';
-import { GridLevels } from '../rounding/levels';
 
 /** What scales and offsets a format may store (src/solver/descent/storage.ts). */
 @unmanaged
@@ -26,35 +25,22 @@ export class StorageRules {
 }
 
 export let memory: usize = 0;
-export let levels: GridLevels = changetype<GridLevels>(0);
 export let storage: StorageRules = changetype<StorageRules>(0);
 
 /** Of the group at hand, at the strip's first row. */
 export let scale: usize = 0;
-
 export let offset: usize = 0;
 export let superScale: usize = 0;
 export let superOffset: usize = 0;
 export let scaleCode: usize = 0;
 export let offsetCode: usize = 0;
-export let vectors: i32 = 0;
-export let gains: usize = 0;
 
 /** Room in `memory` for what trials share; arrays of columns lie behind it. */
 export const arrays: usize = 4096;
 
-export function setRefit(
-  room: usize,
-  record: GridLevels,
-  format: StorageRules,
-  count: i32,
-  gained: usize,
-): void {
+export function setRefit(room: usize, rules: StorageRules): void {
   memory = room;
-  levels = record;
-  storage = format;
-  vectors = count;
-  gains = gained;
+  storage = rules;
 }
 
 /** Columns of a super-block; 0 where the format has none. */

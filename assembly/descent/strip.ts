@@ -1,18 +1,17 @@
 // What coordinate descent works on: a strip of sixteen rows (one cache line of every column) of one block of
 // columns. With Δ = W − Ŵ, the gradient G = Δ H of the block is kept exact by pushing every change of a value
 // to all columns of the block. Arrays here hold four vectors per column.
+import { GridLevels } from '../rounding/levels';
 
 export const stripVectors: i32 = 4;
 export const stripBytes: usize = 64;
 
 /** H of the block, width × width. */
 export let square: usize = 0;
-
 export let width: i32 = 0;
 
 /** Of the strip, width × 16 floats each. */
 export let gradient: usize = 0;
-
 export let values: usize = 0;
 
 /** Codes as bytes, width × 16. */
@@ -20,10 +19,16 @@ export let codes: usize = 0;
 
 /** Changed columns since the last push: their positions in the block, and old − new values. */
 let positions: usize = 0;
-
 let changes: usize = 0;
 let changed: i32 = 0;
 
+/** Of the grid, and of the rows of the strip: four times the first, and how many vectors there are. */
+export let levels: GridLevels = changetype<GridLevels>(0);
+export let firstLane: usize = 0;
+export let vectors: i32 = 0;
+/** Per row, in double precision: by how much the loss fell, and how many columns moved. */
+export let gains: usize = 0;
+export let moves: usize = 0;
 /** Has any value changed since it was last set to false? */
 export let moved: bool = false;
 
@@ -42,6 +47,19 @@ export function setStrip(memory: usize, hessian: usize, columns: i32): usize {
   positions = codes + (size << 4);
   changed = 0;
   return positions + (size << 4);
+}
+
+/**
+ * Sets the rows of the strip.
+ * @param lane four times the first row
+ * @param gained of all rows, `pitch / 2` doubles; behind it as many for the moves
+ */
+export function setRows(grid: GridLevels, lane: usize, count: i32, gained: usize, pitch: usize): void {
+  levels = grid;
+  firstLane = lane;
+  vectors = count;
+  gains = gained + (lane << 1);
+  moves = gains + (pitch << 1);
 }
 
 export function setMoved(value: bool): void {

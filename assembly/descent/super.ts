@@ -6,9 +6,7 @@ import { storableHalf } from '../numbers/storable';
 import { levelOf } from '../rounding/levels';
 import {
   arrays,
-  gains,
   integersAt,
-  levels,
   memory,
   offset,
   offsetCode,
@@ -19,19 +17,22 @@ import {
   storage,
   superOffset,
   superScale,
-  vectors,
 } from './storage';
 import {
   addGains,
   codes,
   codesAt,
+  firstLane,
+  gains,
   gradient,
   keepChange,
+  levels,
   nextChange,
   pushChanges,
   square,
   stripBytes,
   values,
+  vectors,
   width,
 } from './strip';
 
@@ -49,7 +50,10 @@ export function refineSuper(first: i32, n: i32, scales: usize, offsets: usize, s
       const oc = storage.affine ? f32x4.neg(integersAt(offsetCode + (at >> 2), false)) : f32x4.splat(0);
       for (let k = j; k < j + n; k++) {
         const local = <usize>k * stripBytes + at;
-        v128.store(y1 + local, f32x4.mul(sc, levelOf(levels, codesAt(codes, first + k, v))));
+        v128.store(
+          y1 + local,
+          f32x4.mul(sc, levelOf(levels, codesAt(codes, first + k, v), firstLane + ((<usize>v) << 4))),
+        );
         v128.store(y2 + local, oc);
       }
     }
@@ -128,7 +132,7 @@ export function refineSuper(first: i32, n: i32, scales: usize, offsets: usize, s
           continue;
         }
         const own = values + <usize>(first + k) * stripBytes + at;
-        const level = levelOf(levels, codesAt(codes, first + k, v));
+        const level = levelOf(levels, codesAt(codes, first + k, v), firstLane + ((<usize>v) << 4));
         const moved = f32x4.add(f32x4.mul(v128.load(scale + at), level), v128.load(offset + at));
         const value = v128.bitselect(moved, v128.load(own), v128.load(memory + at));
         v128.store(change + at, f32x4.sub(v128.load(own), value));

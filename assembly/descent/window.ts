@@ -4,18 +4,22 @@
 // GPTQ inside the window), leaves minima that moves of single columns cannot. Kept in the rows where the loss falls.
 
 import { reciprocal } from '../fit/sums';
-import { GridLevels, levelOf, nearestCode, setLane } from '../rounding/levels';
+import { levelOf, nearestCode } from '../rounding/levels';
 import {
   addGains,
   codes,
   codesAt,
+  firstLane,
+  gains,
   gradient,
   keepChange,
+  levels,
   nextChange,
   pushChanges,
   storeCodes,
   stripBytes,
   values,
+  vectors,
 } from './strip';
 
 /** A window must win at least this share of its part of the loss; less is noise. */
@@ -24,33 +28,22 @@ const slack: f32 = 1e-5;
 // In the memory of the strip: y, e and new values, then new codes.
 let memory: usize = 0;
 
-let levels: GridLevels = changetype<GridLevels>(0);
-let firstLane: usize = 0;
-let vectors: i32 = 0;
-let gains: usize = 0;
-
 // The window at hand.
-export let size: i32 = 0;
-
-export let n: i32 = 0;
-export let index: usize = 0;
-export let factor: usize = 0;
+let size: i32 = 0;
+let n: i32 = 0;
+let index: usize = 0;
+let factor: usize = 0;
 let trial: usize = 0;
 let trialCodes: usize = 0;
 
 /** Its part of the loss as it is. */
 let before0: v128 = i32x4.splat(0);
-
 let before1: v128 = i32x4.splat(0);
 let before2: v128 = i32x4.splat(0);
 let before3: v128 = i32x4.splat(0);
 
-export function setWindows(room: usize, record: GridLevels, lane: usize, count: i32, gained: usize): void {
+export function setWindows(room: usize): void {
   memory = room;
-  levels = record;
-  firstLane = lane;
-  vectors = count;
-  gains = gained;
 }
 
 /** Sets the window for roundWindow: finds y. To be called again when values have changed. */
@@ -193,9 +186,9 @@ function round(
   const o = v128.load(offset + at);
   const old = v128.load(values + <usize>column * stripBytes + at);
   const target = f32x4.add(old, f32x4.mul(residual, f32x4.splat(inverse)));
-  setLane(firstLane + at);
-  const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)));
-  const value = f32x4.add(f32x4.mul(s, levelOf(levels, code)), o);
+  const lane = firstLane + at;
+  const code = nearestCode(levels, f32x4.mul(f32x4.sub(target, o), reciprocal(s)), lane);
+  const value = f32x4.add(f32x4.mul(s, levelOf(levels, code, lane)), o);
   const back = f32x4.sub(old, value);
   const left = f32x4.add(residual, f32x4.mul(f32x4.splat(diagonal), back));
   setGain(v, f32x4.sub(gainOf(v), f32x4.mul(left, left)));

@@ -2,7 +2,7 @@
 // cache line of every column, is solved at a time from a compact copy.
 
 import { F32Array, F64Array, I32Array, Optional, U8Array } from '../arrays';
-import { GridLevels, hasCodes, nearestValue, setLane } from '../rounding/levels';
+import { GridLevels, hasCodes, nearestValue } from '../rounding/levels';
 import { addDeltas, copyStrip, pushDeltas, stepColumns, stripBytes, stripVectors } from './strip';
 
 @unmanaged
@@ -83,9 +83,8 @@ export function sweepBlock(start: i32, end: i32, record: SweepBlock): void {
           const w = v128.load(weight + target + at);
           const t = f32x4.add(w, f32x4.mul(v128.load(own + local), inverse));
           const parameters = group + at;
-          const code = codes + ((target + at) >> 2);
-          setLane(lane + at);
-          const value = nearestValue(levels, coded, t, scale + parameters, offset + parameters, code);
+          const code = coded ? codes + ((target + at) >> 2) : 0;
+          const value = nearestValue(levels, lane + at, t, scale + parameters, offset + parameters, code);
           v128.store(values + target + at, value);
           const difference = f32x4.sub(w, value);
           v128.store(localDelta + local, difference);

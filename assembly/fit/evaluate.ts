@@ -21,12 +21,10 @@ export function isCoarse(levels: FitLevels, n: i32): bool {
 
 // Σ w r² is a difference there, in units of which the rounding of Σ w v² grows with both.
 const coarseSpread: f32 = 15;
-
 const coarseColumns: i32 = 256;
 
 // Of the group, with v = x − origin: Σ w, Σ w v and Σ w v².
 let origin: v128 = i32x4.splat(0);
-
 let weights: v128 = i32x4.splat(0);
 let firstMoment: v128 = i32x4.splat(0);
 let secondMoment: v128 = i32x4.splat(0);

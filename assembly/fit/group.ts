@@ -8,7 +8,6 @@ import { FitLevels, ratio, sumVectors } from './sums';
 
 /** The group that is being searched: n vectors of weights `step` bytes apart, n of importances. */
 export let levels: FitLevels = changetype<FitLevels>(0);
-
 let x: usize = 0;
 let step: usize = 0;
 let w: usize = 0;
@@ -28,21 +27,18 @@ let coarse: bool = false;
 
 /** What an ideal must be better than earlier ones: among equal ones the first, the most natural, is kept. */
 let slack: v128 = i32x4.splat(0);
-
 const relativeSlack: f32 = 1e-7;
 
 /** Of sums of some hundred terms in single precision. */
 const relativeNoise: f32 = 4e-6;
-
 export let bestScale: v128 = i32x4.splat(0);
 export let bestOffset: v128 = i32x4.splat(0);
 
 /** Σ w r² of the best, for the codes it was derived from. */
-export let bestError: v128 = i32x4.splat(0);
+let bestError: v128 = i32x4.splat(0);
 
 /** The smallest and largest weights of the group. */
 export let low: v128 = i32x4.splat(0);
-
 export let high: v128 = i32x4.splat(0);
 
 export function setGroup(

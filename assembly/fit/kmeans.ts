@@ -9,13 +9,11 @@ import { count, firstAbove, placeSortedRow, sortedRowBytes, sortRow, sumOf, weig
  * which costs the optimum some hundredths of a percent, and Lloyd's algorithm on all numbers wins most of it back.
  */
 const maximumRuns: i32 = 512;
-
 const lloydRounds: i32 = 50;
 let runs: i32 = 0;
 
 /** Σ (Σ w x)² / Σ w over the clusters of the first r runs, at its largest: with one cluster fewer, and now. */
 let before: usize = 0;
-
 let now: usize = 0;
 
 /** Per number of clusters and runs: where the last cluster begins (u16). */
@@ -23,7 +21,6 @@ let choices: usize = 0;
 
 /** Positions at which clusters begin, and their centroids. */
 let bounds: usize = 0;
-
 let centroids: usize = 0;
 
 /** Bytes of scratch per sixteen rows. */

@@ -78,7 +78,7 @@ function largest(x: usize, pitch: usize, count: i32): v128 {
 function storable(scale: v128, stored: GridLevels, unit: f32): v128 {
   if (!stored) return storableHalf(scale);
   const u = f32x4.splat(unit);
-  return f32x4.mul(u, levelOf(stored, nearestCode(stored, f32x4.div(scale, u))));
+  return f32x4.mul(u, levelOf(stored, nearestCode(stored, f32x4.div(scale, u), 0), 0));
 }
 
 /** Added and taken away again it rounds floats to whole numbers. */

@@ -29,7 +29,6 @@ export function search(bound: f32, careful: bool): void {
 
 // Few values, as the scales of a super-block are, have the most jagged error and cost little.
 const denseStep: f32 = 0.002;
-
 const denseCount: i32 = 50;
 
 /** The ideal scale of few values. */
@@ -41,7 +40,6 @@ export function searchDensely(): void {
 // Trial scales, as ratios to the one that just represents the largest weight: a dense ladder around 1, and a coarse
 // one for groups whose largest weights do not matter.
 const ladderStart: f32 = 1.1;
-
 const ladderFactor: f32 = 0.96;
 const ladderCount: i32 = 9;
 const tailFactor: f32 = 0.8;
@@ -49,7 +47,6 @@ const tailCount: i32 = 6;
 
 /** Then steps to both sides of the best, finally so short that about one code changes per step. */
 const wideStep: f32 = 0.03;
-
 const fineStep: f32 = 0.1; // relative to the largest level
 
 function searchScale(): void {

@@ -12,7 +12,6 @@ const ridge: f64 = 1e-9;
 
 /** Scales of the planes, the sums that they make in ascending order, and the signs that each stands for. */
 let scales: usize = 0;
-
 let sums: usize = 0;
 let patterns: usize = 0;
 

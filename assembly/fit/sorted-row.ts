@@ -9,7 +9,6 @@ let numbers: usize = 0;
 
 /** count + 1 doubles each: Σ importance and Σ importance · x of the numbers before. */
 let weights: usize = 0;
-
 let sums: usize = 0;
 let keys: usize = 0;
 let otherKeys: usize = 0;

@@ -19,7 +19,6 @@ import { ratio } from './sums';
 
 /** How many of the outermost levels are tried for the largest weight. */
 const exactLevels: i32 = 8;
-
 const exactAffineLevels: f32 = 4;
 
 /**

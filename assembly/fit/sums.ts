@@ -25,12 +25,10 @@ export let error: v128 = i32x4.splat(0);
 
 /** Σ w l r and Σ w r: minus half the gradient with respect to scale and offset. */
 export let gradientScale: v128 = i32x4.splat(0);
-
 export let gradientOffset: v128 = i32x4.splat(0);
 
 /** Σ w l² and Σ w l: half the second derivatives for fixed codes; that of the offset is Σ w. */
 export let curvatureScale: v128 = i32x4.splat(0);
-
 export let curvatureMixed: v128 = i32x4.splat(0);
 
 export function setError(e: v128): void {

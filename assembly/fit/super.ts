@@ -13,7 +13,6 @@ import { FitLevels, ratio, reciprocal, roundUniform } from './sums';
 
 // Working memory of one thread: up to 256 columns, then per quantity an array of up to 16 groups, all vectors.
 const groupBytes: usize = 256;
-
 export const idealScale: usize = 4096;
 export const idealOffset: usize = idealScale + groupBytes;
 export const curvature11: usize = idealOffset + groupBytes;
@@ -30,7 +29,6 @@ const flipRoom: usize = temporary + groupBytes;
 
 /** The result: the super-block's scale and offset; the integers are in the working memory. */
 export let superScale: v128 = i32x4.splat(0);
-
 export let superOffset: v128 = i32x4.splat(0);
 let work: usize = 0;
 let groups: i32 = 0;
@@ -49,7 +47,6 @@ export function setSuperBlock(memory: usize, count: i32, scale: FitLevels, offse
 
 // The groups' levels, importances and number of columns.
 let levels: FitLevels = changetype<FitLevels>(0);
-
 let importance: usize = 0;
 let n: i32 = 0;
 
@@ -149,7 +146,6 @@ function keepTrials(trial: usize, kept: usize, better: v128): void {
 
 /** The least-squares step of the super-block's scale and offset. */
 let stepScale: v128 = i32x4.splat(0);
-
 let stepOffset: v128 = i32x4.splat(0);
 
 /** Moves each group's integers to the best near by, then finds the step of the super-block. Returns the error. */
@@ -193,7 +189,6 @@ const singular: f32 = 1e-5;
 
 // The group at hand, its super-block's trial scales, and its best integers so far.
 let first: usize = 0;
-
 let groupTotal: v128 = i32x4.splat(0);
 let trialScale: v128 = i32x4.splat(0);
 let trialOffset: v128 = i32x4.splat(0);
@@ -211,7 +206,6 @@ function setTrials(group: i32, s: v128, m: v128): void {
 
 // How far integers move in a round; wider is slower and, for the signed ones, better with few different weights.
 const scaleReach: i32 = 6;
-
 const mirrorReach: i32 = 2;
 const affineReach: i32 = 2;
 

@@ -79,7 +79,6 @@ function sum(total: v128, a: v128, b: v128, c: v128, d: v128): v128 {
 // Behind the levels' bytes come vectors of constants: in memory, because engines make constants anew at each use.
 /** 1.5 · 2^23: added to a float it leaves the nearest integer in the lowest bits, up to 2^22. */
 const integerShift: usize = 16;
-
 const half: usize = 32;
 const byteThresholds: usize = 48;
 

@@ -21,7 +21,6 @@ const reach: i32 = 2;
 
 // Trial scales, as ratios to the one whose levels just reach all weights; then steps to both sides of the best.
 const ladderStart: f32 = 1.05;
-
 const ladderFactor: f32 = 0.95;
 const ladderCount: i32 = 14;
 const tailFactor: f32 = 0.9;

@@ -4,7 +4,6 @@ import { F32Array, F64Array, I32Array } from '../arrays';
 
 // With four rows of two vectors the accumulators fit the registers.
 const tileRows: i32 = 4;
-
 const tileColumns: i32 = 8;
 
 // Rows that share what is loaded of Lᵀ.

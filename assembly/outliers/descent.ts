@@ -2,7 +2,7 @@
 
 import { F32Array, F64Array, U8Array } from '../arrays';
 import { storableHalf } from '../numbers/storable';
-import { GridLevels, levelOf, nearestCode, setLane } from '../rounding/levels';
+import { GridLevels, levelOf, nearestCode } from '../rounding/levels';
 import { maskOf } from './sparse';
 
 /** The four rows at hand, in a thread's scratch; arrays of theirs begin at their first row. */
@@ -24,6 +24,8 @@ class FourRows {
   codes: usize;
   scales: usize;
   offsets: usize;
+  /** Four times the first of the rows. */
+  lane: usize;
   /** Four doubles: by how much the loss fell. */
   gains: usize;
 }
@@ -33,7 +35,6 @@ const fourRowsBytes: i32 = 64;
 
 /** What a weight would be without its outlier. */
 let plainMove: v128 = f32x4.splat(0);
-
 let plainCode: v128 = i32x4.splat(0);
 let plainValue: v128 = f32x4.splat(0);
 
@@ -98,7 +99,7 @@ export function descendOutliers(start: i32, end: i32, block: DescendOutliers): v
     rows.scales = block.scale + lane;
     rows.offsets = block.offset + lane;
     rows.gains = block.gains + (lane << 1);
-    setLane(lane);
+    rows.lane = lane;
     for (let j: usize = 0; j < width; j++) {
       const own = f32x4.mul(factor, v128.load(rows.deltas + j * pitch));
       v128.store(gradient + (j << 4), f32x4.add(v128.load(product + lane + j * pitch), own));
@@ -191,8 +192,8 @@ function setPlain(rows: FourRows, j: usize): void {
   const o = v128.load(offsets + line);
   const now = f32x4.add(v128.load(values + j * pitch), v128.load(outliers + j * pitch));
   const target = f32x4.add(now, f32x4.div(v128.load(gradient + (j << 4)), f32x4.splat(diagonalOf(rows, j))));
-  plainCode = nearestCode(levels, f32x4.div(f32x4.sub(target, o), s));
-  plainValue = f32x4.add(f32x4.mul(s, levelOf(levels, plainCode)), o);
+  plainCode = nearestCode(levels, f32x4.div(f32x4.sub(target, o), s), rows.lane);
+  plainValue = f32x4.add(f32x4.mul(s, levelOf(levels, plainCode, rows.lane)), o);
   plainMove = f32x4.sub(plainValue, now);
 }
 

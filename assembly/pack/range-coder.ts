@@ -4,7 +4,6 @@
 
 /** Bytes of one model. */
 export const modelBytes: usize = 8;
-
 const half: u32 = 1 << 15;
 const one: u32 = 1 << 16;
 const fastRate: u32 = 4;
@@ -12,7 +11,6 @@ const slowRate: u32 = 7;
 
 /** Neither bit gets less than this, so that every interval stays wide enough. */
 const least: u32 = 32;
-
 const top: u32 = 1 << 24;
 let low: u64 = 0;
 let range: u32 = 0;
@@ -20,7 +18,6 @@ let code: u32 = 0;
 
 /** The last byte before the interval, and how many bytes behind it wait for a carry. */
 let held: u32 = 0;
-
 let waiting: u32 = 0;
 let at: usize = 0;
 let end: usize = 0;

@@ -18,12 +18,10 @@ import {
 
 /** Neighbours' magnitudes are told apart up to here, each. */
 const largestNeighbour: i32 = 2;
-
 const contexts: i32 = 2 * largestNeighbour + 1;
 
 /** Magnitudes up to this are coded by their own models. */
 const longest: i32 = 15;
-
 const signModel: i32 = contexts * longest;
 const modelCount: i32 = signModel + 1;
 

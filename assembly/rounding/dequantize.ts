@@ -1,7 +1,7 @@
 // Codes and stored scales to values: `scale · level + offset`, the product rounded to f32 before the sum.
 
 import { F32Array, I32Array, Optional, U8Array } from '../arrays';
-import { GridLevels, levelOf, setLane } from './levels';
+import { GridLevels, levelOf } from './levels';
 
 /** Codes of four rows as i32 lanes. */
 function fourCodes(at: usize): v128 {
@@ -38,8 +38,7 @@ export function dequantize(start: i32, end: i32, record: Dequantize): void {
     const column = <usize>col * <usize>stride;
     for (let row = start; row < end; row += 4) {
       const at = (<usize>row) << 2;
-      setLane(at);
-      const level = levelOf(levels, fourCodes(codes + column + <usize>row));
+      const level = levelOf(levels, fourCodes(codes + column + <usize>row), at);
       const product = f32x4.mul(v128.load(scales + group + at), level);
       v128.store(values + (column << 2) + at, f32x4.add(product, v128.load(offsets + group + at)));
     }

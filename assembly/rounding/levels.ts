@@ -14,7 +14,7 @@ export class GridLevels {
   high: f32;
   /** Of a table or codebook: how many levels. */
   count: i32;
-  /** Ascending levels of a table; of codebooks count × stride, and setLane says which rows are being rounded. */
+  /** Ascending levels of a table; of codebooks count × stride. */
   values: Optional<F32Array>;
   /** Of neighbouring levels of a table. */
   midpoints: Optional<F32Array>;
@@ -30,7 +30,6 @@ const codebookKind: i32 = 5;
 
 // Up to here comparing with every midpoint is faster than searching lane by lane.
 const smallTable: i32 = 32;
-
 const halfMaximum: f32 = 65504;
 const brainMaximum: f32 = 3.3895313892515355e38;
 
@@ -40,22 +39,18 @@ export function hasCodes(levels: GridLevels): bool {
   return kind <= tableKind || kind == codebookKind;
 }
 
-/** Four times the first of the four rows that are rounded next; only codebooks want to know. */
-let lane: usize = 0;
-
-export function setLane(bytes: usize): void {
-  lane = bytes;
-}
-
-/** Codes (i32 lanes) of the levels nearest to u; the lowest for NaN, which a scale of zero makes. */
-export function nearestCode(levels: GridLevels, u: v128): v128 {
+/**
+ * Codes (i32 lanes) of the levels nearest to u; the lowest for NaN, which a scale of zero makes.
+ * @param lane four times the first of the four rows, which have codebooks of their own
+ */
+export function nearestCode(levels: GridLevels, u: v128, lane: usize): v128 {
   const low = f32x4.splat(levels.low);
   if (levels.kind == uniformKind) {
     const bounded = f32x4.pmin(f32x4.splat(levels.high), f32x4.pmax(low, f32x4.nearest(u)));
     return i32x4.trunc_sat_f32x4_s(f32x4.sub(bounded, low));
   }
   const count = levels.count;
-  if (levels.kind == codebookKind) return nearestEntry(levels, count, u);
+  if (levels.kind == codebookKind) return nearestEntry(levels, count, u, lane);
   const table = levels.midpoints;
   if (count > smallTable) {
     return i32x4(
@@ -74,7 +69,7 @@ export function nearestCode(levels: GridLevels, u: v128): v128 {
 }
 
 /** The number of midpoints below u in each row's own codebook. */
-function nearestEntry(levels: GridLevels, count: i32, u: v128): v128 {
+function nearestEntry(levels: GridLevels, count: i32, u: v128, lane: usize): v128 {
   const pitch = <usize>levels.pitch;
   let at = levels.values + lane;
   let below = v128.load(at);
@@ -101,12 +96,12 @@ function search(midpoints: usize, count: i32, u: f32): i32 {
   return below;
 }
 
-/** The levels that codes stand for. */
-export function levelOf(levels: GridLevels, code: v128): v128 {
+/** The levels that codes stand for; `lane` as for nearestCode. */
+export function levelOf(levels: GridLevels, code: v128, lane: usize): v128 {
   if (levels.kind == uniformKind) {
     return f32x4.add(f32x4.splat(levels.low), f32x4.convert_i32x4_s(code));
   }
-  if (levels.kind == codebookKind) return entryOf(levels, code);
+  if (levels.kind == codebookKind) return entryOf(levels, code, lane);
   const table = levels.values;
   return f32x4(
     load<f32>(table + ((<usize>i32x4.extract_lane(code, 0)) << 2)),
@@ -116,7 +111,7 @@ export function levelOf(levels: GridLevels, code: v128): v128 {
   );
 }
 
-function entryOf(levels: GridLevels, code: v128): v128 {
+function entryOf(levels: GridLevels, code: v128, lane: usize): v128 {
   const pitch = levels.pitch;
   const table = levels.values + lane;
   const at = i32x4.mul(code, i32x4.splat(pitch));
@@ -129,7 +124,7 @@ function entryOf(levels: GridLevels, code: v128): v128 {
 }
 
 /** The nearest finite numbers of a float type. */
-export function nearestFloat(levels: GridLevels, t: v128): v128 {
+function nearestFloat(levels: GridLevels, t: v128): v128 {
   const kind = levels.kind;
   if (kind == castHalf) return roundHalf(saturate(t, halfMaximum));
   if (kind == castBrain) return roundBrain(saturate(t, brainMaximum));
@@ -142,22 +137,23 @@ function saturate(t: v128, bound: f32): v128 {
 }
 
 /**
- * Rounds t to the nearest value. Float types have no codes; for the others `scale`, `offset` and `code` are
- * addresses, and the codes are stored as bytes. Codebooks want setLane to be called before.
+ * Rounds t to the nearest value. `scale` and `offset` are addresses, and `code` where the codes go as bytes; 0 for float
+ * types, which have neither.
+ * @param lane as for nearestCode
  */
 export function nearestValue(
   levels: GridLevels,
-  coded: bool,
+  lane: usize,
   t: v128,
   scale: usize,
   offset: usize,
   code: usize,
 ): v128 {
-  if (!coded) return nearestFloat(levels, t);
+  if (!code) return nearestFloat(levels, t);
   const s = v128.load(scale);
   const o = v128.load(offset);
-  const nearest = nearestCode(levels, f32x4.div(f32x4.sub(t, o), s));
+  const nearest = nearestCode(levels, f32x4.div(f32x4.sub(t, o), s), lane);
   const words = i16x8.narrow_i32x4_u(nearest, nearest);
   v128.store_lane<u32>(code, i8x16.narrow_i16x8_u(words, words), 0);
-  return f32x4.add(f32x4.mul(s, levelOf(levels, nearest)), o);
+  return f32x4.add(f32x4.mul(s, levelOf(levels, nearest, lane)), o);
 }

@@ -1,5 +1,5 @@
 import { F32Array, Optional, U8Array } from '../arrays';
-import { GridLevels, hasCodes, nearestValue, setLane } from './levels';
+import { GridLevels, hasCodes, nearestValue } from './levels';
 
 @unmanaged
 export class RoundColumns {
@@ -34,14 +34,13 @@ export function roundColumns(start: i32, end: i32, record: RoundColumns): void {
     for (let lane = (<usize>start) << 2; lane < (<usize>end) << 2; lane += 16) {
       const at = <usize>column * pitch + lane;
       const t = v128.load(weight + at);
-      setLane(lane);
       const value = nearestValue(
         levels,
-        coded,
+        lane,
         t,
         scale + group + lane,
         offset + group + lane,
-        codes + (at >> 2),
+        coded ? codes + (at >> 2) : 0,
       );
       v128.store(values + at, value);
     }

@@ -25,7 +25,7 @@ export function scalesToCodes(start: i32, end: i32, record: ScaleCodes): void {
   for (let group: usize = 0; group < <usize>groups; group++) {
     for (let row = <usize>start; row < <usize>end; row += 4) {
       const at = group * stride + row;
-      const code = nearestCode(stored, f32x4.div(v128.load(scales + (at << 2)), inverse));
+      const code = nearestCode(stored, f32x4.div(v128.load(scales + (at << 2)), inverse), 0);
       const words = i16x8.narrow_i32x4_u(code, code);
       v128.store_lane<u32>(codes + at, i8x16.narrow_i16x8_u(words, words), 0);
     }
@@ -45,7 +45,7 @@ export function codesToScales(start: i32, end: i32, record: ScaleCodes): void {
       const at = group * stride + row;
       const bytes = v128.load32_zero(codes + at);
       const code = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(bytes));
-      v128.store(scales + (at << 2), f32x4.mul(f32x4.splat(unit), levelOf(stored, code)));
+      v128.store(scales + (at << 2), f32x4.mul(f32x4.splat(unit), levelOf(stored, code, 0)));
     }
   }
 }

@@ -49,7 +49,6 @@ export class VectorCodes {
 export function packCodes(start: i32, end: i32, record: VectorCodes): void {
   const codes = record.codes;
   const from = record.bit;
-  const bits = record.bits;
   const rowBytes = record.rowBytes;
   const into = record.bytes;
   for (let row: usize = start; row < <usize>end; row++) {
