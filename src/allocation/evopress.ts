@@ -108,8 +108,9 @@ export async function evoPress(
     };
   }
   checkState(choices, budget, state);
+  const search = { choices, ladder, budget, fitness, settings };
   while (state.generation < settings.generations) {
-    state = await generation(choices, ladder, budget, fitness, settings, state, hooks.immigrant);
+    state = await generation(search, state, hooks.immigrant);
     await hooks.onState?.(state);
   }
   const { levels, startFitness, evaluations } = state;
@@ -122,12 +123,16 @@ interface Mutant {
   readonly operator?: number;
 }
 
+interface Search {
+  readonly choices: readonly Choice[];
+  readonly ladder: Ladder;
+  readonly budget: number;
+  readonly fitness: Fitness;
+  readonly settings: EvoPressOptions;
+}
+
 async function generation(
-  choices: readonly Choice[],
-  ladder: Ladder,
-  budget: number,
-  fitness: Fitness,
-  settings: EvoPressOptions,
+  { choices, ladder, budget, fitness, settings }: Search,
   state: EvoPressState,
   immigrant: EvoPressHooks['immigrant'],
 ): Promise<EvoPressState> {
