@@ -38,6 +38,8 @@ export class TersorError extends Error {
   override readonly name = 'TersorError';
   /** The given one, or the system's where it is the cause; otherwise the input is at fault if a file is named, or an option. */
   readonly code: ErrorCode;
+  /** What is wrong, without where and what to do. */
+  readonly problem: string;
   readonly file: string | undefined;
   readonly tensor: string | undefined;
   readonly remedy: string | undefined;
@@ -52,6 +54,7 @@ export class TersorError extends Error {
     const line = `${place ? `${place}: ` : ''}${problem}${remedy ? `; ${remedy}` : ''}`;
     super(line.replace(unprintable, escaped), { cause });
     this.code = code ?? systemCode(cause) ?? (file || tensor ? 'invalid-input' : 'invalid-option');
+    this.problem = problem;
     this.file = file;
     this.tensor = tensor;
     this.remedy = remedy;

@@ -1,7 +1,8 @@
 import { compress as compressModel } from './pipeline/compress.js';
 import type { JobHooks } from './pipeline/context/hooks.js';
 import type { CompressResult } from './pipeline/measure/result.js';
-import type { CompressOptions as AnyOptions } from './pipeline/options.js';
+import { withOptionNames } from './pipeline/options/wording.js';
+import { type CompressOptions as AnyOptions, checkOptions } from './pipeline/options.js';
 import { plan as planModel } from './pipeline/plan.js';
 import type { Estimate } from './pipeline/prepare/estimate.js';
 import type { Plan } from './pipeline/prepare/plan.js';
@@ -15,7 +16,7 @@ import type { CompressOptions, PlanFrontOptions, PlanOptions } from './pipeline/
  *   runtime as tersor predicts; the reason of `hooks.signal`, once that has ended the job
  */
 export function compress(options: CompressOptions, hooks: JobHooks = {}): Promise<CompressResult> {
-  return compressModel(options as AnyOptions, hooks);
+  return withOptionNames(() => compressModel(checked(options as AnyOptions), hooks));
 }
 
 /**
@@ -27,7 +28,7 @@ export function plan(
   options: PlanOptions,
   hooks: JobHooks = {},
 ): Promise<Plan & { readonly estimate: Estimate }> {
-  return planModel(withOutput(options), hooks);
+  return withOptionNames(() => planModel(checked(withOutput(options)), hooks));
 }
 
 /**
@@ -36,8 +37,13 @@ export function plan(
  * @throws TersorError and the reason of `hooks.signal`, as `compress` does
  */
 export function planFront(options: PlanFrontOptions, hooks: JobHooks = {}): Promise<FrontPoint[]> {
-  return planModelFront(withOutput(options), hooks);
+  return withOptionNames(() => planModelFront(checked(withOutput(options)), hooks));
 }
+
+const checked = (options: AnyOptions): AnyOptions => {
+  checkOptions(options);
+  return options;
+};
 
 const withOutput = (options: PlanOptions | PlanFrontOptions) =>
   ({ ...options, output: options.output ?? 'model.gguf' }) as AnyOptions;

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import type { Portion } from '../checkpoint/stack/stack.js';
-import type { Override } from '../pipeline/options.js';
+import type { OptionKind, OptionRow, Override } from '../pipeline/options/row.js';
+import { flagOf, type OptionName } from '../pipeline/options/rows.js';
 
 /** Parsers of option values; what they throw becomes the one line of the error. */
 
@@ -17,13 +18,6 @@ export function wholeNumber(text: string): number {
     throw new InvalidArgumentError('give a whole number from 0 to 4294967295.');
   }
   return value;
-}
-
-/** MatMulNBits knows 0 to 4, of which only these two differ on processors. */
-export function accuracyLevel(text: string): 0 | 4 {
-  if (text === '0') return 0;
-  if (text === '4') return 4;
-  throw new InvalidArgumentError('give 0 or 4.');
 }
 
 /** @returns a parser of numbers in [from, to] */
@@ -70,15 +64,6 @@ function settingValue(text: string): unknown {
   return text.includes(',') ? numbers : numbers[0];
 }
 
-/** One of a few words. */
-export const choice =
-  <T extends string>(flag: string, words: readonly T[]) =>
-  (text: string): T => {
-    const found = words.find((word) => word === text);
-    if (found) return found;
-    throw new InvalidArgumentError(`${flag} is ${words.join(' or ')}.`);
-  };
-
 export const typeName = (text: string): string => text.toLowerCase();
 
 const sizeUnits: Readonly<Record<string, number>> = {
@@ -122,3 +107,32 @@ export const list = (text: string): string[] =>
     .split(',')
     .map((word) => word.trim())
     .filter((word) => word !== '');
+
+type Parser = (text: string, previous: unknown) => unknown;
+
+/** What commander reads a value of each kind with; text as it is, and switches, have none. */
+const parsers: Readonly<Record<OptionKind, (row: OptionRow, flag: string) => Parser | undefined>> = {
+  text: () => undefined,
+  switch: () => undefined,
+  word: () => typeName,
+  words: () => list,
+  choice: choiceOf,
+  count: () => positiveInteger,
+  seed: () => wholeNumber,
+  number: ({ range: [from, to] = [0, 0] }) => numberBetween(from, to),
+  size: () => byteSize,
+  settings: () => (text, previous) => setting(text, previous as Readonly<Record<string, unknown>>),
+  overrides: () => (text, previous) => override(text, previous as readonly Override[]),
+};
+
+/** One of a few words, or of a few numbers. */
+function choiceOf({ words = [], schema }: OptionRow, flag: string): Parser {
+  return (text) => {
+    const value = [text, Number(text)].find((each) => schema.safeParse(each).success);
+    if (value !== undefined) return value;
+    throw new InvalidArgumentError(`${flag} is ${words.join(' or ')}.`);
+  };
+}
+
+export const parserFor = (name: OptionName, row: OptionRow): Parser | undefined =>
+  parsers[row.kind](row, flagOf(name));

@@ -17,8 +17,8 @@ import {
   significant,
   wrap,
 } from './format.js';
+import { compressOptions, modelArgument, type PlanFlags, planOptions } from './options.js';
 import { describePlan, describeSearch, describeTuning } from './plan.js';
-import { compressOptions, modelArgument, type PlanFlags, planOptions } from './plan-options.js';
 import { describeReport } from './report.js';
 import { tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
@@ -85,7 +85,7 @@ async function run(
     });
   }
   const options = {
-    ...(await compressOptions(model, output, flags)),
+    ...(await compressOptions(model, output, flags, terminal.hooks.warn)),
     ...(resume === undefined ? {} : { resume }),
   };
   if (dryRun) {

@@ -2,11 +2,11 @@ import type { Command } from 'commander';
 import type { Portion } from '../checkpoint/stack/stack.js';
 import { assess, type Evaluation } from '../pipeline/evaluate.js';
 import type { EncoderEvaluation } from '../pipeline/measure/encoder.js';
-import { portion, positiveInteger } from './arguments.js';
+import { portion } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { describeEmbeddings } from './embeddings.js';
 import { fields, formatBytes, formatChange, formatCount, formatPercent, significant } from './format.js';
-import { modelArgument } from './plan-options.js';
+import { addOptions, modelArgument } from './options.js';
 
 interface Flags {
   readonly text: string;
@@ -16,6 +16,8 @@ interface Flags {
   readonly runtime?: 'tersor' | 'llama.cpp' | 'onnxruntime';
   readonly bytes?: Portion;
   readonly threads?: number;
+  readonly tokenizer?: string;
+  readonly cacheFolder?: string;
   readonly json?: boolean;
 }
 
@@ -32,14 +34,15 @@ export function evaluateCommand(program: Command, session: Session): void {
     .requiredOption('--text <file>', 'text to predict, not the one used for calibration')
     .option('--against <model>', 'the original model')
     .option('--bytes <size>', 'use only so much of a .stack, such as 50% or 1.5MB', portion)
-    .option('--context <n>', 'length of the windows (default: at most 512)', positiveInteger)
-    .option('--tokens <n>', 'tokens of text at most', positiveInteger)
     .addOption(
       program
         .createOption('--runtime <name>', 'what computes the predictions')
         .choices(['tersor', 'llama.cpp', 'onnxruntime']),
-    )
-    .option('--threads <n>', 'threads (default: all)', positiveInteger)
+    );
+  addOptions(command, ['context', 'tokens', 'threads', 'tokenizer', 'cacheFolder'], {
+    context: 'length of the windows (default: at most 512)',
+    tokens: 'tokens of text at most',
+  })
     .option('--json', 'print one JSON document')
     .action((model: string, { json, bytes, ...flags }: Flags) =>
       withTerminal(session, { ...(json ? { json } : {}) }, async (terminal) => {

@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
 import { TersorError } from '../errors.js';
 import { type ImatrixResult, imatrix } from '../pipeline/imatrix.js';
-import { positiveInteger, wholeNumber } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { formatBytes, formatCount, formatDuration } from './format.js';
-import { modelArgument } from './plan-options.js';
+import { addOptions, modelArgument } from './options.js';
 
 interface Flags {
   readonly output?: string;
@@ -27,14 +26,11 @@ export function imatrixCommand(program: Command, session: Session): void {
         'for llama-quantize --imatrix and tersor compress --imatrix.',
     )
     .argument('<model>', modelArgument)
-    .option('-o, --output <file>', "file to write: .gguf, or .dat for llama.cpp's older kind")
-    .option('--calibration <file>', 'text like the one that the model will see (default: built in)')
-    .option('--tokens <n>', 'tokens of it at most (default: 65536)', positiveInteger)
-    .option('--context <n>', 'length of the sequences (default: at most 512)', positiveInteger)
-    .option('--seed <n>', 'seed of the choice of sequences', wholeNumber)
-    .option('--threads <n>', 'threads; they never change the result (default: all)', positiveInteger)
-    .option('--tokenizer <folder>', 'where the tokenizer is, if not beside the model')
-    .option('--cache-folder <folder>', 'where models from the hub are kept')
+    .option('-o, --output <file>', "file to write: .gguf, or .dat for llama.cpp's older kind");
+  addOptions(command, ['calibration', 'tokens', 'context', 'seed', 'threads', 'tokenizer', 'cacheFolder'], {
+    tokens: 'tokens of it at most (default: 65536)',
+    context: 'length of the sequences (default: at most 512)',
+  })
     .option('--json', 'print one JSON document')
     .action((model: string, { output, json, ...flags }: Flags) =>
       withTerminal(session, { ...(json ? { json } : {}) }, async (terminal) => {

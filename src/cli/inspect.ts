@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { type Inspection, inspect } from '../pipeline/inspect.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { fields, formatCount, significant } from './format.js';
-import { modelArgument } from './plan-options.js';
+import { modelArgument } from './options.js';
 import { tensorTable, typeTable } from './tensors.js';
 
 export function inspectCommand(program: Command, session: Session): void {

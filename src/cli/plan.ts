@@ -14,7 +14,7 @@ import { type FrontPoint, planFront } from '../pipeline/search/front.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { formatCosine } from './embeddings.js';
 import { fields, formatBytes, formatCount, formatDuration, significant, table, wrap } from './format.js';
-import { compressOptions, modelArgument, type PlanFlags, planOptions } from './plan-options.js';
+import { compressOptions, modelArgument, type PlanFlags, planOptions } from './options.js';
 import { collapseNames, tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
 
@@ -58,12 +58,18 @@ async function run(
   terminal: Terminal,
 ): Promise<void> {
   if (wantsFront) {
-    const points = await planFront(await compressOptions(model, undefined, flags), terminal.hooks);
+    const points = await planFront(
+      await compressOptions(model, undefined, flags, terminal.hooks.warn),
+      terminal.hooks,
+    );
     terminal.json(points);
     terminal.print(describeFront(points));
     return;
   }
-  const planned = await plan(await compressOptions(model, undefined, flags), terminal.hooks);
+  const planned = await plan(
+    await compressOptions(model, undefined, flags, terminal.hooks.warn),
+    terminal.hooks,
+  );
   if (save) await writeFile(save, `${JSON.stringify(recipeFile(planned), null, 2)}\n`);
   terminal.json(planned);
   terminal.print(describePlan(planned, verbose));

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { report } from '../pipeline/report.js';
 import type { Findings } from '../report/findings.js';
-import { positiveInteger } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { formatCosine } from './embeddings.js';
 import { formatBytes, formatPercent, significant, wrap } from './format.js';
+import { addOptions } from './options.js';
 
 interface Flags {
   readonly output?: string;
@@ -32,12 +32,11 @@ export function reportCommand(program: Command, session: Session): void {
     .option('-o, --output <file>', 'HTML file to write (default: beside the model, .report.html)')
     .option('--against <model>', 'the original model')
     .option('--text <file>', 'text to measure on, not the one used for calibration')
-    .option('--tokens <n>', 'tokens of text at most (default: 8192)', positiveInteger)
-    .option('--prompt <words>', 'what both models continue (default: words of the text)')
-    .option('--store <folder>', 'where the search for a size kept what it saw')
-    .option('--tokenizer <folder>', 'where the tokenizer is, if not beside the model')
-    .option('--cache-folder <folder>', 'where models from the hub are kept')
-    .option('--threads <n>', 'threads (default: all)', positiveInteger)
+    .option('--prompt <words>', 'what both models continue (default: words of the text)');
+  addOptions(command, ['tokens', 'store', 'tokenizer', 'cacheFolder', 'threads'], {
+    tokens: 'tokens of text at most (default: 8192)',
+    store: 'where the search for a size kept what it saw',
+  })
     .option('--json', 'print the findings as one JSON document; write HTML only with -o')
     .action((model: string, { json, output, ...flags }: Flags) =>
       withTerminal(session, { ...(json ? { json } : {}) }, async (terminal) => {

@@ -7,7 +7,8 @@ import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
 import { findFormat } from '../formats/index.js';
 import { readImportance } from '../imatrix.js';
-import { type CompressOptions, isSearch, withRecipe } from '../options.js';
+import { recipeFrom } from '../options/recipe.js';
+import { type CompressOptions, checkApplicable, contradiction, isSearch, withRecipe } from '../options.js';
 import { allocate } from '../search/allocate.js';
 import { tune } from '../search/tune.js';
 import { ownSolver } from '../solve/tensor.js';
@@ -22,6 +23,7 @@ export async function gather(context: Context, options: CompressOptions, hooks: 
   checkSolver(solverOf(options), options.solverOptions);
   if (options.imatrix) checkImportance(options, hooks);
   const format = findFormat(options);
+  checkApplicable(options, format.name);
   const model = await context.open(options.model);
   if (format.runtime === 'llama.cpp' && model.architecture.objective === 'embedding') {
     throw new TersorError('an encoder cannot be written as a GGUF', {
@@ -79,7 +81,7 @@ export async function prepare(context: Context, given: CompressOptions, hooks: H
   const { tune: count } = given;
   if (!count) return remarked(job, hooks);
   if (given.recipe) {
-    throw new TersorError('--tune and --recipe contradict each other', { remedy: 'give one of them' });
+    throw contradiction('tune', 'recipe');
   }
   refuseProblems(job);
   const { options, tuning } = await context.stopwatch.time('plan', () =>
@@ -142,39 +144,17 @@ export function recipeOf(
   calibration: CalibrationText,
   types: Partial<Recipe>,
 ): Recipe {
-  const { calibrateOn = defaults.calibrateOn, match = defaults.match, overrides, imatrix } = options;
-  const { activations, accuracyLevel } = options;
-  const { size, bits, maxDivergence, search, searchOptions, sensitivity, fallback, solverOptions, seed } =
-    options;
-  return defined({
+  const { calibrateOn = defaults.calibrateOn, match = defaults.match, imatrix } = options;
+  return recipeFrom({
+    ...options,
     type: types.type,
-    embedding: types.embedding ?? options.embeddingType,
-    size,
-    bits,
-    maxDivergence,
-    types: options.types && [...options.types],
-    search,
-    searchOptions,
-    sensitivity,
-    overrides: overrides && Object.fromEntries(overrides.map(({ pattern, type }) => [pattern.source, type])),
-    fallback,
-    activations,
-    accuracyLevel,
+    embeddingType: types.embedding ?? options.embeddingType,
     solver: solverOf(options),
-    options: solverOptions,
-    imatrix,
     calibrateOn,
     match: calibrateOn === 'quantized' && !imatrix ? match : undefined,
-    bias: options.bias,
     context: calibration.sequences[0]?.length ?? 0,
     tokens: calibration.tokens,
-    seed,
   });
-}
-
-/** Without the properties that are undefined. */
-function defined(recipe: { readonly [Key in keyof Recipe]: Recipe[Key] | undefined }): Recipe {
-  return Object.fromEntries(Object.entries(recipe).filter(([, value]) => value !== undefined)) as Recipe;
 }
 
 /** The job that follows from a type for every tensor. */

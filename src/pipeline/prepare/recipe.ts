@@ -2,43 +2,17 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { TersorError } from '../../errors.js';
 import { formatNames } from '../formats/names.js';
+import { currentRecipe } from '../options/earlier-names.js';
+import { type Recipe, recipeSchema } from '../options/recipe.js';
 
-/** All that shaped a file, as it is written into it; together with the inputs it repeats the run. */
-const recipeSchema = z.strictObject({
-  /** Of the linear layers; absent where a search chose types tensor by tensor. */
-  type: z.string().optional(),
-  embedding: z.string().optional(),
-  size: z.number().optional(),
-  bits: z.number().optional(),
-  maxDivergence: z.number().optional(),
-  types: z.array(z.string()).optional(),
-  search: z.string().optional(),
-  searchOptions: z.record(z.string(), z.unknown()).optional(),
-  sensitivity: z.string().optional(),
-  overrides: z.record(z.string(), z.string()).optional(),
-  fallback: z.string().optional(),
-  activations: z.enum(['f32', 'f16']).optional(),
-  accuracyLevel: z.union([z.literal(0), z.literal(4)]).optional(),
-  solver: z.string(),
-  options: z.record(z.string(), z.unknown()).optional(),
-  /** The importance matrix that stood in the place of a calibration. */
-  imatrix: z.string().optional(),
-  calibrateOn: z.enum(['quantized', 'original']),
-  match: z.enum(['original', 'own']).optional(),
-  bias: z.enum(['corrected', 'kept']).optional(),
-  context: z.int().positive(),
-  tokens: z.int().positive(),
-  seed: z.int().optional(),
-});
-
-export type Recipe = Readonly<z.infer<typeof recipeSchema>>;
+export type { Recipe } from '../options/recipe.js';
 
 const fileSchema = z.strictObject({
   format: z.literal('tersor-recipe-1'),
   /** As it was called when the plan was made; for people. */
   model: z.string(),
   output: z.enum(formatNames),
-  recipe: recipeSchema,
+  recipe: z.preprocess(currentRecipe, recipeSchema),
   /** Type of every tensor, by its name in the output. */
   types: z.record(z.string(), z.string()),
 });
@@ -69,11 +43,11 @@ export async function readRecipe(path: string): Promise<RecipeFile> {
   );
 }
 
-/** The recipe that is written in a file; nothing where there is none or it is another version's. */
+/** The recipe that is written in a file; nothing where there is none, or one that this version does not know. */
 export function writtenRecipe(text: string | undefined): Recipe | undefined {
   if (text === undefined) return undefined;
   try {
-    return recipeSchema.safeParse(JSON.parse(text)).data;
+    return recipeSchema.safeParse(currentRecipe(JSON.parse(text))).data;
   } catch {
     return undefined;
   }

@@ -1,4 +1,6 @@
 import type { Command } from '../../report/findings.js';
+import { recipeParts } from '../options/recipe.js';
+import { flagOf } from '../options/rows.js';
 import type { Recipe } from '../prepare/recipe.js';
 
 /** What the command lines that repeat a run are made from. */
@@ -39,51 +41,21 @@ export function commandsFor(repeated: Repeated): Command[] {
   ];
 }
 
-const one = (flag: string) => (value: unknown) => [flag, String(value)];
-const many = (flag: string) => (values: object) =>
-  Object.entries(values).flatMap(([key, value]) => [flag, `${key}=${value}`]);
-
-/** The option of `tersor compress` behind every part of a recipe; a part without one does not compile. */
-const optionOf: {
-  readonly [Part in keyof Required<Recipe>]: (value: NonNullable<Recipe[Part]>) => string[];
-} = {
-  size: one('--size'),
-  bits: one('--bits'),
-  maxDivergence: one('--max-divergence'),
-  type: one('--type'),
-  embedding: one('--embedding-type'),
-  overrides: many('--override'),
-  fallback: one('--fallback'),
-  activations: one('--activations'),
-  accuracyLevel: one('--accuracy-level'),
-  types: (types) => ['--types', types.join(',')],
-  search: one('--search'),
-  searchOptions: many('--search-option'),
-  sensitivity: one('--sensitivity'),
-  solver: one('--solver'),
-  options: many('--solver-option'),
-  calibrateOn: one('--calibrate-on'),
-  match: one('--match'),
-  bias: one('--bias'),
-  imatrix: one('--imatrix'),
-  context: one('--context'),
-  tokens: one('--tokens'),
-  seed: one('--seed'),
-};
-
 /** The options of `tersor compress` that a recipe stands for. */
 function flags({ format, calibration = 'CALIBRATION.txt' }: Repeated, recipe: Recipe): string[] {
-  const parts = Object.keys(optionOf) as (keyof Recipe)[];
   return [
     ...(format === 'gguf' ? [] : ['--format', format]),
-    ...parts.flatMap((part) => option(part, recipe)),
+    ...recipeParts.flatMap(({ name, key }) => flagWords(flagOf(name), recipe[key])),
     ...(calibration === 'built-in' ? [] : ['--calibration', calibration]),
   ];
 }
 
-function option<Part extends keyof Recipe>(part: Part, recipe: Recipe): string[] {
-  const value = recipe[part];
-  return value === undefined ? [] : optionOf[part](value as NonNullable<Recipe[Part]>);
+function flagWords(flag: string, value: unknown): string[] {
+  if (value === undefined) return [];
+  if (Array.isArray(value)) return [flag, value.join(',')];
+  if (typeof value === 'object' && value !== null)
+    return Object.entries(value).flatMap(([key, each]) => [flag, `${key}=${each}`]);
+  return [flag, String(value)];
 }
 
 const line = (words: readonly string[]) => words.map(quoted).join(' ');

@@ -8,6 +8,7 @@ import { codeVersion } from '../../version.js';
 import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
 import { keyOf, numberBytes, type Store } from '../context/store.js';
+import { solveIdentity } from '../options/recipe.js';
 import type { CompressOptions } from '../options.js';
 import { assign } from '../prepare/assign.js';
 import type { Materials } from '../prepare/job.js';
@@ -62,13 +63,13 @@ export function createTrialCompressor(
     evaluating ??= createDivergenceEvaluator(model, unseenText(calibration), { ...context, unscored });
     const evaluator = await evaluating;
     const assignments = assign(model, format, (spec) => types.get(spec) ?? 'f32', options);
-    const { solver, options: settings, calibrateOn, match } = recipe;
     const key = keyOf(
       'trial compression',
       codeVersion(),
       evaluator.fingerprint,
       calibration.fingerprint,
-      JSON.stringify([solver, settings, calibrateOn, match, sequences.length, tokens]),
+      solveIdentity(recipe),
+      JSON.stringify([sequences.length, tokens]),
       assignments.map(({ name, type }) => `${name} ${type}`).join(),
     );
     const known = await store.get(key);

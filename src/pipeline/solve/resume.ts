@@ -12,6 +12,7 @@ import {
   openStore,
   readNumber,
 } from '../context/store.js';
+import { solveIdentity } from '../options/recipe.js';
 import type { CompressOptions } from '../options.js';
 import type { Job } from '../prepare/job.js';
 import type { Assignment } from '../prepare/plan.js';
@@ -58,12 +59,11 @@ export async function openJournal(
   const total = assignments.reduce((sum, { bytes }) => sum + bytes, 0);
   // Room for this run and as much again: what it needs must not be the first to go.
   const store = await openStore(folder, Math.max(defaultCapacity, 2 * total));
-  const { solver, options, calibrateOn, match, bias } = recipe;
   const identity = keyOf(
     'compressed',
     codeVersion(),
     await model.checkpoint.fingerprint(),
-    JSON.stringify({ solver, options, calibrateOn, match, bias }),
+    solveIdentity(recipe),
     ...calibration.sequences.map(
       ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength),
     ),

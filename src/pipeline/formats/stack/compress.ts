@@ -15,7 +15,7 @@ import type { Hooks, JobHooks } from '../../context/hooks.js';
 import { stackSteps } from '../../context/steps.js';
 import type { CompressResult, Prefix } from '../../measure/result.js';
 import { measure } from '../../measure/verify.js';
-import type { CompressOptions } from '../../options.js';
+import { type CompressOptions, checkApplicable, contradiction } from '../../options.js';
 import { calibrationText } from '../../prepare/calibration-text.js';
 import { recipeOf } from '../../prepare/prepare.js';
 import { provenance } from '../../prepare/provenance.js';
@@ -37,27 +37,6 @@ const probeTokens = 4096;
 /** Shares of the file that are measured when it is written. */
 const measuredShares = [0.25, 0.5, 0.75, 1];
 
-/** Options of types and of other formats, with what calls for them on the command line where that is not their name. */
-const foreign = [
-  'type',
-  'maxDivergence',
-  'recipe',
-  'embeddingType',
-  'overrides',
-  'types',
-  'search',
-  'searchOptions',
-  'sensitivity',
-  'fallback',
-  'activations',
-  'accuracyLevel',
-  'imatrix',
-  'calibrateOn',
-  'match',
-  'tune',
-] as const satisfies readonly (keyof CompressOptions)[];
-const flagNames: Readonly<Record<string, string>> = { overrides: 'override', searchOptions: 'search-option' };
-
 /**
  * Writes a stacked model: all refinements of all tensors, the most useful first, up to a size if one is asked for.
  * @throws TersorError for options that do not apply, and when the size is below that of the coarsest model
@@ -66,7 +45,8 @@ export function compressStack(options: CompressOptions, caller: JobHooks = {}): 
   const started = performance.now();
   return withContext(options, caller, async (context, hooks) => {
     context.expect(stackSteps);
-    refuseForeign(options);
+    checkApplicable(options, 'stack');
+    if (options.recipe) throw contradiction('format', 'recipe');
     const { time } = context.stopwatch;
     await checkOutput(options.output, '.stack');
     const recipe = {
@@ -147,16 +127,6 @@ export function compressStack(options: CompressOptions, caller: JobHooks = {}): 
   });
 }
 
-function refuseForeign(options: CompressOptions): void {
-  const found = foreign.find((name) => options[name] !== undefined);
-  if (!found) return;
-  const flag = flagNames[found] ?? found.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new TersorError(
-    `--${flag} does not apply to a stacked model, whose tensors are refined and not given types`,
-    { code: 'invalid-option', file: options.output, remedy: 'ask for a --size or nothing, or write a .gguf' },
-  );
-}
-
 /** Slices in the order of their refinements. */
 const place = (refinements: readonly StackedRefinement[]): PlacedSlice[] =>
   refinements.flatMap(({ tensor, refinement, slices }) =>
@@ -169,8 +139,7 @@ const place = (refinements: readonly StackedRefinement[]): PlacedSlice[] =>
 
 /** Bytes of the file at most. */
 function budget({ size, bits }: CompressOptions, elements: number): number {
-  if (size !== undefined && bits !== undefined)
-    throw new TersorError('--size and --bits contradict each other', { remedy: 'give one of them' });
+  if (size !== undefined && bits !== undefined) throw contradiction('size', 'bits');
   return size ?? (bits === undefined ? Number.POSITIVE_INFINITY : Math.floor((bits * elements) / 8));
 }
 

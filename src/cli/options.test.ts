@@ -1,0 +1,63 @@
+import { Command } from 'commander';
+import { expect, test } from 'vitest';
+import { compressOptions, type PlanFlags, planOptions } from './options.js';
+
+async function parsed(...words: string[]) {
+  const command = planOptions(new Command('compress')).exitOverride();
+  command.parse(words, { from: 'user' });
+  const warnings: string[] = [];
+  const options = await compressOptions('model', 'out.gguf', command.opts<PlanFlags>(), (line) =>
+    warnings.push(line),
+  );
+  return { options, warnings };
+}
+
+test('flags become the options of the table', async () => {
+  const { options, warnings } = await parsed(
+    ...['--type', 'Q4_K', '--override', 'up=q6_k', '--override', 'down=q5_k', '--size', '14MB'],
+    ...['--solver-option', 'damping=0.1', '--accuracy-level', '4', '--match', 'own', '--predict'],
+  );
+  expect(options).toEqual({
+    model: 'model',
+    output: 'out.gguf',
+    type: 'q4_k',
+    overrides: [
+      { pattern: /up/, type: 'q6_k' },
+      { pattern: /down/, type: 'q5_k' },
+    ],
+    size: 14e6,
+    solverOptions: { damping: 0.1 },
+    accuracyLevel: 4,
+    match: 'own',
+    predict: true,
+  });
+  expect(warnings).toEqual([]);
+});
+
+test('names of the version before work and say the new ones', async () => {
+  const { options, warnings } = await parsed(
+    ...['--damage', 'trace', '--prefix', 'compressed', '--target', 'symmetric'],
+    ...['--solver-option', 'shakes=4', '--search-option', 'kicks=2'],
+  );
+  expect(options).toMatchObject({
+    sensitivity: 'trace',
+    calibrateOn: 'quantized',
+    match: 'own',
+    solverOptions: { annealingPasses: 4 },
+    searchOptions: { perturbations: 2 },
+  });
+  expect(warnings.toSorted()).toEqual([
+    '--damage trace is --sensitivity trace now',
+    '--prefix compressed is --calibrate-on quantized now',
+    '--search-option kicks is called perturbations now',
+    '--solver-option shakes is called annealingPasses now',
+    '--target symmetric is --match own now',
+  ]);
+  await expect(parsed('--target', 'both')).rejects.toThrow('--match is original or own');
+});
+
+test('earlier names do not show in the help', () => {
+  const help = planOptions(new Command('compress')).helpInformation();
+  expect(help).toContain('--calibrate-on');
+  expect(help).not.toMatch(/--(damage|prefix|target)\b/);
+});

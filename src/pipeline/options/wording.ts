@@ -1,0 +1,26 @@
+import { TersorError } from '../../errors.js';
+import { flagOf, optionNames } from './rows.js';
+
+const nameOfFlag = new Map<string, string>(optionNames.map((name) => [flagOf(name), name]));
+const camelCase = (flag: string) =>
+  flag.replace(/^--(no-)?/, '').replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+/** A message that speaks of flags, in the words of the programming interface: `--max-divergence` is `maxDivergence`. */
+export const inOptionNames = (message: string): string =>
+  message.replace(/(?<![\w-])--[a-z][a-z-]*/g, (flag) => `\`${nameOfFlag.get(flag) ?? camelCase(flag)}\``);
+
+/** Has errors of a job speak of options in place of flags. */
+export async function withOptionNames<T>(job: () => Promise<T>): Promise<T> {
+  try {
+    return await job();
+  } catch (error) {
+    throw error instanceof TersorError ? reworded(error) : error;
+  }
+}
+
+function reworded(error: TersorError): TersorError {
+  const { problem, code, file, tensor, remedy } = error;
+  const [said, advice] = [inOptionNames(problem), remedy && inOptionNames(remedy)];
+  if (said === problem && advice === remedy) return error;
+  return new TersorError(said, { code, file, tensor, remedy: advice, cause: error });
+}
