@@ -22,7 +22,7 @@ test('says the command line that a recipe stands for, as a shell wants it', () =
   expect(made?.line).toBe(
     "tersor compress ./model -o 'it'\\''s small.gguf' --max-divergence 0.05 --override 'ffn_(up|down)=q6_k' " +
       '--types q3_k,q6_k --solver gptq --solver-option damping=0.02 --calibrate-on original --tokens 4096 ' +
-      "--tokens 4096 --seed 0 --calibration 'my text.txt'",
+      "--context 256 --seed 0 --calibration 'my text.txt'",
   );
   expect(measured?.line).toBe("tersor evaluate 'it'\\''s small.gguf' --against ./model --text TEXT.txt");
 });
