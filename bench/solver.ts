@@ -21,7 +21,7 @@ import { createKernels, type Kernels } from '../src/kernels/kernels.js';
 import { toPanel } from '../src/kernels/panel.js';
 import { createGemm, type Gemm } from '../src/runtime/gemm.js';
 import { decoupleQDefaults } from '../src/solver/decoupleq.js';
-import type { Plan } from '../src/solver/descent/plan.js';
+import type { DescentPlan } from '../src/solver/descent/plan.js';
 import { prepareSweeps } from '../src/solver/descent/sweeps.js';
 import { gptq } from '../src/solver/gptq.js';
 import { findSolver } from '../src/solver/index.js';
@@ -116,7 +116,7 @@ await productSpeed();
 type Run =
   | { readonly label: string; readonly solver: string }
   /** One sweep of a descent. */
-  | { readonly label: string; readonly plan: Plan };
+  | { readonly label: string; readonly plan: DescentPlan };
 
 const still = { refits: 0, trials: 0 };
 const runs: readonly Run[] = [
@@ -145,7 +145,7 @@ async function time(
 }
 
 /** Times the second sweep of a descent from the result of GPTQ. */
-async function timeSweep(layer: { weight: Matrix; gram: Matrix }, type: string, plan: Plan) {
+async function timeSweep(layer: { weight: Matrix; gram: Matrix }, type: string, plan: DescentPlan) {
   return kernels.scope(async (arena) => {
     const panel = await toPanel(kernels, arena, layer.weight);
     const { encoded } = await gptq(

@@ -5,7 +5,7 @@ import { createRandom } from '../random.js';
 import { searchFront } from './front.js';
 import { hullFront } from './hull-front.js';
 import { crowding, dominates, sortFronts } from './pareto.js';
-import { fitAdditive, predict } from './predictor.js';
+import { additiveValue, fitAdditive } from './predictor.js';
 import { type Allocation, type Choice, total } from './table.js';
 
 /** Damages of the table, wrong by a factor per tensor, and a penalty when neighbours are both small. */
@@ -128,7 +128,7 @@ test('the predictor ranks allocations that it has not seen better than the table
     const mean = logs.reduce((sum, log) => sum + log, 0) / logs.length;
     return logs.reduce((sum, log) => sum + (log - mean) ** 2, 0);
   };
-  expect(error((own) => Math.max(1e-12, predict(model, own)))).toBeLessThan(
+  expect(error((own) => Math.max(1e-12, additiveValue(model, own)))).toBeLessThan(
     0.5 * error((own) => total(choices, own).loss),
   );
 });

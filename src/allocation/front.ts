@@ -2,7 +2,7 @@ import { TersorError } from '../errors.js';
 import { createRandom, type Random } from '../random.js';
 import { hullFront } from './hull-front.js';
 import { type Objectives, sortFronts } from './pareto.js';
-import { type Additive, fitAdditive, predict } from './predictor.js';
+import { type Additive, additiveValue, fitAdditive } from './predictor.js';
 import { apart, select } from './selection.js';
 import { type Allocation, type Choice, checkChoices, total } from './table.js';
 
@@ -110,7 +110,7 @@ function propose(
   );
   const expected = (own: readonly number[]) => ({
     levels: own,
-    objectives: logarithms([total(choices, own).bytes, ...models.map((model) => predict(model, own))]),
+    objectives: logarithms([total(choices, own).bytes, ...models.map((model) => additiveValue(model, own))]),
   });
   // Models are additive: their hulls are exact, and the genetic search goes on from there.
   const hulls = models.map((model) => hullFront(corrected(choices, model)).map((point) => point.levels));

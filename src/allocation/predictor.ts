@@ -5,7 +5,7 @@ import type { Choice, Level } from './table.js';
 export type Additive = readonly Float64Array[];
 
 /** The model's value of an allocation. */
-export function predict(model: Additive, levels: readonly number[]): number {
+export function additiveValue(model: Additive, levels: readonly number[]): number {
   return levels.reduce((sum, level, tensor) => sum + (model[tensor]?.[level] ?? 0), 0);
 }
 
@@ -33,7 +33,10 @@ export function fitAdditive(
   const starts = columns.map((column) => {
     const table = choices.map(({ levels }) => Float64Array.from(levels, column));
     // The factor of the least relative error.
-    const sums = Float64Array.from(seen, (levels, index) => predict(table, levels) * (weights[index] ?? 0));
+    const sums = Float64Array.from(
+      seen,
+      (levels, index) => additiveValue(table, levels) * (weights[index] ?? 0),
+    );
     const targets = Float64Array.from(values, (value, index) => value * (weights[index] ?? 0));
     const factor = dot(sums, targets) / (dot(sums, sums) || 1);
     const residuals = targets.map((target, index) => target - factor * (sums[index] ?? 0));

@@ -53,7 +53,7 @@ export async function presentQuantized(
 }
 
 /** What a layer is, once its parts were looked at. */
-interface Found {
+interface LayerFormat {
   readonly format: WordFormat;
   readonly rows: number;
   readonly cols: number;
@@ -63,7 +63,7 @@ async function present(
   tensors: readonly StoredTensor[],
   suffixes: readonly [string, ...string[]],
   transposed: boolean,
-  inspect: (layer: Layer) => Promise<Found>,
+  inspect: (layer: Layer) => Promise<LayerFormat>,
 ): Promise<StoredTensor[]> {
   const [codes] = suffixes;
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
@@ -86,7 +86,7 @@ async function present(
 }
 
 /** A layer's weight, whose bytes are those of all parts one after another. */
-function weightOf(layer: Layer, { format, rows, cols }: Found, transposed: boolean): StoredTensor {
+function weightOf(layer: Layer, { format, rows, cols }: LayerFormat, transposed: boolean): StoredTensor {
   const grid: WordGrid = wordGrid(format);
   const wanted = partsOf(grid, rows, cols);
   const name = `${layer.name}.weight`;
@@ -125,7 +125,7 @@ function weightOf(layer: Layer, { format, rows, cols }: Found, transposed: boole
   };
 }
 
-async function gptqFormat(layer: Layer, config: Readonly<Record<string, unknown>>): Promise<Found> {
+async function gptqFormat(layer: Layer, config: Readonly<Record<string, unknown>>): Promise<LayerFormat> {
   const [codes, zeros] = [part(layer, '.qweight'), part(layer, '.qzeros')];
   const scales = part(layer, '.scales');
   const [groups = 0, rows = 0] = scales.shape;
@@ -139,7 +139,10 @@ async function gptqFormat(layer: Layer, config: Readonly<Record<string, unknown>
   return describe(layer, about, shape, order ? await integers(order) : undefined, config.sym === true);
 }
 
-async function compressedFormat(layer: Layer, config: Readonly<Record<string, unknown>>): Promise<Found> {
+async function compressedFormat(
+  layer: Layer,
+  config: Readonly<Record<string, unknown>>,
+): Promise<LayerFormat> {
   const [rows = 0, cols = 0] = await integers(part(layer, '.weight_shape'));
   const codes = part(layer, '.weight_packed');
   const scales = part(layer, '.weight_scale');
@@ -177,7 +180,7 @@ function describe(
   { groups, rows, cols }: { readonly groups: number; readonly rows: number; readonly cols: number },
   order: number[] | undefined,
   symmetric: boolean,
-): Found {
+): LayerFormat {
   if (!Number.isInteger(cols) || !(cols > 0) || cols % groups !== 0)
     throw damaged(layer, `has ${groups} groups of scales for ${cols} columns`);
   const groupSize = groups === 1 ? Number.POSITIVE_INFINITY : cols / groups;

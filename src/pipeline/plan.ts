@@ -7,7 +7,7 @@ import { type CompressOptions, isSearch } from './options.js';
 import { type Estimate, estimate } from './prepare/estimate.js';
 import type { Plan } from './prepare/plan.js';
 import { prepare } from './prepare/prepare.js';
-import { predict } from './search/predict.js';
+import { predictDivergence } from './search/predict-divergence.js';
 
 /** What will happen, to the byte, without doing it; of the model's loss only with `predict` or a search. */
 export function plan(
@@ -27,7 +27,7 @@ export function plan(
     const job = await time('prepare', () => prepare(context, options, hooks));
     const prediction =
       options.predict && !job.plan.search
-        ? await time('plan', () => predict(context, job, options, hooks))
+        ? await time('plan', () => predictDivergence(context, job, options, hooks))
         : undefined;
     return {
       ...job.plan,

@@ -34,16 +34,16 @@ export async function topEigenvalue(
   options: Partial<PowerIterationOptions> = {},
 ): Promise<Eigenpair> {
   const { iterations, tolerance, start } = { ...powerIterationDefaults, ...options };
-  const matrixOf = (data: Float32Array): Matrix => ({ rows, cols, data });
+  const toMatrix = (data: Float32Array): Matrix => ({ rows, cols, data });
   let next = start ?? (await randomSigns(kernels, rows, cols, 0)).data;
-  let squares = (await innerProduct(kernels, matrixOf(next), matrixOf(next))).squares;
+  let squares = (await innerProduct(kernels, toMatrix(next), toMatrix(next))).squares;
   let vector = next;
   let value = 0;
   for (let step = 0; step < iterations; step++) {
     const before = value;
     vector = await arithmetic.scale(squares ** -0.5, next);
     next = await multiply(vector, before);
-    const found = await innerProduct(kernels, matrixOf(next), matrixOf(vector));
+    const found = await innerProduct(kernels, toMatrix(next), toMatrix(vector));
     ({ product: value, squares } = found);
     if (squares === 0 || Math.abs(value - before) <= tolerance * Math.abs(value)) break;
   }

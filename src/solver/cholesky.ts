@@ -71,7 +71,7 @@ const notFinite = () =>
     remedy: 'check the calibration text and the weights of the layers before this one',
   });
 
-interface Plan {
+interface CholeskyOptions {
   readonly order: Int32Array;
   readonly scale: number;
   readonly damping: number;
@@ -87,7 +87,7 @@ async function cholesky(
   { kernels, gemm }: Tools,
   arena: Arena,
   gram: Matrix,
-  { order, scale, damping, blockSize }: Plan,
+  { order, scale, damping, blockSize }: CholeskyOptions,
 ): Promise<Factor | undefined> {
   const size = gram.rows;
   const gather = blockColumns(kernels, arena, gram, order, scale, blockSize);

@@ -15,7 +15,7 @@ import { choicesOf, createAllocationMeasure, pick } from './measure-allocation.j
 import { keepFront } from './record.js';
 import { defaultSearch, findSearch } from './searches.js';
 import { defaultSensitivity, type LevelTable, levelTable } from './table/table.js';
-import type { Found, SearchTask, TryAllocation } from './task.js';
+import type { FoundAllocation, SearchTask, TryAllocation } from './task.js';
 import { createTrialCompressor } from './trial-compression.js';
 
 /**
@@ -74,7 +74,7 @@ type SearchTools = LevelTable & Pick<SearchTask, 'measureAllocation' | 'tryAlloc
  */
 function findGoalSearch(options: CompressOptions): {
   readonly search: string;
-  find(tools: SearchTools, format: OutputFormat, draft: Draft): Promise<Found>;
+  find(tools: SearchTools, format: OutputFormat, draft: Draft): Promise<FoundAllocation>;
 } {
   const { maxDivergence, search = maxDivergence === undefined ? defaultSearch : 'bisection' } = options;
   if (maxDivergence === undefined) {
@@ -112,11 +112,11 @@ type Draft = (types: ReadonlyMap<TensorSpec, string>, found?: SearchResult) => J
  */
 async function withinBudget(
   table: SearchTools,
-  search: (task: SearchTask) => Promise<Found>,
+  search: (task: SearchTask) => Promise<FoundAllocation>,
   format: OutputFormat,
   options: CompressOptions,
   draft: Draft,
-): Promise<Found> {
+): Promise<FoundAllocation> {
   const { unit, budget, measure } = goal(options, format);
   const choices = choicesOf(table, unit);
   const least = draft(typesOf(table, smallest(choices)));

@@ -7,7 +7,7 @@ import { codeVersion } from '../../version.js';
 import { checkAborted } from '../context/hooks.js';
 import { keyOf } from '../context/store.js';
 import { average, difference } from './paired.js';
-import type { Found, SearchTask } from './task.js';
+import type { FoundAllocation, SearchTask } from './task.js';
 
 /**
  * A generation predicts 16 mutants and a newcomer, and compresses two of them as level tables are: all of them together
@@ -42,7 +42,7 @@ interface Memory {
 export async function evolve(
   { choices, budget, measureAllocation, tryAllocation, store, evaluator, hooks }: SearchTask,
   given: Partial<Evolution>,
-): Promise<Found> {
+): Promise<FoundAllocation> {
   const { finalists, ...options } = { ...evolution, ...given };
   // More generations go on from where fewer have ended.
   const { generations: _, ...lasting } = options;

@@ -11,9 +11,9 @@ import { TersorError } from '../../errors.js';
 import { findGrid } from '../../grid/index.js';
 import { evolve } from './evolve.js';
 import { measurePairs } from './pairs.js';
-import type { Found, SearchTask } from './task.js';
+import type { FoundAllocation, SearchTask } from './task.js';
 
-type Search = (task: SearchTask, options: Readonly<Record<string, unknown>>) => Promise<Found>;
+type Search = (task: SearchTask, options: Readonly<Record<string, unknown>>) => Promise<FoundAllocation>;
 
 /** The searches that a budget can be given to, by their names in the table of src/allocation. */
 const searches: Readonly<Record<string, Search>> = {
@@ -55,7 +55,7 @@ export const defaultSearch = 'knapsack';
 export function findSearch(
   name = defaultSearch,
   options: Readonly<Record<string, unknown>> = {},
-): (task: SearchTask) => Promise<Found> {
+): (task: SearchTask) => Promise<FoundAllocation> {
   const search = searches[name];
   if (!search) {
     throw new TersorError(`there is no search ${name} for a size`, {

@@ -25,6 +25,6 @@ export interface SearchTask {
 }
 
 /** An allocation, and what there is to say of it. */
-export interface Found extends Allocation {
+export interface FoundAllocation extends Allocation {
   readonly note?: string;
 }

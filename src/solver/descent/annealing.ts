@@ -1,7 +1,7 @@
 import type { Encoded } from '../../grid/grid.js';
 import type { Arena } from '../../kernels/kernels.js';
 import type { SolverContext } from '../solver.js';
-import type { Plan } from './plan.js';
+import type { DescentPlan } from './plan.js';
 import type { Progress, Sweeps } from './sweeps.js';
 
 /** The last annealed sweep is so many times cooler than the first. */
@@ -19,7 +19,7 @@ export async function anneal(
   arena: Arena,
   { sweep }: Sweeps,
   { stride, cols }: Encoded,
-  { temperature, annealingSweeps, annealingPasses }: Plan,
+  { temperature, annealingSweeps, annealingPasses }: DescentPlan,
   first: Progress,
   gained: Float64Array,
 ): Promise<void> {

@@ -7,7 +7,7 @@ import { layerEnergy, ratio } from '../layer-error.js';
 import { rtn } from '../rtn.js';
 import type { Solution, SolverContext } from '../solver.js';
 import { add, anneal, remember } from './annealing.js';
-import type { Plan } from './plan.js';
+import type { DescentPlan } from './plan.js';
 import { prepareSweeps, type Sweeps } from './sweeps.js';
 
 /**
@@ -22,7 +22,7 @@ export async function descend(
   weight: Panel,
   moments: Moments | undefined,
   grid: Grid,
-  plan: Plan,
+  plan: DescentPlan,
 ): Promise<Solution> {
   const start = await (plan.start === 'rtn' ? rtn : gptq)(context, weight, moments, grid, {
     scales: plan.scales,
@@ -57,7 +57,7 @@ export async function settle(
   arena: Arena,
   sweeps: Sweeps,
   encoded: Encoded,
-  plan: Plan,
+  plan: DescentPlan,
 ): Promise<number> {
   const annealed = plan.temperature > 0 && plan.annealingSweeps > 0;
   const restore = annealed ? remember(context, arena, encoded) : undefined;

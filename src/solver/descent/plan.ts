@@ -44,7 +44,7 @@ export const descentDefaults: DescentOptions = {
 };
 
 /** Options of a descent with what its kind of descent adds. */
-export interface Plan extends DescentOptions {
+export interface DescentPlan extends DescentOptions {
   readonly refits: number;
   readonly trials: number;
 }

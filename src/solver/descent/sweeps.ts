@@ -7,7 +7,7 @@ import type { Matrix } from '../../types.js';
 import { meanDiagonal } from '../cholesky.js';
 import { total } from '../layer-error.js';
 import type { SolverContext } from '../solver.js';
-import type { Plan } from './plan.js';
+import type { DescentPlan } from './plan.js';
 import { refitRows } from './refit.js';
 import { storageRecord } from './storage.js';
 import { createWindows } from './windows.js';
@@ -53,7 +53,7 @@ export function prepareSweeps(
   weight: Panel,
   gram: Matrix,
   encoded: Encoded,
-  plan: Plan,
+  plan: DescentPlan,
 ): Sweeps {
   const { kernels, gemm } = context;
   const { rows, cols, stride } = weight;

@@ -1,16 +1,15 @@
-import { matrixShape, type TensorSpec } from '../../../architecture/architecture.js';
+import type { TensorSpec } from '../../../architecture/architecture.js';
 import type { Model } from '../../../architecture/model.js';
 import type { Arithmetic } from '../../../graph/arithmetic.js';
 import type { LevelCurvature, TensorCurvature } from '../../../sensitivity/measure.js';
 import { spread } from '../../../text/corpus.js';
-import type { Matrix } from '../../../types.js';
 import type { Context } from '../../context/context.js';
 import type { Hooks } from '../../context/hooks.js';
 import type { Store } from '../../context/store.js';
 import type { TensorLevels } from './request.js';
 
 /** What second-order measures know of a tensor and of its levels, in their order. */
-export interface Found {
+export interface CurvatureEstimates {
   readonly tensor?: TensorCurvature;
   readonly levels?: readonly LevelCurvature[];
 }
@@ -44,8 +43,3 @@ export const textFor =
         : calibration.map((sequence) => sequence.subarray(0, pieceTokens));
     return spread(pieces, tokens);
   };
-
-export function matrixOf(spec: TensorSpec, data: Float32Array): Matrix {
-  const [rows, cols] = matrixShape(spec);
-  return { rows, cols, data };
-}

@@ -6,7 +6,7 @@ import { codeVersion } from '../../../version.js';
 import type { Context } from '../../context/context.js';
 import type { Hooks } from '../../context/hooks.js';
 import { keyOf, type Store } from '../../context/store.js';
-import { type Found, type Task, type Texts, textFor } from './curvature-task.js';
+import { type CurvatureEstimates, type Task, type Texts, textFor } from './curvature-task.js';
 import { gradientForms } from './gradient-forms.js';
 import { findEigenvalues, findTraces } from './hessian-facts.js';
 import type { TensorLevels } from './request.js';
@@ -39,13 +39,13 @@ export async function addCurvature(
     hooks,
   };
   const texts = textFor(model, calibration);
-  const found = new Map<TensorSpec, Found>();
+  const found = new Map<TensorSpec, CurvatureEstimates>();
   try {
     for (const need of needs) {
       const keys = chosen.flatMap(({ levels }) => levels.map(({ key }) => key));
       const key = keyOf('curvature', need, codeVersion(), ...keys, ...texts(gradientTokens).map(String));
       const known = await store.get(key);
-      const results: readonly (Found | undefined)[] = known
+      const results: readonly (CurvatureEstimates | undefined)[] = known
         ? JSON.parse(new TextDecoder().decode(known))
         : await context.stopwatch
             .time('measure', () => findings[need]({ ...task, key }, texts))
@@ -62,7 +62,7 @@ export async function addCurvature(
 
 /** What each need takes. */
 const findings: Readonly<
-  Record<CurvatureNeed, (task: Task, texts: Texts) => Promise<Map<TensorSpec, Found>>>
+  Record<CurvatureNeed, (task: Task, texts: Texts) => Promise<Map<TensorSpec, CurvatureEstimates>>>
 > = {
   gradients: (task, texts) =>
     gradientForms(task, texts(gradientTokens), 'text', (slope, diagonal, form) => ({
@@ -80,7 +80,7 @@ const findings: Readonly<
   eigenvalues: findEigenvalues,
 };
 
-function merge(first: Found = {}, second: Found = {}): Found {
+function merge(first: CurvatureEstimates = {}, second: CurvatureEstimates = {}): CurvatureEstimates {
   const levels = first.levels ?? second.levels;
   return {
     tensor: { ...first.tensor, ...second.tensor },
@@ -90,7 +90,10 @@ function merge(first: Found = {}, second: Found = {}): Found {
   };
 }
 
-function withCurvature(tensor: TensorLevels, { tensor: own = {}, levels = [] }: Found = {}): TensorLevels {
+function withCurvature(
+  tensor: TensorLevels,
+  { tensor: own = {}, levels = [] }: CurvatureEstimates = {},
+): TensorLevels {
   const { statistics } = tensor;
   return {
     ...tensor,

@@ -2,24 +2,17 @@ import type { Level } from '../../../allocation/table.js';
 import { matrixShape, type TensorSpec } from '../../../architecture/architecture.js';
 import type { Grid } from '../../../grid/grid.js';
 import { isRowMixGrid } from '../../../grid/tersor/row-mix.js';
-import type { LevelCurvature } from '../../../sensitivity/measure.js';
+import type { LevelFacts } from '../../../sensitivity/measure.js';
 import type { Moments } from '../../../types.js';
 import type { Context } from '../../context/context.js';
 import { keyOf, numberBytes, readNumber, type Store } from '../../context/store.js';
 import { unpackTensor } from '../../solve/packed.js';
 import { compressTensor, type TensorRecipe } from '../../solve/tensor.js';
 
-/** One way to store a tensor, solved on the original model's activations. */
-export interface SolvedLevel extends Level {
+/** One way to store a tensor, solved on the original model's activations; without moments its H is I. */
+export interface SolvedLevel extends Level, LevelFacts {
+  readonly bytes: number;
   readonly grid: Grid;
-  /** ε = tr(Δ H Δᵀ) / tr(W H Wᵀ), with H as for a compressed tensor; without moments H = I. */
-  readonly relativeError: number;
-  /** Mean divergence of the model with only this tensor so, where it was measured; nats per token. */
-  readonly divergence?: number;
-  /** ‖W − Ŵ‖² / ‖W‖², where it was asked for. */
-  readonly weightError?: number;
-  /** What gradients and second derivatives tell of the error, where it was asked for. */
-  readonly curvature?: LevelCurvature;
   /** Where the store has its packed rows. */
   readonly key: string;
 }

@@ -4,8 +4,9 @@ import type { LevelCurvature } from '../../../sensitivity/measure.js';
 import { weightedDifference, weightedDistance } from '../../../sensitivity/statistics.js';
 import type { Matrix } from '../../../types.js';
 import { checkAborted } from '../../context/hooks.js';
-import { type Found, matrixOf, type Task } from './curvature-task.js';
+import type { CurvatureEstimates, Task } from './curvature-task.js';
 import { readLevel } from './entries.js';
+import { weightMatrix } from './weight-matrix.js';
 
 /** Decoded levels that are in memory together, in bytes; one at least. */
 const heldBytes = 2 ** 28;
@@ -16,10 +17,10 @@ export async function gradientForms(
   texts: readonly Int32Array[],
   labels: Labels,
   write: (slope: number, diagonal: number, form: number, slopes: readonly number[]) => LevelCurvature,
-): Promise<Map<TensorSpec, Found>> {
+): Promise<Map<TensorSpec, CurvatureEstimates>> {
   const { context, store, model, tensors, arithmetic, hooks } = task;
   const { kernels } = context;
-  const found = new Map<TensorSpec, Found>();
+  const found = new Map<TensorSpec, CurvatureEstimates>();
   await weightGradients(
     model,
     texts,
@@ -28,18 +29,18 @@ export async function gradientForms(
       const tensor = tensors.get(spec);
       if (!tensor) return;
       checkAborted(hooks);
-      const weight = matrixOf(spec, await model.read(spec));
+      const weight = weightMatrix(spec, await model.read(spec));
       const size = Math.max(1, Math.floor(heldBytes / weight.data.byteLength));
       let squares = new Float32Array(weight.data.length);
       const levels: LevelCurvature[] = [];
       for (let from = 0; from < tensor.levels.length; from += size) {
         const decoded: Matrix[] = [];
         for (const { key, grid } of tensor.levels.slice(from, from + size))
-          decoded.push(matrixOf(spec, await readLevel(context, store, key, grid, spec)));
+          decoded.push(weightMatrix(spec, await readLevel(context, store, key, grid, spec)));
         /** g · Δ by level and sequence. */
         const own = decoded.map((): number[] => []);
         for (let sequence = 0; sequence < sequences; sequence++) {
-          const gradient = matrixOf(spec, await of(sequence));
+          const gradient = weightMatrix(spec, await of(sequence));
           if (from === 0) squares = (await arithmetic.plusSquare(squares, gradient.data)) as typeof squares;
           for (const [index, list] of own.entries())
             list.push(await weightedDifference(kernels, weight, decoded[index] ?? weight, gradient));
@@ -47,7 +48,7 @@ export async function gradientForms(
         // All sequences are in the squares when the first levels have seen them.
         for (const [index, list] of own.entries()) {
           const level = decoded[index] ?? weight;
-          const distance = await weightedDistance(kernels, weight, level, matrixOf(spec, squares));
+          const distance = await weightedDistance(kernels, weight, level, weightMatrix(spec, squares));
           const slopes = list.map((slope) => slope / Math.sqrt(tokens));
           const slope = slopes.reduce((sum, value) => sum + value, 0) / Math.sqrt(tokens);
           const form = slopes.reduce((sum, value) => sum + value ** 2, 0) / 2;

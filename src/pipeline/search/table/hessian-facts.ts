@@ -9,8 +9,9 @@ import {
 } from '../../../sensitivity/statistics.js';
 import { checkAborted } from '../../context/hooks.js';
 import { keyOf } from '../../context/store.js';
-import { type Found, matrixOf, type Task, type Texts } from './curvature-task.js';
+import type { CurvatureEstimates, Task, Texts } from './curvature-task.js';
 import { readLevel } from './entries.js';
+import { weightMatrix } from './weight-matrix.js';
 
 /** Tokens for traces, and random vectors. */
 const traceTokens = 1024;
@@ -48,10 +49,13 @@ async function withProducts<T>(
  * Traces, mean v · H v, and ½ Σ D Δ² of all levels with D the mean of v ⊙ H v, for random signs v in all weights at once
  * (Hutchinson, 1990).
  */
-export const findTraces = (task: Task, texts: Texts): Promise<Map<TensorSpec, Found>> =>
+export const findTraces = (task: Task, texts: Texts): Promise<Map<TensorSpec, CurvatureEstimates>> =>
   withProducts(task, [texts(traceTokens)], (products) => hutchinson(task, products));
 
-async function hutchinson(task: Task, products: HessianProducts): Promise<Map<TensorSpec, Found>> {
+async function hutchinson(
+  task: Task,
+  products: HessianProducts,
+): Promise<Map<TensorSpec, CurvatureEstimates>> {
   const { context, store, model, tensors, arithmetic, hooks } = task;
   const { kernels } = context;
   const order = model.architecture.tensors;
@@ -61,7 +65,7 @@ async function hutchinson(task: Task, products: HessianProducts): Promise<Map<Te
     await products.all(
       async (spec, weight) => {
         const [rows, cols] = matrixShape(spec);
-        const { energy } = await valueStatistics(kernels, matrixOf(spec, weight));
+        const { energy } = await valueStatistics(kernels, weightMatrix(spec, weight));
         const step = probeStep * Math.sqrt(energy / weight.length) || probeStep;
         if (!tensors.has(spec)) return { vector: new Float32Array(rows * cols), step };
         const seed = probe * order.length + order.indexOf(spec);
@@ -70,13 +74,13 @@ async function hutchinson(task: Task, products: HessianProducts): Promise<Map<Te
       async (spec, vector, product) => {
         const tensor = tensors.get(spec);
         if (!tensor) return;
-        const signs = matrixOf(spec, vector);
+        const signs = weightMatrix(spec, vector);
         const own = sums.get(spec) ?? { trace: 0, levels: tensor.levels.map(() => 0) };
-        own.trace += (await innerProduct(kernels, signs, matrixOf(spec, product))).product / probes;
-        const diagonal = matrixOf(spec, await arithmetic.product(vector, product));
-        const weight = matrixOf(spec, await model.read(spec));
+        own.trace += (await innerProduct(kernels, signs, weightMatrix(spec, product))).product / probes;
+        const diagonal = weightMatrix(spec, await arithmetic.product(vector, product));
+        const weight = weightMatrix(spec, await model.read(spec));
         for (const [index, { key, grid }] of tensor.levels.entries()) {
-          const level = matrixOf(spec, await readLevel(context, store, key, grid, spec));
+          const level = weightMatrix(spec, await readLevel(context, store, key, grid, spec));
           const distance = await weightedDistance(kernels, weight, level, diagonal);
           own.levels[index] = (own.levels[index] ?? 0) + distance / probes / 2;
         }
@@ -97,7 +101,7 @@ async function hutchinson(task: Task, products: HessianProducts): Promise<Map<Te
  * The largest eigenvalue of the Hessian in each tensor's weights, on the whole text and on its parts, where the search goes
  * on from the whole text's eigenvector.
  */
-export const findEigenvalues = (task: Task, texts: Texts): Promise<Map<TensorSpec, Found>> => {
+export const findEigenvalues = (task: Task, texts: Texts): Promise<Map<TensorSpec, CurvatureEstimates>> => {
   const text = texts(eigenvalueTokens);
   return withProducts(task, [text, ...divide(text, parts)], (whole, ...others) =>
     eigenvalues(task, whole, others),
@@ -108,9 +112,9 @@ async function eigenvalues(
   task: Task,
   whole: HessianProducts,
   others: readonly HessianProducts[],
-): Promise<Map<TensorSpec, Found>> {
+): Promise<Map<TensorSpec, CurvatureEstimates>> {
   const { context, store, key, model, tensors, arithmetic, hooks } = task;
-  const found = new Map<TensorSpec, Found>();
+  const found = new Map<TensorSpec, CurvatureEstimates>();
   for (const spec of tensors.keys()) {
     const place = keyOf('eigenvalues', key, spec.names.gguf);
     const known = await store.get(place);
@@ -118,7 +122,7 @@ async function eigenvalues(
       found.set(spec, JSON.parse(new TextDecoder().decode(known)));
       continue;
     }
-    const weight = matrixOf(spec, await model.read(spec));
+    const weight = weightMatrix(spec, await model.read(spec));
     const { energy } = await valueStatistics(context.kernels, weight);
     const longest = probeStep * Math.sqrt(energy) || probeStep;
     const top = (products: HessianProducts, options: Partial<PowerIterationOptions>) => {
@@ -134,7 +138,7 @@ async function eigenvalues(
     const parts: number[] = [];
     for (const products of others)
       parts.push((await top(products, { iterations: furtherIterations, start })).value);
-    const result: Found = { tensor: { eigenvalue, eigenvalues: parts } };
+    const result: CurvatureEstimates = { tensor: { eigenvalue, eigenvalues: parts } };
     await store.put(place, new TextEncoder().encode(JSON.stringify(result)));
     found.set(spec, result);
     hooks.progress?.('eigenvalues', found.size, tensors.size);

@@ -2,18 +2,14 @@ import type { TensorSpec } from '../../../architecture/architecture.js';
 import type { Model } from '../../../architecture/model.js';
 import type { DivergenceEvaluator } from '../../../evaluation/divergence-evaluator.js';
 import type { Grid } from '../../../grid/grid.js';
-import type { TensorStatistics } from '../../../sensitivity/measure.js';
+import type { TensorFacts } from '../../../sensitivity/measure.js';
 import type { TensorRecipe } from '../../solve/tensor.js';
 import type { SolvedLevel } from './entries.js';
 
-/** A tensor with all its levels, in the order of the candidates. */
-export interface TensorLevels {
-  /** As the output calls it. */
-  readonly name: string;
+/** A tensor, named as the output calls it, with all its levels in the order of the candidates. */
+export interface TensorLevels extends TensorFacts {
   readonly spec: TensorSpec;
   readonly levels: readonly SolvedLevel[];
-  /** Of tensors with more than one level, where they were asked for. */
-  readonly statistics?: TensorStatistics;
 }
 
 export interface LevelRequest {

@@ -1,4 +1,4 @@
-import { type Architecture, matrixShape, type TensorSpec } from '../../../architecture/architecture.js';
+import type { Architecture, TensorSpec } from '../../../architecture/architecture.js';
 import type { Hidden } from '../../../architecture/forward.js';
 import { createObserver } from '../../../calibration/observe.js';
 import type { Arrays } from '../../../graph/program.js';
@@ -9,6 +9,7 @@ import { squaredDistance, valueStatistics } from '../../../sensitivity/statistic
 import { layerEnergy, ratio } from '../../../solver/layer-error.js';
 import type { Matrix, Moments } from '../../../types.js';
 import type { Context } from '../../context/context.js';
+import { weightMatrix } from './weight-matrix.js';
 
 /** What the levels of a block's tensors are judged by besides their own errors. */
 interface BlockStatistics {
@@ -49,7 +50,7 @@ export function createStatistician(architecture: Architecture, context: Context)
     },
 
     async tensor(spec, weight, moments, block) {
-      const matrix = matrixOf(spec, weight);
+      const matrix = weightMatrix(spec, weight);
       const { energy, outliers } = await valueStatistics(kernels, matrix);
       return {
         elements: weight.length,
@@ -63,18 +64,13 @@ export function createStatistician(architecture: Architecture, context: Context)
     },
 
     async weightError(spec, weight, values) {
-      const matrix = matrixOf(spec, weight);
+      const matrix = weightMatrix(spec, weight);
       const { energy } = await valueStatistics(kernels, matrix);
       return ratio(await squaredDistance(kernels, matrix, { ...matrix, data: values }), energy);
     },
 
     release: observer.release,
   };
-}
-
-function matrixOf(spec: TensorSpec, data: Float32Array): Matrix {
-  const [rows, cols] = matrixShape(spec);
-  return { rows, cols, data };
 }
 
 /** tr(W H Wᵀ). */

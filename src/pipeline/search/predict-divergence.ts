@@ -12,7 +12,7 @@ import { plannedTable } from './table/table.js';
  * tensor.
  * @throws TersorError when tensors do not fit their type
  */
-export async function predict(
+export async function predictDivergence(
   context: Context,
   job: Job,
   options: CompressOptions,
