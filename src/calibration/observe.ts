@@ -3,6 +3,7 @@ import { type Hidden, programCache } from '../architecture/forward.js';
 import * as g from '../graph/build.js';
 import type { Arrays } from '../graph/program.js';
 import type { Value } from '../graph/value.js';
+import { required } from '../required.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix } from '../types.js';
 import { findSites } from './walk.js';
@@ -37,9 +38,9 @@ export function createObserver(architecture: Architecture, options: RuntimeOptio
       return {
         sites: sites.map(([{ shape }, roles], index) => ({
           roles,
-          inputs: { rows, cols: shape[1] ?? 0, data: results[`site ${index}`] ?? new Float32Array() },
+          inputs: { rows, cols: shape[1] ?? 0, data: required(results, `site ${index}`) },
         })),
-        cosine: (results.cosines ?? new Float32Array()).reduce((sum, each) => sum + each, 0) / rows,
+        cosine: required(results, 'cosines').reduce((sum, each) => sum + each, 0) / rows,
       };
     },
     release: cache.release,

@@ -16,7 +16,7 @@ const rowQuantum = 16;
 /** Makes targets for layers behind compressed ones; programs are shared by layers of a shape. */
 export interface Targets {
   /**
-   * The weight whose outputs from the compressed prefix's inputs are nearest to those of `weight` from the
+   * The weight whose outputs from the inputs that the compressed model gives are nearest to those of `weight` from the
    * original's: argmin E‖W x − V x̃‖² = W C H̃⁻¹, so that a solver for the symmetric loss finds the codes for
    * the asymmetric one.
    * @param moments of x̃ (`gram` is H̃) with `crossMoments` C − H̃, C = E[x x̃ᵀ]

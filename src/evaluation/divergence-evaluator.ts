@@ -16,7 +16,7 @@ export interface Probe {
 
 /** Measures by how much changed models differ from the original's predictions, or embeddings, of texts. */
 export interface DivergenceEvaluator {
-  /** Hash of what the original's outputs are and how they are judged: another model or text has another one. */
+  /** Hash of what the original's outputs are and what they are compared by: another model or text has another one. */
   readonly fingerprint: string;
   /** Divergence of a model of the same architecture, on about so many tokens from the beginning of the text. */
   model(changed: Pick<Model, 'readBlock'>, tokens?: number): Promise<Divergence>;
@@ -34,7 +34,7 @@ export interface DivergenceEvaluator {
 }
 
 export interface DivergenceEvaluatorOptions extends ScoreOptions {
-  /** Single weights are judged on about so many tokens from the beginning of the text. */
+  /** Single weights are evaluated on about so many tokens from the beginning of the text. */
   readonly probeTokens?: number;
 }
 

@@ -3,6 +3,7 @@ import { createForward, type Hidden, type ProgramCache, programCache } from '../
 import type { Model } from '../architecture/model.js';
 import { pooled } from '../architecture/pooling.js';
 import * as g from '../graph/build.js';
+import { required } from '../required.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Progress } from '../types.js';
 
@@ -34,7 +35,7 @@ export async function embed(
   const order = new Map(sorted.map((text, at) => [text, at]));
   return pickRows(
     rows,
-    texts.map((text) => order.get(text) ?? 0),
+    texts.map((text) => required(order, text)),
   );
 }
 

@@ -1,3 +1,4 @@
+import { required } from '../required.js';
 import { openLlama } from '../runtime/llama.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Predictor } from './predictor.js';
@@ -17,7 +18,7 @@ export async function predictWithLlama(
     async logits(sequence, from, to) {
       // One pass per sequence: slabs of the same sequence come one after the other, from its first scored row.
       if (last?.sequence !== sequence || last.from > from) {
-        last = { sequence, from, logits: await model.logits([...(sequences[sequence] ?? [])], { from }) };
+        last = { sequence, from, logits: await model.logits([...required(sequences, sequence)], { from }) };
       }
       return last.logits.subarray((from - last.from) * vocabulary, (to - last.from) * vocabulary);
     },

@@ -1,6 +1,7 @@
 import type { Architecture } from '../architecture/architecture.js';
 import { type Forward, type Hidden, programCache } from '../architecture/forward.js';
 import type { Arrays } from '../graph/program.js';
+import { required } from '../required.js';
 import { pickRows, pool, rowDistances } from './embedding.js';
 import { predictor, remember } from './predictor.js';
 import { type ScoreOptions, score } from './score.js';
@@ -8,7 +9,7 @@ import { type ScoreOptions, score } from './score.js';
 /** Measures how far the outputs of changed models are from the original's, by what the model is for. */
 export interface Metric {
   /**
-   * One figure for everything that is judged: KL divergences of scored positions in nats, or one less cosines of texts.
+   * One figure for everything that is compared: KL divergences of scored positions in nats, or one less cosines of texts.
    * @param hidden what comes out of the last block for `texts`
    * @param outside weights outside the blocks
    * @param texts those of the metric or the first of them, in the same order
@@ -17,7 +18,7 @@ export interface Metric {
   release(): Promise<void>;
 }
 
-/** What the original makes of the texts that others are judged on. */
+/** The original's outputs for the texts that others are evaluated on. */
 interface Reference {
   readonly architecture: Architecture;
   readonly forward: Forward;
@@ -54,7 +55,7 @@ const metrics: Readonly<
     return {
       async distances(changed, _outside, texts) {
         const actual = await pool(cache, architecture, changed);
-        const places = texts.map((text) => order.get(text) ?? 0);
+        const places = texts.map((text) => required(order, text));
         return rowDistances(actual, pickRows(reference, places));
       },
       release: cache.release,

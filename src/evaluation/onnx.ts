@@ -1,3 +1,4 @@
+import { required } from '../required.js';
 import { openOnnxDecoder } from '../runtime/onnx-decoder.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Predictor } from './predictor.js';
@@ -16,7 +17,7 @@ export async function predictWithOnnx(
   return {
     vocabulary: decoder.vocabulary,
     async logits(sequence, from, to) {
-      const tokens = sequences[sequence] ?? new Int32Array();
+      const tokens = required(sequences, sequence);
       if (last?.sequence !== sequence || last.position > from) {
         decoder.restart();
         last = { sequence, position: 0 };

@@ -1,5 +1,6 @@
 import * as g from '../graph/build.js';
 import { compile } from '../graph/program.js';
+import { required } from '../required.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Retrieval } from '../types.js';
 
@@ -18,7 +19,7 @@ export async function retrieval(
   const { rows, cols } = embeddings;
   const x = g.input('x', [rows, cols]);
   const program = await compile({ y: g.matmul(x, g.transpose(x, [1, 0])) }, options);
-  const similarities = async ({ data }: Matrix) => (await program.run({ x: data })).y ?? new Float32Array();
+  const similarities = async ({ data }: Matrix) => required(await program.run({ x: data }), 'y');
   const [own, original] = [await similarities(embeddings), await similarities(reference)];
   await program.release();
   let [top1, top10, ndcg10] = [0, 0, 0];

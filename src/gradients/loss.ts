@@ -6,6 +6,7 @@ import { differentiate } from '../graph/differentiate.js';
 import type { Arrays } from '../graph/program.js';
 import { topological, type Value } from '../graph/value.js';
 import type { Random } from '../random.js';
+import { required } from '../required.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 
 /** Positions whose logits are in memory together. */
@@ -74,7 +75,7 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
     const program = await cache.get(`probabilities ${rows}`, () => ({
       p: g.softmax(architecture.head(states(architecture, rows))),
     }));
-    return (await program.run({ ...outside, hidden })).p ?? new Float32Array();
+    return required(await program.run({ ...outside, hidden }), 'p');
   };
   /** A zeroed table for the first slab, where one is wanted. */
   const sumOf = (table: Float32Array | undefined, wanted: boolean) =>
@@ -91,7 +92,7 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
         divergenceBackward(architecture, rows, withTable),
       );
       const found = await program.run({ ...outside, hidden, target, ...sumOf(table, withTable) });
-      result.set(found.gradient ?? [], from * width);
+      result.set(required(found, 'gradient'), from * width);
       table = found.table;
     }
     return { hidden: result, ...(table ? { table } : {}) };
@@ -102,7 +103,7 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
       cosineBackward(architecture, batch),
     );
     const found = await program.run({ hidden: data, original: original.hidden.data });
-    return { hidden: found.gradient ?? new Float32Array() };
+    return { hidden: required(found, 'gradient') };
   };
 
   return {
@@ -122,7 +123,7 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
           ids,
           ...sumOf(table, withTable),
         });
-        result.set(found.gradient ?? [], from * width);
+        result.set(required(found, 'gradient'), from * width);
         table = found.table;
       }
       return { hidden: result, ...(table ? { table } : {}) };
@@ -159,7 +160,7 @@ export function createLosses(architecture: Architecture, options: RuntimeOptions
           const p = g.softmax(architecture.head(states(architecture, rows)));
           return { spread: g.sum(g.mul(p, g.sub(g.scalar(1), p)), 0) };
         });
-        const { spread = [] } = await program.run({ ...outside, hidden });
+        const spread = required(await program.run({ ...outside, hidden }), 'spread');
         for (const [token, value] of spread.entries()) into[token] = (into[token] ?? 0) + value;
       }
     },

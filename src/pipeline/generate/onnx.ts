@@ -2,6 +2,7 @@ import type { TensorSpec } from '../../architecture/architecture.js';
 import type { Model } from '../../architecture/model.js';
 import { findOnnxFile } from '../../checkpoint/onnx/onnx.js';
 import { TersorError } from '../../errors.js';
+import { required } from '../../required.js';
 import { type OnnxDecoder, openOnnxDecoder } from '../../runtime/onnx-decoder.js';
 import { createSampler } from '../../runtime/sampling.js';
 import type { RuntimeOptions } from '../../runtime/session.js';
@@ -79,7 +80,7 @@ async function openDecoder(model: Model, path: string, options: RuntimeOptions):
   if (model.checkpoint.format === 'stack') {
     const weights = new Map<TensorSpec, Float32Array>();
     for (const spec of model.architecture.tensors) weights.set(spec, await model.read(spec));
-    const { bytes } = floatDecoder(model.architecture, (spec) => weights.get(spec) ?? new Float32Array());
+    const { bytes } = floatDecoder(model.architecture, (spec) => required(weights, spec));
     return openOnnxDecoder(path, options, bytes);
   }
   const file = path.endsWith('.onnx') ? path : await findOnnxFile(path);

@@ -3,6 +3,7 @@ import { type EvoPressOptions, type EvoPressState, evoPress } from '../../alloca
 import { knapsack } from '../../allocation/knapsack.js';
 import { type Allocation, type Choice, total } from '../../allocation/table.js';
 import { createRandom } from '../../random.js';
+import { required } from '../../required.js';
 import { codeVersion } from '../../version.js';
 import { checkAborted } from '../context/hooks.js';
 import { keyOf } from '../context/store.js';
@@ -123,7 +124,7 @@ export function promising(
   const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
   const scale = sum(measured.map(({ value }) => value)) / sum(predicted);
   return measured
-    .map(({ levels, value }, index) => ({ levels, value: value + scale * (predicted[index] ?? 0) }))
+    .map(({ levels, value }, index) => ({ levels, value: value + scale * required(predicted, index) }))
     .sort((a, b) => a.value - b.value)
     .map(({ levels }) => levels);
 }

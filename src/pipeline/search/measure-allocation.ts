@@ -15,8 +15,8 @@ export type MeasureAllocation = (
 
 /**
  * What is left of the divergence of levels solved one by one on the original's activations when the model is
- * compressed for good: every layer then aims at the original's outputs from behind compressed ones, and is calibrated
- * on more tokens than the levels were. Measured in docs/results/sizes.md (“Planning”), where it varied by the deviation.
+ * compressed for good: every layer is then solved for the original's outputs, from the inputs that compressed layers
+ * give, and is calibrated on more tokens than the levels were. Measured in docs/results/sizes.md (“Planning”), where it varied by the deviation.
  */
 function correction({ match, tokens }: Recipe): number {
   if (match !== 'original') return 1;
@@ -24,7 +24,7 @@ function correction({ match, tokens }: Recipe): number {
 }
 const correctionDeviation = 0.15;
 
-/** Judges allocations by the predictions of the whole model with its weights from the store. */
+/** Measures allocations by the predictions of the whole model with its weights from the store. */
 export function createAllocationMeasure(
   context: Context,
   model: Model,

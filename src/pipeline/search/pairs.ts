@@ -1,6 +1,7 @@
 import type { Pair } from '../../allocation/interactions.js';
 import { knapsack } from '../../allocation/knapsack.js';
 import { total } from '../../allocation/table.js';
+import { required } from '../../required.js';
 import type { SearchTask } from './task.js';
 
 /** Tensors whose pairs are measured: those that cost most in the allocation without interactions. */
@@ -35,11 +36,11 @@ export async function measurePairs({ choices, budget, measureAllocation }: Searc
   for (const [index, first] of tensors.entries()) {
     for (const second of tensors.slice(index + 1)) {
       const together = (await measure(first, second)) - none;
-      const extra = together - (alone.get(first) ?? 0) - (alone.get(second) ?? 0);
+      const extra = together - required(alone, first) - required(alone, second);
       const length = Math.sqrt(cost(first) * cost(second));
       if (!(length > 0)) continue;
-      for (const firstLevel of choices[first]?.levels.keys() ?? []) {
-        for (const secondLevel of choices[second]?.levels.keys() ?? []) {
+      for (const firstLevel of required(choices, first).levels.keys()) {
+        for (const secondLevel of required(choices, second).levels.keys()) {
           const scale = Math.sqrt(lossOf(first, firstLevel) * lossOf(second, secondLevel)) / length;
           pairs.push({ first, firstLevel, second, secondLevel, loss: extra * scale });
         }

@@ -4,7 +4,7 @@ import type { Hooks } from '../context/hooks.js';
 import type { Store } from '../context/store.js';
 import type { MeasureAllocation } from './measure-allocation.js';
 
-/** Compresses a model with an allocation: its divergence at every judged position (src/pipeline/search/trial-compression.ts). */
+/** Compresses a model with an allocation: its divergence at every scored position (src/pipeline/search/trial-compression.ts). */
 export interface TryAllocation {
   /** Changes with everything but the allocation that results depend on. */
   readonly identity: string;

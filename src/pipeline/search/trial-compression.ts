@@ -21,19 +21,19 @@ import { calibrationForTable, tableSolver } from './table/table.js';
 type Types = ReadonlyMap<TensorSpec, string>;
 
 /**
- * Compresses whole models and judges them on text that calibration did not see: what levels that were solved apart do
+ * Compresses whole models and evaluates them on text that calibration did not see: what levels that were solved apart do
  * not tell, namely how well later layers make up for what earlier ones lose. Results are divergences at every scored
  * position, nats, so that two models can be compared position by position.
  */
 export interface TrialCompressor {
   /** As the recipe says. */
   full(types: Types, recipe: Recipe): Promise<Float32Array>;
-  /** With the solver and the tokens of level tables, judged on about so many tokens. */
+  /** With the solver and the tokens of level tables, evaluated on about so many tokens. */
   quick(types: Types, recipe: Recipe, tokens: number): Promise<Float32Array>;
   release(): Promise<void>;
 }
 
-/** Tokens that models are judged on at most. */
+/** Tokens that models are evaluated on at most. */
 export const trialTokens = 40960;
 
 /**

@@ -24,7 +24,7 @@ const matches = ['original', 'own', 'original inputs'] as const;
 
 /**
  * Looks for settings of the solver that make the model better, by Bayesian optimisation (src/allocation/bayesian.ts)
- * from the settings as they are: every recipe tried compresses the whole model, which is judged on text that
+ * from the settings as they are: every recipe tried compresses the whole model, which is evaluated on text that
  * calibration did not see. What the caller has set is not touched. A recipe takes the place of the first only when it
  * is better by more than the standard error of their difference, position by position.
  * @param count recipes tried, the first included

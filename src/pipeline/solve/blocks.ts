@@ -5,6 +5,7 @@ import type { ActivationCache } from '../../calibration/activation-cache.js';
 import type { SiteMoments } from '../../calibration/walk.js';
 import { type BlockVisitor, type States, walkModel } from '../../calibration/walk-model.js';
 import { isCoded } from '../../grid/grid.js';
+import { required } from '../../required.js';
 import type { Context } from '../context/context.js';
 import type { Assignment } from '../prepare/plan.js';
 import { tokenEmbeddingMoments } from './embedding-and-head.js';
@@ -49,7 +50,7 @@ export async function compressBlocks(
   });
   await Promise.all([passes.release(), run.release()]);
   const order = new Map(assignments.map(({ name }, index) => [name, index]));
-  return run.results.sort((a, b) => (order.get(a.name) ?? 0) - (order.get(b.name) ?? 0));
+  return run.results.sort((a, b) => required(order, a.name) - required(order, b.name));
 }
 
 /** By role: what lies outside the blocks, of the embedding what the texts use, and of a head of its own nothing. */

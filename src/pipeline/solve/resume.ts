@@ -110,8 +110,8 @@ export async function openJournal(
 const typeOf = ({ spec, type, grid }: Assignment) => `${spec.names.gguf} ${type} ${grid.variant ?? ''}`;
 
 /**
- * Tensors whose types may have changed what a tensor is solved under. Embeddings and blocks behind an original
- * prefix see the original model only.
+ * Tensors whose types may have changed what a tensor is solved under. Embeddings and blocks that are
+ * calibrated on the original model see only that.
  */
 function before(
   { spec }: Assignment,

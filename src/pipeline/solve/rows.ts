@@ -5,6 +5,7 @@ import * as g from '../../graph/build.js';
 import { compile } from '../../graph/program.js';
 import type { Grid } from '../../grid/grid.js';
 import { isRowMixGrid, joinRows, type RowMixGrid } from '../../grid/tersor/row-mix.js';
+import { required } from '../../required.js';
 import type { Moments } from '../../types.js';
 import type { Context } from '../context/context.js';
 import { type Packed, unpackTensor } from './packed.js';
@@ -94,7 +95,7 @@ async function rowErrors(
       ...(gram ? { gram } : {}),
     });
     await program.release();
-    errors.set(results.errors ?? [], from);
+    errors.set(required(results, 'errors'), from);
   }
   return errors;
 }

@@ -42,7 +42,7 @@ export interface StackedTensors {
   readonly refinements: readonly StackedRefinement[];
 }
 
-/** A tensor between being refined and being judged. */
+/** A tensor that is refined, and whose refinements are not ranked yet. */
 interface Refined {
   readonly spec: TensorSpec;
   readonly steps: readonly number[];
@@ -72,8 +72,8 @@ interface RefinementTask {
 const isPlain = ({ kind }: TensorSpec) => kind === 'norm' || kind === 'bias';
 
 /**
- * Refines all tensors, one block at a time, under the moments of the original's activations: unlike a file of one size, a
- * stacked one has no single compressed prefix that later layers could make up for. What a refinement is worth is measured
+ * Refines all tensors, one block at a time, under the moments of the original's activations: how much of the tensors before it
+ * is read is not known, so that no layer can make up for their errors. What a refinement is worth is measured
  * for the first (the model's divergence with only this tensor at its coarsest) and carried to the others along ε.
  */
 export async function stackTensors(
@@ -132,8 +132,8 @@ export async function stackTensors(
           const probes = stacked.flatMap(({ probe }) => probe ?? []);
           const divergences = await time('measure', () => evaluator.block(block, weights, probes));
           for (const refined of stacked) {
-            const divergence = refined.probe ? divergences[probes.indexOf(refined.probe)] : 0;
-            results.set(refined.spec, { refined, divergence: divergence ?? 0 });
+            const divergence = refined.probe ? required(divergences, probes.indexOf(refined.probe)) : 0;
+            results.set(refined.spec, { refined, divergence });
           }
         },
       };
@@ -145,7 +145,7 @@ export async function stackTensors(
   });
   await passes.release();
 
-  const stacked = architecture.tensors.flatMap((spec) => results.get(spec) ?? []);
+  const stacked = architecture.tensors.flatMap((spec) => required(results, spec));
   return {
     tensors: stacked.map(({ refined: { spec, steps, columns } }) => ({
       name: model.nameOf(spec),
@@ -230,9 +230,9 @@ async function scaleMoments(
   const factor = g.input('factor', [size]);
   const rows = g.reshape(factor, [size, 1]);
   const program = await compile({ y: g.mul(g.mul(g.input('gram', [size, size]), factor), rows) }, options);
-  const { y } = await program.run({ gram: data, factor: columnSteps(1, size, columns) });
+  const y = required(await program.run({ gram: data, factor: columnSteps(1, size, columns) }), 'y');
   await program.release();
-  return { ...moments, gram: { ...moments.gram, data: y ?? data } };
+  return { ...moments, gram: { ...moments.gram, data: y } };
 }
 
 /** ε, slab by slab of rows, of which each counts by its rows. */

@@ -1,5 +1,6 @@
 import type { TensorSpec } from '../../../architecture/architecture.js';
 import type { Probe } from '../../../evaluation/divergence-evaluator.js';
+import { required } from '../../../required.js';
 import type { TensorStatistics } from '../../../sensitivity/measure.js';
 import type { Moments } from '../../../types.js';
 import { codeVersion } from '../../../version.js';
@@ -83,7 +84,7 @@ export async function createLevelSteps(
     async solve(spec, weight, moments) {
       const identity = keyOf(weight, moments?.gram.data ?? '', JSON.stringify(recipe), codeVersion());
       const results: Solved[] = [];
-      for (const grid of gridsOf.get(spec) ?? []) {
+      for (const grid of required(gridsOf, spec)) {
         checkAborted(hooks);
         results.push(
           await time('solve', () =>
@@ -131,7 +132,7 @@ export async function createLevelSteps(
       }
       const measured = await time('measure', () => measure(missing));
       for (const [index, probe] of missing.entries()) {
-        const divergence = measured[index] ?? Number.NaN;
+        const divergence = required(measured, index);
         results.set(probe.of, divergence);
         await store.put(keyOfProbe(probe), numberBytes(divergence));
       }
@@ -151,6 +152,6 @@ export async function createLevelSteps(
       table.set(spec, { levels, ...(statistics ? { statistics } : {}) });
     },
 
-    table: () => candidates.map(({ name, spec }) => ({ name, spec, ...(table.get(spec) ?? { levels: [] }) })),
+    table: () => candidates.map(({ name, spec }) => ({ name, spec, ...required(table, spec) })),
   };
 }

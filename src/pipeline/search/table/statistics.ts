@@ -11,7 +11,7 @@ import type { Matrix, Moments } from '../../../types.js';
 import type { Context } from '../../context/context.js';
 import { weightMatrix } from './weight-matrix.js';
 
-/** What the levels of a block's tensors are judged by besides their own errors. */
+/** What measures of sensitivity need of a block, besides the errors of its tensors' levels. */
 interface BlockStatistics {
   /** Of each linear layer's inputs, by role; nats. */
   readonly entropies: ReadonlyMap<string, number>;

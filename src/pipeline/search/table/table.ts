@@ -5,6 +5,7 @@ import {
   type DivergenceEvaluator,
 } from '../../../evaluation/divergence-evaluator.js';
 import { type Grid, isCoded } from '../../../grid/grid.js';
+import { required } from '../../../required.js';
 import { findSensitivityMeasure } from '../../../sensitivity/index.js';
 import type { SensitivityMeasure } from '../../../sensitivity/measure.js';
 import { spread } from '../../../text/corpus.js';
@@ -23,8 +24,8 @@ import type { LevelRequest, TensorLevels } from './request.js';
 export const tableSolver = 'gptq';
 /** Calibration tokens for levels. */
 export const tableTokens = 16384;
-/** Tokens that whole models are judged on, and the first of them for single levels; half of them are scored. */
-const judgedTokens = 8192;
+/** Tokens that whole models are evaluated on, and the first of them for single levels; half of them are scored. */
+const evaluatedTokens = 8192;
 const probeTokens = 4096;
 
 export const defaultSensitivity = 'divergence';
@@ -126,7 +127,7 @@ async function tableOf(
     evaluator,
     tensors: described.map((tensor) => {
       const loss = measure.loss(tensor);
-      return { ...tensor, levels: tensor.levels.map((level, i) => ({ ...level, loss: loss[i] ?? 0 })) };
+      return { ...tensor, levels: tensor.levels.map((level, i) => ({ ...level, loss: required(loss, i) })) };
     }),
   };
 }
@@ -139,7 +140,7 @@ export const calibrationForTable = ({ sequences }: CalibrationText): Int32Array[
 export function heldOutText({
   calibration: { heldOut, sequences },
 }: Pick<Materials, 'calibration'>): readonly Int32Array[] {
-  return spread(heldOut.length > 0 ? heldOut : sequences, judgedTokens);
+  return spread(heldOut.length > 0 ? heldOut : sequences, evaluatedTokens);
 }
 
 /**
