@@ -26,7 +26,7 @@ function files(path: string): string[] {
     .filter((file) => statSync(file).isFile());
 }
 
-/** Hash of what one run writes. (Of stacked files see stack.test.ts.) */
+/** Hash of what one run writes. (Of stacked files see stack.long.test.ts.) */
 async function fingerprint(name: string, words: readonly string[]): Promise<string> {
   const output = join(folder, name);
   const text = ['--calibration', tales.calibration, '--tokens', '512', '--context', '64'];
