@@ -1,9 +1,9 @@
 import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
-/** Tests that compress whole models many times, kill processes or drive a browser: `npm run test:long`. */
+/** Tests that compress whole models many times, end processes or drive a browser: `npm run test:long`. */
 const long = ['{src,test}/**/*.long.test.ts'];
 
 export default defineConfig({
@@ -12,6 +12,7 @@ export default defineConfig({
     env: { HOME: mkdtempSync(join(tmpdir(), 'tersor-home-')) },
     // Native runtimes and WebAssembly threads want a process of their own.
     pool: 'forks',
+    maxWorkers: availableParallelism(),
     testTimeout: 300_000,
     hookTimeout: 300_000,
     projects: [

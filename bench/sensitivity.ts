@@ -52,6 +52,8 @@ const everything: SensitivityMeasure = {
   id: '',
   title: '',
   paper: '',
+  status: 'experimental',
+  wins: '',
   needs,
   loss: ({ levels }) => levels.map(() => 0),
 };

@@ -1,8 +1,21 @@
 import type { z } from 'zod';
 import { TersorError } from './errors.js';
 
+/** In the order in which methods are listed. */
+export const methodStatuses = ['recommended', 'special', 'experimental'] as const;
+
+/** `special`: for models, types or budgets of some kind; `experimental`: to compare with, or of no known use yet. */
+export type MethodStatus = (typeof methodStatuses)[number];
+
+/** What is known of a method's worth. */
+export interface Worth {
+  readonly status: MethodStatus;
+  /** Where it wins, with a figure of docs/results. */
+  readonly wins: string;
+}
+
 /** A row of one of the tables that `tersor methods`, the checks of options and the docs are made from. */
-export interface Method {
+export interface Method extends Worth {
   readonly name: string;
   /** The row of the catalogue of methods. */
   readonly id: string;
@@ -13,6 +26,11 @@ export interface Method {
 /** A method with options, their defaults and descriptions. */
 export interface OptionalMethod extends Method {
   readonly options: z.ZodObject;
+}
+
+/** Rows in the order of their status, otherwise as they are. */
+export function byStatus<T extends Worth>(rows: readonly T[]): T[] {
+  return methodStatuses.flatMap((status) => rows.filter((row) => row.status === status));
 }
 
 /**

@@ -124,6 +124,8 @@ export const searches: readonly OptionalMethod[] = [
     title: 'Exact knapsack: the levels of least total loss within a budget',
     paper:
       'Dong et al., 2019, arXiv:1911.03852; Hubara et al., 2020, arXiv:2006.10518; solved as Pisinger, 1995, does',
+    status: 'recommended',
+    wins: 'sizes, by default: files of tales of 3.7 to 5.9 bits have 0.12 to 0.34 of the divergence of llama.cpp’s mixtures',
     options: knapsackOptions,
   },
   {
@@ -131,6 +133,8 @@ export const searches: readonly OptionalMethod[] = [
     id: 'A2',
     title: 'Dynamic programming over tensors and a grid of sizes',
     paper: 'Xu et al., 2023, arXiv:2308.10438',
+    status: 'experimental',
+    wins: 'nowhere: the optimum of knapsack by another way, which agrees with it on the 400 tables of the tests',
     options: layerDpOptions,
   },
   {
@@ -138,6 +142,8 @@ export const searches: readonly OptionalMethod[] = [
     id: 'A3',
     title: 'Bisection: the smallest size whose measured quality holds a limit',
     paper: 'Schaefer et al., 2023, arXiv:2306.04879',
+    status: 'recommended',
+    wins: 'limits on the divergence: the smallest size that holds one to 0.2 % in 12 measurements at most',
     options: bisectionOptions,
   },
   {
@@ -145,6 +151,8 @@ export const searches: readonly OptionalMethod[] = [
     id: 'A4',
     title: 'EvoPress: evolution by level switches that keep the size, measured on the whole model',
     paper: 'Sieberling et al., 2024, arXiv:2410.14649',
+    status: 'special',
+    wins: 'the last per cents: 1.3 to 3.6 % less divergence than knapsack at 2.6 to 4.5 bits, for 13 times the time',
     options: evoPressOptions,
   },
   {
@@ -152,6 +160,8 @@ export const searches: readonly OptionalMethod[] = [
     id: 'A5',
     title: 'Integer and float formats in one search, and each alone',
     paper: 'Dotzel et al., 2023, arXiv:2308.03290',
+    status: 'experimental',
+    wins: 'says what one family would have done: tales at 4.2 bits loses 0.083 with both, 0.101 with integers alone',
     options: z.strictObject({}),
   },
   {
@@ -159,6 +169,8 @@ export const searches: readonly OptionalMethod[] = [
     id: 'A6',
     title: 'The Pareto front of size and measured objectives, by a genetic search on a learned predictor',
     paper: 'Sridhar et al., 2023, arXiv:2312.13301; Deb et al., 2002 (NSGA-II)',
+    status: 'special',
+    wins: 'many sizes at once, from 32 measured models; a single size is found better by knapsack',
     options: frontOptions,
   },
   {
@@ -166,6 +178,8 @@ export const searches: readonly OptionalMethod[] = [
     id: 'A7',
     title: 'Bayesian optimisation of the options of a recipe',
     paper: 'Snoek, Larochelle, Adams, 2012, arXiv:1206.2944',
+    status: 'special',
+    wins: 'little calibration text: tales at q3_k on 1,024 tokens from 0.154 to 0.095 in six recipes',
     options: bayesianOptions,
   },
   {
@@ -173,6 +187,8 @@ export const searches: readonly OptionalMethod[] = [
     id: 'A8',
     title: 'A bandit that chooses operators and parameters by their success',
     paper: 'Cai et al., 2024, arXiv:2412.14382; Khodak et al., 2023, arXiv:2310.02246',
+    status: 'special',
+    wins: 'inside evopress, where it shares out compressions of the model',
     options: banditOptions,
   },
   {
@@ -180,6 +196,8 @@ export const searches: readonly OptionalMethod[] = [
     id: 'S4',
     title: 'Knapsack with interactions of pairs of tensors, by local search',
     paper: 'Schaefer et al., 2023, arXiv:2306.04879',
+    status: 'experimental',
+    wins: 'hardly anywhere: at 3.2 bits of tales it takes the sum of losses from 0.199 to 0.197',
     options: interactionOptions,
   },
 ];

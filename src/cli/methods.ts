@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Method } from '../method.js';
+import { byStatus, type Method } from '../method.js';
 import { type FamilyDocument, type MethodDocument, type MethodOption, methods } from '../pipeline/methods.js';
 import { examples, type Session } from './command.js';
 import { significant, table, wrap } from './format.js';
@@ -10,17 +10,19 @@ export function methodsCommand(program: Command, session: Session): void {
     .command('methods')
     .summary('every method and number format')
     .description(
-      'Lists the solvers, the searches for a size and how they measure sensitivity, with the papers they come from, and ' +
-        'the types.',
+      'Lists the solvers, the searches for a size and how they measure sensitivity, with the papers they come from and ' +
+        'where they win, and the types; recommended ones first.',
     )
-    .option('--json', 'print one JSON document')
-    .action((flags: { readonly json?: boolean }) => {
+    .option('--options', 'with the options of solvers and searches')
+    .option('--json', 'print one JSON document, options included')
+    .action((flags: { readonly json?: boolean; readonly options?: boolean }) => {
       const terminal = createTerminal(session, flags);
       terminal.json(methods());
-      terminal.print(describeMethods());
+      terminal.print(describeMethods(flags.options));
     });
   examples(command, [
     ['tersor methods | less', 'page by page'],
+    ['tersor methods --options', 'with the options of each'],
     ["tersor methods --json | jq '.types[].name'", 'the names of all types'],
   ]);
 }
@@ -30,36 +32,65 @@ function optionLine({ name, description, default: value, choices }: MethodOption
   return wrapped(`${name}=${wanted}: ${description}${choices ? ` (default: ${value})` : ''}`, '        ');
 }
 
-/** A method with its options, as a paragraph. */
-function paragraph({ name, title, paper, options = [] }: Method & Partial<MethodDocument>): string {
-  return [`  ${name}`, wrapped(title), wrapped(paper), ...options.map(optionLine)].join('\n');
+/** A method, with its options where they are given, as a paragraph. */
+function paragraph({
+  name,
+  title,
+  paper,
+  status,
+  wins,
+  options = [],
+}: Method & Partial<MethodDocument>): string {
+  const lines = [wrapped(title), wrapped(paper), wrapped(`Wins: ${wins}`), ...options.map(optionLine)];
+  return [`  ${name}, ${status}`, ...lines].join('\n');
 }
 
-function familyParagraph({ names, title, paper, examples }: FamilyDocument): string {
+function familyParagraph({ names, title, paper, status, wins, examples }: FamilyDocument): string {
   const longest = Math.max(...examples.map(({ name }) => name.length));
   return [
-    `  ${wrap(names, 78, '  ')}`,
+    `  ${wrap(`${names}, ${status}`, 78, '  ')}`,
     wrapped(title),
     wrapped(paper),
+    wrapped(`Wins: ${wins}`),
     ...examples.map(({ name, summary }) =>
       wrapped(`${name.padEnd(longest)}  ${summary}`, ' '.repeat(longest + 2)),
     ),
   ].join('\n');
 }
 
-export function describeMethods(): string {
-  const {
-    solvers: ways,
-    searches: plans,
-    sensitivity,
-    corrections: made,
-    types,
-    onnx,
-    vllm,
-    families,
-  } = methods();
-  const sorted = types.toSorted((a, b) => b.bitsPerWeight - a.bitsPerWeight);
-  const [heading, ...rows] = table(
+export function describeMethods(withOptions = false): string {
+  const all = methods();
+  const rows = (list: readonly (Method & Partial<MethodDocument> & { readonly use?: string })[]) =>
+    byStatus(list).map(({ options = [], use, ...row }) =>
+      paragraph({
+        ...row,
+        name: use ? `${row.name} (${use})` : row.name,
+        options: withOptions ? options : [],
+      }),
+    );
+  const families = (list: readonly FamilyDocument[]) => byStatus(list).map(familyParagraph);
+  const key = (option: string) => (withOptions ? `; their options: ${option} KEY=VALUE` : '');
+  const sections: readonly (readonly [heading: string, ...content: string[]])[] = [
+    [`Solvers (--solver${key('--solver-option')})`, ...rows(all.solvers)],
+    [
+      `Searches for types${withOptions ? ' (their options: --search-option KEY=VALUE)' : ''}`,
+      ...rows(all.searches),
+    ],
+    ['What a search takes for the sensitivity of a type (--sensitivity)', ...rows(all.sensitivity)],
+    ['Corrections behind a layer', ...rows(all.corrections)],
+    ['Types (--type, --embedding-type, --override, --fallback)', typeTable()],
+    ['Types for --format onnx', ...families(all.onnx)],
+    ['Types for --format gptq and compressed-tensors', ...families(all.vllm)],
+    ['Types for --format safetensors', ...families(all.families)],
+  ];
+  const closing = withOptions ? [] : ['Options of solvers and searches: tersor methods --options'];
+  return [...sections.map((section) => section.join('\n\n')), ...closing].join('\n\n');
+}
+
+/** GGUF's types, from many bits to few. */
+function typeTable(): string {
+  const sorted = methods().types.toSorted((a, b) => b.bitsPerWeight - a.bitsPerWeight);
+  const [heading = '', ...rows] = table(
     [{ title: 'type' }, { title: 'bits', align: 'right' }, { title: 'block', align: 'right' }],
     sorted.map(({ name, bitsPerWeight, blockSize }) => [
       name,
@@ -67,30 +98,10 @@ export function describeMethods(): string {
       String(blockSize),
     ]),
   ).split('\n');
-  const indent = ' '.repeat((heading?.length ?? 0) + 2);
-  const formats = [
-    heading,
-    ...rows.map((row, index) => wrap(`${row}  ${sorted[index]?.summary}`, 80, indent)),
-  ].join('\n');
-  const sections: readonly (readonly [heading: string, ...content: string[]])[] = [
-    ['Solvers (--solver; their options: --solver-option KEY=VALUE)', ...ways.map(paragraph)],
-    [
-      'Searches for types (their options: --search-option KEY=VALUE)',
-      ...plans.map((plan) => paragraph({ ...plan, name: `${plan.name} (${plan.use})` })),
-    ],
-    ['What a search takes for the sensitivity of a type (--sensitivity)', ...sensitivity.map(paragraph)],
-    [
-      'Corrections behind a layer',
-      ...made.map((correction) =>
-        paragraph({ ...correction, name: `${correction.name} (${correction.use})` }),
-      ),
-    ],
-    ['Types (--type, --embedding-type, --override, --fallback)', formats],
-    ['Types for --format onnx', ...onnx.map(familyParagraph)],
-    ['Types for --format gptq and compressed-tensors', ...vllm.map(familyParagraph)],
-    ['Types for --format safetensors', ...families.map(familyParagraph)],
-  ];
-  return sections.map((section) => section.join('\n\n')).join('\n\n');
+  const indent = ' '.repeat(heading.length + 2);
+  return [heading, ...rows.map((row, index) => wrap(`${row}  ${sorted[index]?.summary}`, 80, indent))].join(
+    '\n',
+  );
 }
 
 const wrapped = (text: string, indent = '') => `      ${wrap(text, 74, `      ${indent}`)}`;

@@ -9,7 +9,7 @@ import {
   onnxFamilies,
   vllmFamilies,
 } from '../grid/index.js';
-import type { Method, OptionalMethod } from '../method.js';
+import type { Method, OptionalMethod, Worth } from '../method.js';
 import { sensitivityMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
 import { searchUses } from './search/uses.js';
@@ -28,7 +28,7 @@ export interface MethodDocument extends Method {
 }
 
 /** Types whose names follow a pattern. */
-export interface FamilyDocument {
+export interface FamilyDocument extends Worth {
   readonly id: string;
   readonly title: string;
   readonly paper: string;
@@ -62,7 +62,7 @@ export function methods(): Methods {
   return {
     solvers: solvers.map(describeMethod),
     searches: searches.map(describeSearch),
-    sensitivity: sensitivityMeasures.map(({ id, name, title, paper }) => ({ id, name, title, paper })),
+    sensitivity: sensitivityMeasures.map(describeRow),
     corrections,
     types: gridNames.map((name) => {
       const { blockSize, blockBytes, summary, runtimes } = findGrid(name);
@@ -74,13 +74,32 @@ export function methods(): Methods {
   };
 }
 
-function describeFamily({ id, title, paper, names, examples, find }: GridFamily): FamilyDocument {
+function describeFamily({
+  id,
+  title,
+  paper,
+  status,
+  wins,
+  names,
+  examples,
+  find,
+}: GridFamily): FamilyDocument {
   const described = examples.map((name) => ({ name, summary: find(name)?.summary ?? '' }));
-  return { id, title, paper, names, examples: described };
+  return { id, title, paper, status, wins, names, examples: described };
 }
 
-function describeMethod({ id, name, title, paper, options }: OptionalMethod): MethodDocument {
-  return { id, name, title, paper, options: describeOptions(options) };
+/** A row of a table without its functions. */
+const describeRow = ({ id, name, title, paper, status, wins }: Method): Method => ({
+  id,
+  name,
+  title,
+  paper,
+  status,
+  wins,
+});
+
+function describeMethod(method: OptionalMethod): MethodDocument {
+  return { ...describeRow(method), options: describeOptions(method.options) };
 }
 
 /** A search as the command line uses it. */

@@ -9,6 +9,8 @@ export const eigenvalueSpreadMeasure: SensitivityMeasure = {
   id: 'S3',
   title: 'Mean and deviation of the largest eigenvalue over parts of the text, in its place',
   paper: 'Shen et al., Q-BERT, 2020, arXiv:1909.05840, equation 2',
+  status: 'experimental',
+  wins: 'nowhere: correlation at equal size 0.444 on tales',
   needs: ['statistics', 'eigenvalues'],
   loss: perWeight(({ eigenvalues }) => eigenvalues && Math.abs(mean(eigenvalues)) + deviation(eigenvalues)),
 };

@@ -9,6 +9,8 @@ export const eigenvalueMeasure: SensitivityMeasure = {
   id: 'S1',
   title: 'Largest eigenvalue of the Hessian over the number of weights, times their squared error',
   paper: 'Dong et al., HAWQ, 2019, arXiv:1905.03696',
+  status: 'experimental',
+  wins: 'nowhere: correlation at equal size 0.415 on tales',
   needs: ['statistics', 'eigenvalues'],
   loss: perWeight(({ eigenvalue }) => eigenvalue),
 };

@@ -9,6 +9,8 @@ export const energyMeasure: SensitivityMeasure = {
   id: 'A1',
   title: 'Loss of the layer’s outputs, not relative to their energy',
   paper: 'Hubara et al., AdaQuant, 2020, arXiv:2006.10518',
+  status: 'experimental',
+  wins: 'nowhere: correlation at equal size −0.007 on tales, 0.503 on stories15M',
   needs: ['statistics'],
   loss: weighted(({ energy }) => energy),
 };

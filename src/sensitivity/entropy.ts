@@ -25,6 +25,8 @@ export const entropyMeasure: SensitivityMeasure = {
   id: 'S11',
   title: 'Entropy of the layer’s inputs times its relative loss',
   paper: 'Tao et al., QuantMCU, 2024, arXiv:2401.13714; Wang et al., Q-VLM, 2024, arXiv:2410.08119',
+  status: 'experimental',
+  wins: 'nowhere: correlation at equal size 0.170 on tales, 0.841 on stories15M',
   needs: ['statistics'],
   loss: weighted(({ entropy }) => entropy),
 };

@@ -24,6 +24,8 @@ export const evolvedMeasure: SensitivityMeasure = {
   id: 'S9',
   title: 'A formula over cheap statistics, evolved to order levels as their divergence does',
   paper: 'Dong et al., EMQ, 2023, arXiv:2307.10554',
+  status: 'special',
+  wins: 'no time for gradients or measurements: correlation at equal size 0.797 on tales, 0.989 on stories15M',
   needs: ['statistics'],
   loss: (tensor) => evaluate(evolvedFormula, proxyColumns(tensor), tensor.levels.length),
 };

@@ -9,6 +9,8 @@ export const fisherMeasure: SensitivityMeasure = {
   id: 'S7',
   title: 'Squared errors times squared gradients on text (diagonal Fisher information)',
   paper: 'Kim et al., SqueezeLLM, 2023, arXiv:2306.07629',
+  status: 'experimental',
+  wins: 'nowhere: correlation at equal size 0.719 on tales, 0.977 on stories15M',
   needs: ['gradients'],
   loss: expanded(({ fisher }) => fisher),
 };

@@ -9,6 +9,8 @@ export const hutchinsonMeasure: SensitivityMeasure = {
   id: 'S8',
   title: 'Squared errors times the diagonal of the Hessian, by Hutchinson’s probes',
   paper: 'Yao et al., AdaHessian, 2021, arXiv:2006.00719',
+  status: 'experimental',
+  wins: 'tales at 1.49 MB: divergence 0.425, by divergence 0.446; correlation at equal size 0.752, stories15M 0.971',
   needs: ['traces'],
   loss: expanded(({ diagonal }) => diagonal && Math.abs(diagonal)),
 };

@@ -10,6 +10,8 @@ export const limMeasure: SensitivityMeasure = {
   id: 'S10',
   title: 'How far the block turns its input, 1 − cos, times the layer’s relative loss',
   paper: 'Dumitru et al., Layer-Wise Quantization, 2024, arXiv:2406.17415, section 3.1',
+  status: 'experimental',
+  wins: 'stories15M at 10.23 MB: divergence 0.0422, by divergence 0.0569; on tales correlation 0.578 at equal size',
   needs: ['statistics'],
   loss: weighted(({ cosine = 0 }) => 1 - cosine),
 };

@@ -11,6 +11,8 @@ export const mFacMeasure: SensitivityMeasure = {
   id: 'S6',
   title: 'Square of gradient times error, by sequence (whole Fisher information)',
   paper: 'Frantar et al., M-FAC, 2021, arXiv:2107.03356',
+  status: 'experimental',
+  wins: 'nowhere before second-order: correlation at equal size 0.958 on tales, 0.953 on stories15M',
   needs: ['gradients'],
   loss: expanded(({ fisherForm }) => fisherForm),
 };
@@ -21,6 +23,8 @@ export const secondOrderMeasure: SensitivityMeasure = {
   id: 'S6',
   title: 'Square of gradient times error, by sequence, for labels drawn from predictions',
   paper: 'Martens, 2014, arXiv:1412.1193',
+  status: 'special',
+  wins: 'no time to measure: from 32 gradients correlation at equal size 0.963 on tales, 0.960 on stories15M',
   needs: ['drawn gradients'],
   loss: expanded(({ drawnFisherForm }) => drawnFisherForm),
 };

@@ -9,6 +9,8 @@ export const traceMeasure: SensitivityMeasure = {
   id: 'S2',
   title: 'Mean eigenvalue of the Hessian, by its trace, times the squared error of the weights',
   paper: 'Dong et al., HAWQ-V2, 2020, arXiv:1911.03852',
+  status: 'special',
+  wins: 'models of many blocks: eight products with the Hessian in all; correlation at equal size 0.747 and 0.947',
   needs: ['statistics', 'traces'],
   // Noise of the probes must not make a loss zero or negative.
   loss: perWeight(({ trace }) => trace && Math.abs(trace) / 2),
