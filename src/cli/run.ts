@@ -36,7 +36,7 @@ export function runCommand(program: Command, session: Session): void {
     .option('--seed <n>', 'the same seed gives the same text', wholeNumber, 1)
     .option('--bytes <size>', 'use only so much of a .stack, such as 50% or 1.5MB', portion)
     .option('--context <n>', 'tokens that prompt and text may have together', positiveInteger)
-    .option('--threads <n>', 'threads (default: all)', positiveInteger)
+    .option('--threads <n>', 'threads at most (default: all)', positiveInteger)
     .option('--json', 'print one JSON document')
     .action((model: string, prompt: string, flags: Flags) => run(model, prompt, flags, session));
   examples(command, [

@@ -113,8 +113,10 @@ interface Signatures {
   llama_model_free(model: Pointer): void;
   llama_model_get_vocab(model: Pointer): Pointer;
   llama_model_n_ctx_train(model: Pointer): number;
+  llama_model_n_params(model: Pointer): number | bigint;
   llama_init_from_model(model: Pointer, params: Fields): Pointer;
   llama_free(context: Pointer): void;
+  llama_set_n_threads(context: Pointer, threads: number, batchThreads: number): void;
   llama_get_memory(context: Pointer): Pointer;
   llama_memory_clear(memory: Pointer, data: boolean): void;
   llama_decode(context: Pointer, batch: Fields): number;
@@ -177,8 +179,10 @@ export const declarations = {
   llama_model_free: ['void', 'void *'],
   llama_model_get_vocab: ['void *', 'void *'],
   llama_model_n_ctx_train: ['int32_t', 'void *'],
+  llama_model_n_params: ['uint64_t', 'void *'],
   llama_init_from_model: ['void *', 'void *', struct.context],
   llama_free: ['void', 'void *'],
+  llama_set_n_threads: ['void', 'void *', 'int32_t', 'int32_t'],
   llama_get_memory: ['void *', 'void *'],
   llama_memory_clear: ['void', 'void *', 'bool'],
   llama_decode: ['int32_t', 'void *', struct.batch],

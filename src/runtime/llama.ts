@@ -4,31 +4,16 @@ import { TersorError } from '../errors.js';
 import type { Llama, Pointer } from './llama-abi.js';
 import { inBackground, llama, withErrorLog } from './llama-library.js';
 import { copyFloats, freeNative, nativeBytes, nativeInt32 } from './llama-memory.js';
+import { type GenerateOptions, makeSampler } from './llama-sampler.js';
+import { chooseThreads, type ThreadChoice } from './llama-threads.js';
 
 export interface LlamaOptions {
   /** Positions that fit into the KV cache; 512 by default. */
   readonly context?: number;
-  /** All processors by default. */
+  /** At most; all processors by default. So many are used as make it fastest beside what else the machine does. */
   readonly threads?: number;
   /** Storage of keys and values; `f16`, llama.cpp's default, by default. */
   readonly kvType?: 'f32' | 'f16';
-}
-
-export interface GenerateOptions {
-  /** Tokens to add to the prompt at most; 256 by default. */
-  readonly maxTokens?: number;
-  /** 0 takes the likeliest token each time; 0.8 by default. */
-  readonly temperature?: number;
-  /** Draws from the likeliest tokens that have this probability together; 0.95 by default. */
-  readonly topP?: number;
-  /** Draws from this many likeliest tokens; 40 by default. */
-  readonly topK?: number;
-  /** Seed of the draws; 1 by default. */
-  readonly seed?: number;
-  /** Ends the text early. */
-  readonly signal?: AbortSignal;
-  /** The prompt has all special tokens that it needs, as those of chat templates have. */
-  readonly complete?: boolean;
 }
 
 /** A GGUF file opened by llama.cpp. Calls on one model are carried out one after the other. */
@@ -118,7 +103,7 @@ export async function openLlama(path: string, options: LlamaOptions = {}): Promi
       api.llama_model_free(model);
       throw fail(`make a context of ${length} tokens`);
     }
-    return wrap(api, { path, model, context, length });
+    return wrap(api, { path, model, context, length, threads });
   });
 }
 
@@ -129,14 +114,16 @@ interface Handles {
   readonly model: Pointer;
   readonly context: Pointer;
   readonly length: number;
+  readonly threads: number;
 }
 
-function wrap(api: Llama, { path, model, context, length }: Handles): LlamaModel {
+function wrap(api: Llama, { path, model, context, length, threads }: Handles): LlamaModel {
   const vocabulary = api.llama_model_get_vocab(model);
   const vocabularySize = api.llama_vocab_n_tokens(vocabulary);
   const memory = api.llama_get_memory(context);
   const tokenBatch = nativeInt32(batchSize);
   const outputBatch = nativeBytes(batchSize);
+  const choiceFor = threadChoices(threads, Number(api.llama_model_n_params(model)));
   const special = (token: number) => (token < 0 ? undefined : token);
 
   let queue: Promise<unknown> = Promise.resolve();
@@ -154,6 +141,10 @@ function wrap(api: Llama, { path, model, context, length }: Handles): LlamaModel
   const decode = async (tokens: readonly number[], from: number): Promise<void> => {
     tokenBatch.array.set(tokens);
     outputBatch.array.fill(0).fill(1, from, tokens.length);
+    const choice = choiceFor(tokens.length);
+    const chosen = choice.next();
+    api.llama_set_n_threads(context, chosen, chosen);
+    const begin = performance.now();
     const status = await inBackground(api.llama_decode, context, {
       n_tokens: tokens.length,
       token: tokenBatch.pointer,
@@ -163,6 +154,7 @@ function wrap(api: Llama, { path, model, context, length }: Handles): LlamaModel
       seq_id: null,
       logits: outputBatch.pointer,
     });
+    choice.took(performance.now() - begin);
     if (status !== 0) {
       throw new TersorError(`llama.cpp failed to decode ${tokens.length} tokens (status ${status})`, {
         file: path,
@@ -285,21 +277,22 @@ function wrap(api: Llama, { path, model, context, length }: Handles): LlamaModel
   };
 }
 
+/** Multiplications that one thread does in about 10 ms: not worth the waiting for a second one. */
+const brief = 1e8;
+
+/**
+ * Choices of the number of threads for batches, one for each power of two of tokens: those take about the same time.
+ * @param weights of the model
+ */
+function threadChoices(most: number, weights: number): (tokens: number) => ThreadChoice {
+  const choices = new Map<number, ThreadChoice>();
+  return (tokens) => {
+    const size = Math.ceil(Math.log2(tokens));
+    const choice = choices.get(size) ?? chooseThreads(most, tokens * weights < brief ? 1 : most);
+    choices.set(size, choice);
+    return choice;
+  };
+}
+
 /** Bytes of the longest token text that generation prints; vocabularies stay far below. */
 const longestPiece = 1024;
-
-function makeSampler(api: Llama, options: GenerateOptions): Pointer {
-  const { temperature = 0.8, topP = 0.95, topK = 40, seed = 1 } = options;
-  const chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params());
-  const stages =
-    temperature <= 0
-      ? [api.llama_sampler_init_greedy()]
-      : [
-          api.llama_sampler_init_top_k(topK),
-          api.llama_sampler_init_top_p(topP, 1),
-          api.llama_sampler_init_temp(temperature),
-          api.llama_sampler_init_dist(seed),
-        ];
-  for (const stage of stages) api.llama_sampler_chain_add(chain, stage);
-  return chain;
-}
