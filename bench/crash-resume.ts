@@ -1,8 +1,8 @@
 /**
- * Kills `tersor compress` at random moments and lets the same command go on, until there are so many files and at least
- * as many kills; every file must have the bytes of an undisturbed run, and no solved tensor may be solved again.
+ * Ends `tersor compress` (SIGKILL) at random moments and lets the same command go on, until there are so many files and at least
+ * as many interruptions; every file must have the bytes of an undisturbed run, and no solved tensor may be solved again.
  *
- *   node bench/run.mjs kills [files] [model] [type] [calibration text] [tokens]
+ *   node bench/run.mjs crash-resume [files] [model] [type] [calibration text] [tokens]
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -23,7 +23,7 @@ const [
   calibration = tales.calibration,
   tokens = '4096',
 ] = process.argv;
-const folder = mkdtempSync(join(tmpdir(), 'tersor-kills-'));
+const folder = mkdtempSync(join(tmpdir(), 'tersor-crashes-'));
 const store = join(folder, 'store');
 const output = join(folder, 'model.gguf');
 const words = [
@@ -61,7 +61,7 @@ interface Result {
   readonly resumed: number;
 }
 
-/** Called every few milliseconds with what has passed since the start and the tensors in the store; true kills. */
+/** Called every few milliseconds with what has passed since the start and the tensors in the store; true ends the process. */
 type Watch = (milliseconds: number, solved: number) => boolean;
 
 /** @returns the run's result, if it came to its end */
@@ -88,7 +88,7 @@ function run(watch: Watch): Promise<Result | undefined> {
 
 /**
  * When the first of so many tensors was in the store, in milliseconds: at 0 the start, and last of all the end. Moments
- * to kill at are drawn from it as stages, so that they stay where they should when the machine is slower later.
+ * to end at are drawn from it as stages, so that they stay where they should when the machine is slower later.
  */
 async function undisturbed(): Promise<readonly number[]> {
   const moments = [0];
@@ -102,7 +102,7 @@ async function undisturbed(): Promise<readonly number[]> {
 }
 
 /** A fifth before the first tensor is solved, a fifth behind the last one, the rest between. */
-function killing(moments: readonly number[], { next, integer }: Random): Watch {
+function endingAt(moments: readonly number[], { next, integer }: Random): Watch {
   const total = moments.length - 2;
   const draw = next();
   const stage = draw < 0.2 ? 0 : draw < 0.4 ? total : 1 + integer(total - 1);
@@ -129,20 +129,20 @@ try {
   const expected = hash();
   const seconds = ((moments.at(-1) ?? 0) / 1000).toFixed(1);
   console.log(`undisturbed: ${moments.length - 2} tensors, ${seconds} s, ${expected.slice(0, 16)}`);
-  let [kills, identical, runs, again, taken] = [0, 0, 0, 0, 0];
-  while (runs < Number(count) || kills < Number(count)) {
+  let [crashes, identical, runs, again, taken] = [0, 0, 0, 0, 0];
+  while (runs < Number(count) || crashes < Number(count)) {
     rmSync(store, { recursive: true, force: true });
     let known = new Map<string, number>();
     // Two of three files are interrupted more than once.
     let result: Result | undefined;
     for (let left = 1 + (runs % 3); left > 0; left--) {
-      result = await run(killing(moments, random));
+      result = await run(endingAt(moments, random));
       if (result) break;
-      kills++;
+      crashes++;
       const now = entries();
       again += [...known].filter(([name, file]) => now.get(name) !== file).length;
       known = now;
-      console.log(`kill ${kills}: ${known.size} tensors solved`);
+      console.log(`crash ${crashes}: ${known.size} tensors solved`);
     }
     result ??= await run(never);
     runs++;
@@ -156,7 +156,7 @@ try {
     rmSync(output);
   }
   console.log(
-    `${kills} kills, ${identical} of ${runs} files identical, ${taken} tensors taken over, ${again} solved twice`,
+    `${crashes} crashes, ${identical} of ${runs} files identical, ${taken} tensors taken over, ${again} solved twice`,
   );
   console.log(`left behind: ${files().join(' ') || 'nothing'}`);
   if (identical < runs || again > 0) process.exitCode = 1;

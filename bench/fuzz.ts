@@ -1,5 +1,5 @@
 /**
- * Many damaged files for every reader, in worker threads under a watchdog: node bench/run.mjs fuzz [cases] [target].
+ * Many corrupt files for every reader, in worker threads under a watchdog: node bench/run.mjs fuzz [cases] [target].
  * A case fails when the reader crashes, takes longer than 5 s, takes more memory than twice the file (beside what
  * the allocator needs) or fails without a TersorError of one line that names the file. Case numbers repeat a case.
  */

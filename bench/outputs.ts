@@ -21,7 +21,7 @@ interface Run {
   /** Of `compress`, or with a command in front. */
   readonly words: readonly string[];
   readonly output: string;
-  /** Killed when the store has so many entries, then run again. */
+  /** Ended by SIGKILL when the store has so many entries, then run again. */
   readonly killedAt?: number;
 }
 
@@ -79,7 +79,7 @@ const runs: Readonly<{ [name: string]: Run }> = {
 
 const [, , , command = '', file = '', where] = process.argv;
 
-/** Runs a command to its end, or until it is to be killed. */
+/** Runs a command to its end, or until it is to be ended. */
 function run(
   checkout: string,
   { words, output }: Run,

@@ -37,8 +37,8 @@ const options: CompressOptions = {
   calibration: (shared ?? tales).calibration,
   store,
 };
-/** Tokens that a mix is judged on, half of them scored. */
-const judged = 2048;
+/** Tokens that a mix is measured on, half of them scored. */
+const measuredTokens = 2048;
 const row = (...cells: readonly (string | number)[]) => console.log(`| ${cells.join(' | ')} |`);
 
 const needs = [...new Set(sensitivityMeasures.flatMap((measure) => measure.needs))].filter(
@@ -80,10 +80,13 @@ await withContext({ threads: 1 }, {}, async (context) => {
       }),
     );
     const keys = [...chosen.values()].map(({ key }) => key);
-    const key = keyOf(`mix ${judged}`, table.evaluator.fingerprint, ...keys);
+    const key = keyOf(`mix ${measuredTokens}`, table.evaluator.fingerprint, ...keys);
     const known = await table.store.get(key);
     if (known) return Number(new TextDecoder().decode(known));
-    const { mean } = await table.evaluator.model(mixture(context, table.store, model, chosen), judged);
+    const { mean } = await table.evaluator.model(
+      mixture(context, table.store, model, chosen),
+      measuredTokens,
+    );
     await table.store.put(key, new TextEncoder().encode(String(mean)));
     return mean;
   };
@@ -136,7 +139,7 @@ await withContext({ threads: 1 }, {}, async (context) => {
     row(`\`${title}\``, ...found.map((value) => value.toPrecision(3)));
   }
 
-  // The formula is found on every other tensor and judged on the rest.
+  // The formula is found on every other tensor and tested on the rest.
   const choice = tensors.filter(({ levels }) => levels.length > 1);
   const [seen, kept] = [0, 1].map((side) => probedRows(choice.filter((_, index) => index % 2 === side)));
   if (seen && kept) {

@@ -1,6 +1,6 @@
 /**
  * Writes a checkpoint in the shape of a real model, with weights made up: sharded bf16 safetensors, a block in memory at
- * a time. Every row is noise over columns of different loudness, plus a few directions that all rows share, so that
+ * a time. Every row is noise over columns of different energy, plus a few directions that all rows share, so that
  * spectra fall off as those of trained layers do; the tokenizer is that of models/tales.
  *
  *   node bench/run.mjs synthetic <1.1B|8B> <blocks> <folder>
@@ -116,7 +116,7 @@ function writeShard(path: string, tensors: readonly Tensor[]): void {
 
 function writeTensor(file: number, rows: number, cols: number, gain: number): void {
   const scale = gain * cols ** -0.5;
-  const loudness = Float32Array.from({ length: cols }, () => scale * Math.exp(0.4 * random.normal()));
+  const amplitude = Float32Array.from({ length: cols }, () => scale * Math.exp(0.4 * random.normal()));
   const directions = Array.from({ length: sharedDirections }, (_, k) =>
     Float32Array.from({ length: cols }, () => (scale / (k + 1)) * random.normal()),
   );
@@ -133,7 +133,7 @@ function writeTensor(file: number, rows: number, cols: number, gain: number): vo
       values[j] =
         rows === 1
           ? 1
-          : (noise[at] as number) * (loudness[j] as number) +
+          : (noise[at] as number) * (amplitude[j] as number) +
             p * (a[j] as number) +
             q * (b[j] as number) +
             r * (c[j] as number) +

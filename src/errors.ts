@@ -2,7 +2,7 @@
 export type ErrorCode =
   /** An option that does not exist, is out of range or contradicts another. */
   | 'invalid-option'
-  /** A file that is damaged, or not what it is given for. */
+  /** A file that is corrupt, or not what it is given for. */
   | 'invalid-input'
   /** Sound, but nothing that tersor (or the runtime behind it) can do. */
   | 'unsupported'

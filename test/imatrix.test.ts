@@ -135,7 +135,7 @@ describe('compress --imatrix', () => {
     await expect(run(file('other.gguf'))).rejects.toThrow(/attn_v\.weight.*32 columns.*64/);
   });
 
-  test('damaged files are refused', async () => {
+  test('corrupt files are refused', async () => {
     for (const kind of ['gguf', 'dat']) {
       writeFileSync(file(`half.${kind}`), readFileSync(theirs(kind)).subarray(0, 3000));
       await expect(readImatrix(file(`half.${kind}`))).rejects.toThrow(/half\..*(truncated|ends)/);

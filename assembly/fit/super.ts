@@ -1,7 +1,7 @@
 // Scales and offsets that are small integers times one half per super-block (K-quants, IQ4_XS), four rows at a
 // time. A super-block is first fitted group by group as if its scales were free (`fitGroups`); `project` then finds
 // the super-block's scale and the integers from the curvature of each group alone; and `polish` alternates between
-// the integers, judged by their true error after rounding again, and a least-squares step for the super-block.
+// the integers, compared by their true error after rounding again, and a least-squares step for the super-block.
 
 import { storableHalf } from '../numbers/storable';
 import { evaluate, evaluateError } from './evaluate';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { modelTable } from '../../test/reference/allocations.js';
 import { createRandom } from '../random.js';
-import { type CorrectionOptions, correctDamages, type Measured } from './correction.js';
+import { type CorrectionOptions, correctLosses, type Measured } from './correction.js';
 import { knapsack } from './knapsack.js';
 import { type Choice, smallest, total } from './table.js';
 
@@ -24,7 +24,7 @@ function search(real: readonly Choice[], count: number, seed: number): Measured[
   let { levels } = knapsack(choices, budget);
   for (let i = 0; i < count; i++) {
     measured.push({ levels, value: total(real, levels).loss * (1 + 0.01 * random.normal()) });
-    levels = knapsack(correctDamages(choices, measured, {}, random), budget).levels;
+    levels = knapsack(correctLosses(choices, measured, {}, random), budget).levels;
   }
   return measured;
 }
@@ -35,7 +35,7 @@ test('losses corrected by measurements lead to better allocations', () => {
     const cost = (levels: readonly number[]) => total(real, levels).loss;
     const start = cost(knapsack(choices, budget).levels);
     const optimum = cost(knapsack(real, budget).levels);
-    const found = cost(knapsack(correctDamages(choices, search(real, 20, seed)), budget).levels);
+    const found = cost(knapsack(correctLosses(choices, search(real, 20, seed)), budget).levels);
     expect(found - optimum, `seed ${seed}`).toBeLessThan(0.6 * (start - optimum));
   }
 });
@@ -43,7 +43,7 @@ test('losses corrected by measurements lead to better allocations', () => {
 test('predicts what it has measured, and draws scatter around what is expected', () => {
   const real = truth(5);
   const measured = search(real, 12, 5);
-  const expected = correctDamages(choices, measured);
+  const expected = correctLosses(choices, measured);
   const scale = measured.reduce((sum, { value }) => sum + value, 0);
   const sums = measured.reduce((sum, { levels }) => sum + total(choices, levels).loss, 0);
   for (const { levels, value } of measured) {
@@ -53,7 +53,7 @@ test('predicts what it has measured, and draws scatter around what is expected',
   const random = createRandom(9);
   const first = measured[0]?.levels ?? [];
   const drawn = Array.from({ length: 200 }, () =>
-    total(correctDamages(choices, measured, {}, random), first),
+    total(correctLosses(choices, measured, {}, random), first),
   ).map(({ loss }) => loss);
   const mean = drawn.reduce((sum, loss) => sum + loss, 0) / drawn.length;
   expect(mean / total(expected, first).loss).toBeCloseTo(1, 2);
@@ -62,7 +62,7 @@ test('predicts what it has measured, and draws scatter around what is expected',
 
 test('one measurement changes no order', () => {
   const { levels } = knapsack(choices, budget);
-  const corrected = correctDamages(choices, [{ levels, value: 7 }]);
+  const corrected = correctLosses(choices, [{ levels, value: 7 }]);
   expect(knapsack(corrected, budget).levels).toEqual(levels);
 });
 
@@ -75,7 +75,7 @@ test('choices with a label in common learn from each other', () => {
   });
   const measured = search(real, 4, 4);
   const cost = (options: Partial<CorrectionOptions>) =>
-    total(real, knapsack(correctDamages(choices, measured, options), budget).levels).loss;
+    total(real, knapsack(correctLosses(choices, measured, options), budget).levels).loss;
   const optimum = total(real, knapsack(real, budget).levels).loss;
   expect(cost({ labels }) - optimum).toBeLessThan(0.5 * (cost({}) - optimum));
 });

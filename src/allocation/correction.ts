@@ -31,19 +31,19 @@ export const correctionDefaults: CorrectionOptions = {
 
 /** Fitted to 28 models of tales, as is the noise: what blocks have in common explains most of what was measured. */
 const ownShare = 0.2;
-/** Damages never fall below this share of what they were. */
+/** Losses never fall below this share of what they were. */
 const leastFactor = 0.2;
 
 /**
- * Damages with a factor for every tensor that makes their sums follow what was measured of whole models: a tensor's
+ * Losses with a factor for every tensor that makes their sums follow what was measured of whole models: a tensor's
  * loss was found with all others as they are in the original, and behind compressed layers, which later ones make up
  * for, it counts for more or less. Bayesian linear regression (Rasmussen and Williams, 2006, section 2.1) of
- * value / scale = Σ (1 + δ_t) damage_t, δ_t ~ N(0, deviation²), in the form of one unknown per measurement.
+ * value / scale = Σ (1 + δ_t) loss_t, δ_t ~ N(0, deviation²), in the form of one unknown per measurement.
  *
  * @param random draws the factors from what is still possible after the measurements (Thompson, 1933; drawn as Matheron's
  *   rule says) in place of the expected ones
  */
-export function correctDamages(
+export function correctLosses(
   choices: readonly Choice[],
   measured: readonly Measured[],
   options: Partial<CorrectionOptions> = {},

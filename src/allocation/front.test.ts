@@ -8,7 +8,7 @@ import { crowding, dominates, sortFronts } from './pareto.js';
 import { additiveValue, fitAdditive } from './predictor.js';
 import { type Allocation, type Choice, total } from './table.js';
 
-/** Damages of the table, wrong by a factor per tensor, and a penalty when neighbours are both small. */
+/** Losses of the table, wrong by a factor per tensor, and a penalty when neighbours are both small. */
 function truth(choices: readonly Choice[], seed: number) {
   const next = normal(seed);
   const factors = choices.map(() => Math.exp(1.5 * next()));

@@ -35,5 +35,5 @@ export const dimension = z
   .positive()
   .max(2 ** 24);
 
-/** A number of blocks: twice as many as llama.cpp allows; a damaged file must not make lists of millions. */
+/** A number of blocks: twice as many as llama.cpp allows; a corrupt file must not make lists of millions. */
 export const blockCount = z.number().int().positive().max(1024);

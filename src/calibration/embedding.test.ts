@@ -82,7 +82,7 @@ describe.each(Object.entries(architectures))(
   },
 );
 
-test('a table that is both counts each for half, whatever their units', () => {
+test('a matrix that is both counts each for half, whatever their units', () => {
   const diagonal = (...values: number[]) => ({
     gram: { rows: 2, cols: 2, data: Float32Array.of(values[0] ?? 0, 0, 0, values[1] ?? 0) },
     tokens: 7,

@@ -13,7 +13,7 @@ import { type Calibrator, fetchWeight, type Passage, type Visit } from './walk.j
  *
  *   M = Σ_W diag(g) Wᵀ W diag(g) / tr(W H Wᵀ)   over the layers of the block that stand behind norms of its states.
  *
- * Later blocks are left out: their inputs are so much louder that the same error is smaller in them (stories15M: 8
+ * Later blocks are left out: their inputs are so much larger that the same error is smaller in them (stories15M: 8
  * times in the second block; tales: 1000 times).
  * @param passage states on their way into the first block, its weights, and those outside the blocks
  * @returns M with a mean diagonal of 1, hidden × hidden
@@ -77,7 +77,7 @@ function reading(rows: number, size: number) {
 }
 
 /**
- * Moments of a table that is both embedding and head: each counts as much as the other, by the means of their
+ * Moments of a matrix that is both embedding and head: each counts as much as the other, by the means of their
  * diagonals.
  */
 export function combinedMoments(embedding: Moments, head: Moments): Moments {

@@ -5,7 +5,7 @@ import { createTargets } from './target.js';
 
 const matrix = (rows: number, cols: number, data: Float32Array): Matrix => ({ rows, cols, data });
 
-/** Moments of inputs x̃ and of x − x̃, with loud channels. */
+/** Moments of inputs x̃ and of x − x̃, with large channels. */
 function moments(width: number, tokens: number) {
   const [noise, change] = [normals(tokens * width, 1), normals(tokens * width, 2)];
   const own = noise.map((value, at) => value * (1 + (at % width) / 64));

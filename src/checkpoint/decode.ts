@@ -167,7 +167,7 @@ function notFinite(tensor: StoredTensor, index: number, value: number | undefine
   return new TersorError(`the value at [${position(tensor.shape, index)}] is ${kind}`, {
     file: tensor.file.path,
     tensor: tensor.name,
-    remedy: 'the checkpoint is damaged or its training failed: get another one',
+    remedy: 'the checkpoint is corrupt or its training failed: get another one',
   });
 }
 

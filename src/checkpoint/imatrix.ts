@@ -42,7 +42,7 @@ const magic = 'GGUF';
 
 /**
  * Reads an importance matrix, a GGUF or the older kind (`.dat`), whichever it is.
- * @throws TersorError when the file is not there, is none, is damaged, or has impossible values
+ * @throws TersorError when the file is not there, is none, is corrupt, or has impossible values
  */
 export async function readImatrix(path: string, kernels?: Kernels): Promise<ImportanceMatrix> {
   const bytes = await withFiles(async (open) => {

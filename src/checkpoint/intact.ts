@@ -1,2 +1,2 @@
-/** The remedy for every kind of damage. */
+/** The remedy for every corrupt file. */
 export const getIntact = 'get an intact copy of the file';

@@ -25,7 +25,7 @@ const pickled = /\.(pt|pth|ckpt|pkl|pickle)$|^(pytorch|adapter)_model.*\.bin$/;
 /**
  * Opens a model: a Hugging Face folder, a `.safetensors`, `.gguf`, `.stack` or llama2.c `.bin` file, or a hub id
  * (`owner/name`, `owner/name@revision`) when there is no such path. Reads headers only.
- * @throws TersorError when there is no such model or it is damaged
+ * @throws TersorError when there is no such model or it is corrupt
  */
 export async function openCheckpoint(model: string, options: OpenOptions = {}): Promise<Checkpoint> {
   const kind = await stat(model).catch(() => undefined);

@@ -131,7 +131,7 @@ async function gptqFormat(layer: Layer, config: Readonly<Record<string, unknown>
   const [groups = 0, rows = 0] = scales.shape;
   const bits = ((zeros.shape[1] ?? 0) * 32) / rows;
   const cols = ((codes.shape[0] ?? 0) * 32) / bits;
-  if (![2, 3, 4, 8].includes(bits)) throw damaged(layer, `has zero points of ${bits} bits`);
+  if (![2, 3, 4, 8].includes(bits)) throw corrupt(layer, `has zero points of ${bits} bits`);
   const layout = config.checkpoint_format === 'gptq_v2' ? gptqSecondLayout : gptqLayout;
   const order = layer.parts.get('.g_idx');
   const about = { layout, bits, affine: true, scaleType: scaleType(layer, scales) };
@@ -148,7 +148,7 @@ async function compressedFormat(
   const scales = part(layer, '.weight_scale');
   const bits = schemeOf(layer, config).num_bits;
   if (typeof bits !== 'number' || ![2, 3, 4, 5, 6, 7, 8].includes(bits))
-    throw damaged(layer, `is in words, but the configuration says that it has ${bits} bits`);
+    throw corrupt(layer, `is in words, but the configuration says that it has ${bits} bits`);
   const apart = codes.shape[1] === wordsOf(cols, bits, false);
   const layout = apart ? compressedTensorsLayout : denseTensorsLayout;
   const affine = layer.parts.has('.weight_zero_point');
@@ -182,11 +182,11 @@ function describe(
   symmetric: boolean,
 ): LayerFormat {
   if (!Number.isInteger(cols) || !(cols > 0) || cols % groups !== 0)
-    throw damaged(layer, `has ${groups} groups of scales for ${cols} columns`);
+    throw corrupt(layer, `has ${groups} groups of scales for ${cols} columns`);
   const groupSize = groups === 1 ? Number.POSITIVE_INFINITY : cols / groups;
   const regular = !order || order.every((group, col) => group === Math.floor(col / groupSize));
   if (order && (order.length !== cols || order.some((group) => !(group >= 0 && group < groups))))
-    throw damaged(layer, `has columns in groups that there are no scales for`);
+    throw corrupt(layer, `has columns in groups that there are no scales for`);
   const sharing = groups === 1 ? 'channel' : `g${groupSize}`;
   return {
     rows,
@@ -203,16 +203,16 @@ function describe(
 function part(layer: Layer, suffix: string): StoredTensor {
   const found = layer.parts.get(suffix);
   if (found) return found;
-  throw damaged(layer, `there is no ${suffix.slice(1)}`);
+  throw corrupt(layer, `there is no ${suffix.slice(1)}`);
 }
 
 function scaleType(layer: Layer, { type }: StoredTensor): WordFormat['scaleType'] {
   const found = scaleTypes.get(type as 'f16');
   if (found) return found;
-  throw damaged(layer, `has scales of the type ${type}`);
+  throw corrupt(layer, `has scales of the type ${type}`);
 }
 
-const damaged = ({ name, file }: Layer, problem: string) =>
+const corrupt = ({ name, file }: Layer, problem: string) =>
   new TersorError(problem, { file, tensor: `${name}.weight`, remedy: getIntact });
 
 /** A small tensor of whole numbers. */

@@ -38,7 +38,7 @@ const dtypes = new Map([
  * Format: 8 bytes of header length, a JSON header, and the data without holes
  * (https://github.com/huggingface/safetensors#format).
  * @param path a `.safetensors` file, or a `.safetensors.index.json`
- * @throws TersorError when something is missing, damaged or unknown
+ * @throws TersorError when something is missing, corrupt or unknown
  */
 export async function openSafetensors(path: string, shownAs = path, kernels?: Kernels): Promise<Checkpoint> {
   const folder = dirname(path);
@@ -80,7 +80,7 @@ async function readSingle(file: RangedFile): Promise<Contents> {
 
 /**
  * `__metadata__` of a safetensors file, empty if it has none.
- * @throws TersorError when the file is damaged
+ * @throws TersorError when the file is corrupt
  */
 export async function readSafetensorsMetadata(path: string): Promise<Readonly<Record<string, unknown>>> {
   return withFiles(async (open) => {
@@ -116,7 +116,7 @@ async function readShards(path: string, open: (path: string) => Promise<RangedFi
 
 /**
  * The index of a sharded checkpoint: the shards, each with the names of its tensors.
- * @throws TersorError when it is damaged or a shard is not a plain file name
+ * @throws TersorError when it is corrupt or a shard is not a plain file name
  */
 export async function readIndex(path: string): Promise<Map<string, string[]>> {
   const { weight_map: map } = await readJsonObject(path, 'get the index of the shards again');
@@ -141,16 +141,16 @@ interface Header {
 }
 
 async function readHeader(file: RangedFile): Promise<Header> {
-  const damaged = (problem: string, tensor?: string) =>
+  const corrupt = (problem: string, tensor?: string) =>
     new TersorError(problem, { file: file.path, tensor, remedy: getIntact });
-  if (file.size < 8) throw damaged(`has ${file.size} bytes, too few for a safetensors header`);
+  if (file.size < 8) throw corrupt(`has ${file.size} bytes, too few for a safetensors header`);
   const prefix = new Uint8Array(8);
   await file.read(0, prefix);
   const length = Number(new DataView(prefix.buffer).getBigUint64(0, true));
   if (length > largestHeader)
-    throw damaged(`is not a safetensors file: its header would take ${length} bytes`);
+    throw corrupt(`is not a safetensors file: its header would take ${length} bytes`);
   const start = 8 + length;
-  if (start > file.size) throw damaged(`has ${file.size} bytes, fewer than its header of ${length} needs`);
+  if (start > file.size) throw corrupt(`has ${file.size} bytes, fewer than its header of ${length} needs`);
   const text = new Uint8Array(length);
   await file.read(8, text);
   const header = parseJsonObject(new TextDecoder().decode(text), `${file.path}: header`, getIntact);
@@ -163,15 +163,15 @@ async function readHeader(file: RangedFile): Promise<Header> {
   let end = start;
   let previous = 'the header';
   for (const { name, offset, bytes } of tensors) {
-    if (offset < end) throw damaged(`overlaps ${previous}`, name);
-    if (offset > end) throw damaged(`leaves a hole of ${offset - end} bytes after ${previous}`, name);
+    if (offset < end) throw corrupt(`overlaps ${previous}`, name);
+    if (offset > end) throw corrupt(`leaves a hole of ${offset - end} bytes after ${previous}`, name);
     end = offset + bytes;
     if (end > file.size) {
-      throw damaged(`reaches to byte ${end}, but the file ends at byte ${file.size}; it is truncated`, name);
+      throw corrupt(`reaches to byte ${end}, but the file ends at byte ${file.size}; it is truncated`, name);
     }
     previous = name;
   }
-  if (end < file.size) throw damaged(`has ${file.size - end} bytes after the last tensor`);
+  if (end < file.size) throw corrupt(`has ${file.size - end} bytes after the last tensor`);
   return { tensors, metadata: header.__metadata__ };
 }
 

@@ -50,7 +50,7 @@ export async function predict(
   return { ...predictor(architecture, forward, hidden, outside, table), release: forward.release };
 }
 
-/** Weights outside the blocks. Tables that are too large are not held: of an embedding what the texts use, of a head nothing. */
+/** Weights outside the blocks. Embeddings and heads that are too large are not held: of an embedding what the texts use, of a head nothing. */
 async function readOutside(model: Model, sequences: readonly Int32Array[]) {
   const { architecture } = model;
   const [embedding, head] = [embeddingOf(architecture), headOf(architecture)];

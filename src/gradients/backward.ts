@@ -45,7 +45,7 @@ export interface Backward {
   /** With nothing else. */
   through(pass: BackwardPass): Promise<Passed>;
   /**
-   * Adds the gradient of the embedding's table, vocabulary × width.
+   * Adds the gradient of the embedding's weight, vocabulary × width.
    * @param upstream at the first block's inputs
    */
   addEmbedding(

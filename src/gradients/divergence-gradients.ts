@@ -12,7 +12,7 @@ import { usesOf } from './weight-gradients.js';
 
 /** A changed model, on the way from its end to its beginning. */
 export interface ChangedModel extends BackwardState {
-  /** Gradient of the head's table, where it was wanted. */
+  /** Gradient of the head's weight, where it was wanted. */
   readonly table?: Float32Array | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface DivergenceGradients {
   readonly count: number;
   /**
    * Takes the text through a model whose weights differ from the original's in blocks `from` and later, or anywhere.
-   * @param table whether the gradient of the head's table is wanted; then weights outside the blocks may differ, too
+   * @param table whether the gradient of the head's weight is wanted; then weights outside the blocks may differ, too
    */
   open(
     weightsOf: ChangedModel['weightsOf'],
@@ -40,7 +40,7 @@ export interface DivergenceGradients {
   ): Promise<void>;
   /** Of a weight of a block, first model less second. */
   layerDifference(spec: TensorSpec, gradients: BlockGradients): Promise<Float32Array>;
-  /** The same of the embedding's or the head's table, once the models are back at the first block. */
+  /** The same of the embedding's or the head's weight, once the models are back at the first block. */
   tableDifference(spec: TensorSpec, models: readonly ChangedModel[]): Promise<Float32Array>;
   release(): Promise<void>;
 }

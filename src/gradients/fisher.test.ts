@@ -67,7 +67,7 @@ test('squares of gradients are those that differences of the loss give', async (
   expect(compared).toBeGreaterThan(15);
 });
 
-test('rows of a table count by how often their tokens occur and how sure the head is of them', async () => {
+test('rows of an embedding that is the head count by how often their tokens occur and how sure the head is of them', async () => {
   const counted = [Int32Array.of(5, 5, 5, 5, 5, 5, 9)];
   const fisher = await outputFisher(model, text, counted);
   const table = architecture.tensors.find(({ kind }) => kind === 'embedding');

@@ -14,7 +14,7 @@ const prior = 0.5;
  * Fisher information of outputs, since an error δ of output r costs δ² F_r / 2 on average.
  *
  * Of a linear layer, F_r = Σ (∂ loss / ∂ y_r)² / tokens with the text's own next tokens (the empirical Fisher). Of a
- * head, the mean of p (1 − p) of its token; of an embedding how often its token occurs; of a table that is both, the mean
+ * head, the mean of p (1 − p) of its token; of an embedding how often its token occurs; of a matrix that is both, the mean
  * of the two, each with a mean of one. Scales of different tensors so cannot be compared.
  *
  * Needs the inputs of all blocks in memory: layers × tokens × hidden floats.

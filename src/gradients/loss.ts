@@ -16,7 +16,7 @@ const slab = 256;
 export interface LossGradient {
   /** At the last block's outputs, tokens × hidden. */
   readonly hidden: Float32Array;
-  /** Of the head's table, vocabulary × hidden, where it was asked for. */
+  /** Of the head's weight, vocabulary × hidden, where it was asked for. */
   readonly table?: Float32Array;
 }
 

@@ -100,7 +100,7 @@ export async function weightGradients(
   }
 }
 
-/** Embedding and head, which may be one table. */
+/** Embedding and head, which may be one matrix. */
 export const embeddingAndHead = (architecture: Architecture): TensorSpec[] =>
   blockTensors(architecture, undefined).filter(({ kind }) => kind === 'embedding' || kind === 'head');
 

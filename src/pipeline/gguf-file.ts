@@ -14,7 +14,7 @@ export interface GgufFile extends Omit<GgufCheckpoint, 'metadata' | 'naming' | '
 /**
  * Opens a GGUF file, version 2 or 3. Its tensors are read one by one: `read` decodes to f32, `readBytes` copies what is
  * stored. Call `close` in the end.
- * @throws TersorError when the file is not there, damaged, truncated or a part of a split one
+ * @throws TersorError when the file is not there, corrupt, truncated or a part of a split one
  */
 export async function readGguf(path: string): Promise<GgufFile> {
   const { metadata, valueTypes, ...checkpoint } = await openGguf(path);

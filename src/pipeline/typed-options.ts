@@ -141,7 +141,7 @@ export interface CompressSettings extends Omit<AnyCompressOptions, Named> {
   readonly fallback?: TypeName | undefined;
   /** What a search for a size may choose from; by default whatever the output's runtime loads. */
   readonly types?: readonly TypeName[] | undefined;
-  /** How a search judges what storing a tensor in a type does to the model. */
+  /** How a search measures what storing a tensor in a type does to the model. */
   readonly sensitivity?: SensitivityName | undefined;
 }
 

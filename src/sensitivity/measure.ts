@@ -76,7 +76,7 @@ export type Need = 'divergence' | 'statistics' | CurvatureNeed;
 /** Gradients of the loss on text, or by labels drawn from predictions; traces and diagonals; largest eigenvalues. */
 export type CurvatureNeed = 'gradients' | 'drawn gradients' | 'traces' | 'eigenvalues';
 
-/** A way to judge what storing a tensor at some level does to the model. */
+/** A way to tell what storing a tensor at some level does to the model. */
 export interface SensitivityMeasure extends Method {
   readonly needs: readonly Need[];
   /** Loss of each level, in units that can be added over tensors. */

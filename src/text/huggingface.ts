@@ -52,7 +52,7 @@ interface Content {
   readonly warnings: readonly string[];
 }
 
-/** Ids beyond any vocabulary come from damaged files and must not make arrays of their size. */
+/** Ids beyond any vocabulary come from corrupt files and must not make arrays of their size. */
 const MAX_TOKENS = 2 ** 20;
 /** What the converter of llama.cpp gives tokens that are never merged. */
 const NEVER_MERGED = -1000;
@@ -61,7 +61,7 @@ const NEVER_MERGED = -1000;
  * A vocabulary in GGUF's terms from the files beside a Hugging Face model, as llama.cpp's converter makes it
  * (conversion/base.py), but for two things: without tokenizer.model scores follow the order of the merges (the
  * converter gives all tokens the same); and the pre-tokenizer is recognised by its cuts, not by a hash.
- * @throws TersorError when the tokenizer is of another kind, damaged, or has more tokens than the model
+ * @throws TersorError when the tokenizer is of another kind, corrupt, or has more tokens than the model
  */
 export function readHuggingFace(files: HuggingFaceFiles): Source {
   const content = files.tokenizer ? tokenizerContent(files.tokenizer, files) : piecesContent(files);
@@ -153,18 +153,18 @@ const unsupported = (what: string, file: string) =>
     remedy: 'use a model with a SentencePiece BPE, byte-level BPE or WordPiece tokenizer',
   });
 
-const damaged = (what: string, file: string) =>
+const corrupt = (what: string, file: string) =>
   new TersorError(what, { file, remedy: 'get an intact copy of the file' });
 
 export function tokenId(id: unknown, file: string): number {
   if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < MAX_TOKENS) return id;
-  throw damaged(`${JSON.stringify(id)} is not a token id`, file);
+  throw corrupt(`${JSON.stringify(id)} is not a token id`, file);
 }
 
 function parts(merge: unknown, file: string): Merge {
   const [left, right, ...rest] = typeof merge === 'string' ? merge.split(' ') : [merge].flat();
   if (typeof left === 'string' && typeof right === 'string' && rest.length === 0) return [left, right];
-  throw damaged(`${JSON.stringify(merge)} is not a merge`, file);
+  throw corrupt(`${JSON.stringify(merge)} is not a merge`, file);
 }
 
 /** A merge as GGUF has it, where a space separates: spaces of the parts become GPT-2's stand-in for them. */

@@ -19,7 +19,7 @@ export function limited<T>(file: string, work: () => T): T {
     throw new TersorError(
       slow
         ? `cutting a short text as its tokenizer says takes longer than ${limit / 1000} s`
-        : 'its tokenizer is damaged or of a kind that is not supported',
+        : 'its tokenizer is corrupt or of a kind that is not supported',
       { file, remedy: 'get an intact copy of the tokenizer from a source that you trust', cause },
     );
   }

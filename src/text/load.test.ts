@@ -291,7 +291,7 @@ describe('errors name the file and what to do', () => {
       await failure({ 'tokenizer.json': json({ model: { type: 'BPE', vocab: {}, merges: [] } }) }),
     ).toContain('neither SentencePiece nor byte-level');
   });
-  test('damaged entries', async () => {
+  test('corrupt entries', async () => {
     const bytes = { type: 'ByteLevel' };
     const model = { type: 'BPE', vocab: { a: -1 }, merges: [] };
     expect(await failure({ 'tokenizer.json': json({ pre_tokenizer: bytes, model }) })).toContain(
@@ -308,7 +308,7 @@ describe('errors name the file and what to do', () => {
       '4096 tokens, but the model only 4000',
     );
   });
-  test('damaged SentencePiece and llama2.c files', async () => {
+  test('corrupt SentencePiece and llama2.c files', async () => {
     expect(await failure({ 'tokenizer.model': 'no protobuf' })).toContain('not a SentencePiece model');
     expect(await failure({ 'tokenizer.model': '' })).toContain('not a SentencePiece model');
     // One piece `a`, and a trainer whose model type is 1, unigram.

@@ -18,7 +18,7 @@ const tokenizerFiles = ['tokenizer.json', 'tokenizer.model', 'tokenizer.bin'] as
  * The tokenizer of a model: from a GGUF's metadata, or from tokenizer.json, tokenizer.model or llama2.c's
  * tokenizer.bin beside its weights.
  * @param options.folder where tokenizer files lie, when not with the weights
- * @throws TersorError when there is none, or it is damaged or of a kind that is not supported
+ * @throws TersorError when there is none, or it is corrupt or of a kind that is not supported
  */
 export async function loadTokenizer(
   checkpoint: Checkpoint,

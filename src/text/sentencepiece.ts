@@ -42,7 +42,7 @@ interface Model {
 /**
  * Reads SentencePiece's tokenizer.model.
  * @param file its path, for errors
- * @throws TersorError when it is damaged or not a BPE model
+ * @throws TersorError when it is corrupt or not a BPE model
  */
 export function readSentencePiece(bytes: Uint8Array, file: string): Pieces {
   const model = decode(bytes, file);
@@ -89,7 +89,7 @@ const notSentencePiece = (file: string, cause?: unknown) =>
  * each token (github.com/karpathy/llama2.c, tokenizer.py, `export`). There spaces are spaces, and BOS and EOS
  * lie between line feeds.
  * @param file its path, for errors
- * @throws TersorError when it is damaged
+ * @throws TersorError when it is corrupt
  */
 export function readLlama2c(bytes: Uint8Array, file: string): Pieces {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

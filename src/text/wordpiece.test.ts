@@ -45,14 +45,14 @@ test.each([
   ['a decoder that nobody knows', { decoder: { type: 'Pieces' } }],
 ])('a tokenizer with %s is refused', async (_, change) => {
   const intact = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8'));
-  const damaged = mkdtempSync(join(tmpdir(), 'tersor-wordpiece-'));
+  const corrupt = mkdtempSync(join(tmpdir(), 'tersor-wordpiece-'));
   try {
-    writeFileSync(join(damaged, 'tokenizer.json'), JSON.stringify({ ...intact, ...change }));
-    const loaded = loadTokenizer(emptyCheckpoint(damaged, { vocab_size: 30522 }));
+    writeFileSync(join(corrupt, 'tokenizer.json'), JSON.stringify({ ...intact, ...change }));
+    const loaded = loadTokenizer(emptyCheckpoint(corrupt, { vocab_size: 30522 }));
     await expect(loaded).rejects.toThrow(TersorError);
-    await expect(loaded).rejects.toThrow('its tokenizer is damaged or of a kind that is not supported');
+    await expect(loaded).rejects.toThrow('its tokenizer is corrupt or of a kind that is not supported');
   } finally {
-    rmSync(damaged, { recursive: true });
+    rmSync(corrupt, { recursive: true });
   }
 });
 

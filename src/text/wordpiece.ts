@@ -13,7 +13,7 @@ export const isWordPiece = (tokenizer: HuggingFaceFiles['tokenizer']): boolean =
  * WordPiece (Schuster and Nakajima, 2012): words are cut into the longest known pieces from the left. It is run as its
  * tokenizer.json says, normalisation included, because that is what every runtime of encoders does; so special tokens
  * that occur in a text are taken for what they are.
- * @throws TersorError when it lacks the tokens that texts begin and end with, is damaged, or has more tokens than the
+ * @throws TersorError when it lacks the tokens that texts begin and end with, is corrupt, or has more tokens than the
  *   model
  */
 export function createWordPiece(files: HuggingFaceFiles): Tokenizer {

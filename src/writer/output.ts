@@ -46,7 +46,7 @@ export function temporaryPath(path: string): string {
   return `${path}.tmp-${process.pid}`;
 }
 
-/** Removes what was written of an output by processes that were killed before they could clear up. */
+/** Removes what was written of an output by processes that were ended before they could clear up. */
 export async function removeAbandoned(path: string): Promise<void> {
   const target = resolve(path);
   const prefix = `${basename(target)}.tmp-`;

@@ -203,8 +203,8 @@ describe('errors before any work', () => {
   });
 });
 
-describe('a damaged file', () => {
-  const damaged = async (table: unknown, message: RegExp, dtype = 'U8') => {
+describe('a corrupt file', () => {
+  const corrupt = async (table: unknown, message: RegExp, dtype = 'U8') => {
     const metadata = { format: 'tersor', 'tersor.tensors': JSON.stringify(table) };
     const codes = { dtype, shape: [18], data_offsets: [0, 18] };
     const header = JSON.stringify({ __metadata__: metadata, 'x.codes': codes });
@@ -217,14 +217,14 @@ describe('a damaged file', () => {
   };
   test('is refused in one line', async () => {
     const where = 'model.safetensors: tensor x: ';
-    await damaged({ x: { type: 'int99', shape: [1, 32] } }, new RegExp(`${where}there is no type int99`));
-    await damaged({ x: { type: 'int4', shape: [1, 40] } }, new RegExp(`${where}type int4 stores 32`));
-    await damaged({ x: { type: 'int4', shape: [2, 32] } }, new RegExp(`${where}has 18 bytes, but int4`));
-    await damaged({ x: { type: 'int4', shape: [-1, 32] } }, new RegExp(`${where}.*must give`));
-    await damaged({ x: { type: 'int4', shape: [] } }, new RegExp(`${where}.*must give`));
-    await damaged({ x: null }, new RegExp(`${where}.*must give`));
-    await damaged({ x: { type: 'int4', shape: [1, 32] } }, new RegExp(`${where}.*must give`), 'I8');
-    await damaged({ y: { type: 'int4', shape: [1, 32] } }, /tensor y: tersor.tensors lists it, but/);
-    await damaged([], /tersor.tensors: is not a JSON object/);
+    await corrupt({ x: { type: 'int99', shape: [1, 32] } }, new RegExp(`${where}there is no type int99`));
+    await corrupt({ x: { type: 'int4', shape: [1, 40] } }, new RegExp(`${where}type int4 stores 32`));
+    await corrupt({ x: { type: 'int4', shape: [2, 32] } }, new RegExp(`${where}has 18 bytes, but int4`));
+    await corrupt({ x: { type: 'int4', shape: [-1, 32] } }, new RegExp(`${where}.*must give`));
+    await corrupt({ x: { type: 'int4', shape: [] } }, new RegExp(`${where}.*must give`));
+    await corrupt({ x: null }, new RegExp(`${where}.*must give`));
+    await corrupt({ x: { type: 'int4', shape: [1, 32] } }, new RegExp(`${where}.*must give`), 'I8');
+    await corrupt({ y: { type: 'int4', shape: [1, 32] } }, /tensor y: tersor.tensors lists it, but/);
+    await corrupt([], /tersor.tensors: is not a JSON object/);
   });
 });

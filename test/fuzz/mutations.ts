@@ -1,6 +1,6 @@
 import type { Random } from '../../src/random.js';
 
-/** A damaged copy of an input. */
+/** A corrupt copy of an input. */
 export type Mutation = (input: Uint8Array, random: Random) => Uint8Array;
 
 /** Numbers at which readers of sizes and offsets go wrong. */
@@ -27,7 +27,7 @@ const wideEdges = [2n ** 32n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 63n - 1n, 2n ** 6
 
 const pick = <T>(choices: readonly T[], random: Random): T => choices[random.integer(choices.length)] as T;
 
-/** Headers are where damage is interesting: half of all places lie in the first kilobyte. */
+/** Headers are where corruption is interesting: half of all places lie in the first kilobyte. */
 function place(input: Uint8Array, random: Random): number {
   const end = random.next() < 0.5 ? Math.min(1024, input.length) : input.length;
   return random.integer(Math.max(1, end));

@@ -6,23 +6,23 @@ import { createKernels } from '../../src/kernels/kernels.js';
 import { createRandom } from '../../src/random.js';
 import { place, type Target } from './targets.js';
 
-/** What a reader made of a damaged file: it read it, refused it as it should, or failed in another way. */
+/** What a reader made of a corrupt file: it read it, refused it as it should, or failed in another way. */
 export type Verdict = 'read' | 'refused' | { readonly failure: string };
 
 export interface Run {
-  /** The damaged file of a case; the same for the same number, always. */
+  /** The corrupt file of a case; the same for the same number, always. */
   content(index: number): Uint8Array;
   attempt(content: Uint8Array): Promise<Verdict>;
   close(): Promise<void>;
 }
 
-/** Prepares a folder in which damaged files are read one after another. */
+/** Prepares a folder in which corrupt files are read one after another. */
 export async function openRun(target: Target): Promise<Run> {
   const folder = await mkdtemp(join(tmpdir(), 'tersor-fuzz-'));
   const kernels = await createKernels({ threads: 1 });
   for (const intact of target.intact) {
     await place(target, folder, intact);
-    // Damage says nothing about a reader that refuses everything.
+    // Corruption says nothing about a reader that refuses everything.
     await target.read(folder, kernels);
   }
   return {
@@ -36,7 +36,7 @@ export async function openRun(target: Target): Promise<Run> {
       try {
         await target.read(folder, kernels);
       } catch (error) {
-        return judge(error, folder);
+        return verdictOf(error, folder);
       }
       // A key that a document smuggles into all objects would show here.
       return Object.hasOwn(Object.prototype, 'polluted') ? { failure: 'the prototype is polluted' } : 'read';
@@ -48,7 +48,7 @@ export async function openRun(target: Target): Promise<Run> {
   };
 }
 
-function judge(error: unknown, folder: string): Verdict {
+function verdictOf(error: unknown, folder: string): Verdict {
   if (!(error instanceof TersorError)) {
     return { failure: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }

@@ -20,17 +20,17 @@ import { tinyLlama } from '../fixtures/tiny-llama.js';
 import { uniform } from '../reference/random.js';
 import { type Mutation, mutateBytes, mutateJson } from './mutations.js';
 
-/** A reader under attack: what it reads when all is well, how that is damaged, and how it is read. */
+/** A reader under attack: what it reads when all is well, how that is corrupt, and how it is read. */
 export interface Target {
   readonly name: string;
-  /** The file that is damaged. */
+  /** The file that is corrupt. */
   readonly file: string;
   /** What may lie there when all is well. */
   readonly intact: readonly Uint8Array[];
   /** Intact files beside it. */
   readonly beside: Readonly<Record<string, Uint8Array>>;
   readonly mutate: Mutation;
-  /** Damage is no error: the file counts as absent. */
+  /** Corruption is no error: the file counts as absent. */
   readonly forgiving?: true;
   /** Reads everything that a user's command would; may throw TersorErrors and nothing else. */
   read(folder: string, kernels: Kernels): Promise<void>;
@@ -471,7 +471,7 @@ export const targets: readonly Target[] = [
     async read(folder) {
       const value = await (await openStore(folder)).get(stored);
       if (value && Buffer.from(value).toString() !== 'a result')
-        throw new Error('a damaged entry was believed');
+        throw new Error('a corrupt entry was believed');
     },
   },
 ];

@@ -4,7 +4,7 @@ import { loadRuntime } from './runtime.js';
 
 export type { Dense, RuntimeOptions, Session };
 
-/** Compiles a small graph for onnxruntime-web, on the processor: the twin of src/runtime/session.ts. */
+/** Compiles a small graph for onnxruntime-web, on the processor: in the place of src/runtime/session.ts. */
 export async function createSession(graph: OnnxGraph): Promise<Session> {
   const { ort } = await loadRuntime('wasm');
   const session = await ort.InferenceSession.create(encodeOnnx(graph), { executionProviders: ['wasm'] });

@@ -6,7 +6,7 @@ import { createSampler } from '../../src/runtime/sampling.js';
 import { openSafetensors } from './checkpoint.js';
 import { createDecoder, type Decoder, openDecoder } from './decoder.js';
 import { download } from './download.js';
-import { createJudge, type Judge } from './judge.js';
+import { createEvaluator, type Evaluator } from './evaluator.js';
 import { loadKernels } from './kernels.js';
 import type { Event, Loaded, Request, Side, StreamRequest, TellRequest } from './protocol.js';
 import { arrivedModel } from './stacked.js';
@@ -27,7 +27,7 @@ interface Speaker {
 const say = (event: Event) => self.postMessage(event);
 const speakers = new Map<Side, Speaker>();
 let kernels: Promise<Kernels> | undefined;
-let judge: Judge | undefined;
+let evaluator: Evaluator | undefined;
 /** Counts up when what is going on is to end. */
 let round = 0;
 
@@ -54,7 +54,7 @@ async function load(base: string): Promise<void> {
   const tokenizer = new Tokenizer(words, settings);
   const original = { decoder, tokenizer, ...ends(config) };
   speakers.set('original', original);
-  judge = await createJudge(decoder, [
+  evaluator = await createEvaluator(decoder, [
     ...original.begin,
     ...tokenizer.encode(text, { add_special_tokens: false }).ids,
   ]);
@@ -104,7 +104,7 @@ async function stream({ source, bytesPerSecond, prompt }: StreamRequest, own: nu
       await speakers.get('compressed')?.decoder.release();
       speaker = { decoder, tokenizer: tokenizerOf(contents.files), ...ends(contents.config) };
       speakers.set('compressed', speaker);
-      last = await judge?.measure(decoder);
+      last = await evaluator?.measure(decoder);
       measuredAt = seen;
       if (last) say({ kind: 'sharper', bytes: seen, ...last });
     }
@@ -144,7 +144,7 @@ async function openFolder(files: readonly File[]): Promise<void> {
   await speakers.get('compressed')?.decoder.release();
   speakers.set('compressed', { decoder, tokenizer, ...ends(settings) });
   const same = speakers.get('original')?.decoder.vocabulary === decoder.vocabulary;
-  const measured = same ? await judge?.measure(decoder) : undefined;
+  const measured = same ? await evaluator?.measure(decoder) : undefined;
   const bytes = [graph, ...data].reduce((sum, { size }) => sum + size, 0);
   const { provider } = decoder;
   const compressed = { name: graph.name, provider, parameters: 0, bytes, memory: bytes };

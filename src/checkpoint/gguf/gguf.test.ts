@@ -148,7 +148,7 @@ describe('refuses', () => {
     [
       'an empty file',
       new Uint8Array(),
-      /model.gguf: ends inside the header; it is truncated or damaged; get/,
+      /model.gguf: ends inside the header; it is truncated or corrupt; get/,
     ],
     ['another magic', gguf({ magic: 'GGML' }), /does not begin with GGUF; give a GGUF file/],
     ['version 1', gguf({ version: 1 }), /has GGUF version 1; convert the model again/],

@@ -35,7 +35,7 @@ export interface GgufCheckpoint extends Checkpoint {
 
 /**
  * Opens a GGUF file. Tensors keep their names; shapes are turned around to have the outermost dimension first.
- * @throws TersorError when the file is damaged, truncated, a part of a split one, or has types nobody can decode
+ * @throws TersorError when the file is corrupt, truncated, a part of a split one, or has types nobody can decode
  */
 export async function openGguf(path: string, kernels?: Kernels): Promise<GgufCheckpoint> {
   return withFiles(async (open) => {
@@ -106,7 +106,7 @@ function locate(file: RangedFile, header: GgufHeader): StoredTensor[] {
 function locateTensor(file: RangedFile, tensor: GgufTensorHeader, start: number): StoredTensor {
   const { name, dimensions } = tensor;
   const where = { file: file.path, tensor: name };
-  const damaged = (problem: string) => new TersorError(problem, { ...where, remedy: getIntact });
+  const corrupt = (problem: string) => new TersorError(problem, { ...where, remedy: getIntact });
   const type = typeNames.get(tensor.type);
   if (!type) {
     const remedy = `requantize it to one of ${[...typeNames.values()].join(', ')}`;
@@ -117,16 +117,16 @@ function locateTensor(file: RangedFile, tensor: GgufTensorHeader, start: number)
     blockBytes: scalarBytes(type) ?? 0,
   };
   const elements = product(dimensions);
-  if (!Number.isSafeInteger(elements)) throw damaged(`has the impossible shape [${dimensions}]`);
+  if (!Number.isSafeInteger(elements)) throw corrupt(`has the impossible shape [${dimensions}]`);
   const rowLength = dimensions[0] ?? 1;
   if (rowLength % blockSize !== 0) {
-    throw damaged(`has rows of ${rowLength} values, which blocks of ${blockSize} (${type}) do not divide`);
+    throw corrupt(`has rows of ${rowLength} values, which blocks of ${blockSize} (${type}) do not divide`);
   }
   const bytes = (elements / blockSize) * blockBytes;
   const offset = start + tensor.offset;
   if (offset + bytes > file.size) {
     const problem = `reaches to byte ${offset + bytes}, but the file ends at byte ${file.size}; it is truncated`;
-    throw damaged(problem);
+    throw corrupt(problem);
   }
   return { name, shape: dimensions.toReversed(), type, bytes, file, offset };
 }

@@ -32,7 +32,7 @@ export interface GgufTensorHeader {
 
 /** Read first; headers of vocabularies with 100,000 tokens take up to 10 MB. */
 const firstRead = 2 ** 22;
-/** No vocabulary comes near it: the header of a damaged file must not fill the memory. */
+/** No vocabulary comes near it: the header of a corrupt file must not fill the memory. */
 const largestHeader = 2 ** 28;
 /** GGML_MAX_DIMS. */
 const largestRank = 4;
@@ -63,7 +63,7 @@ const exact = (value: bigint) => (Number.isSafeInteger(Number(value)) ? Number(v
 /** Thrown inside the parser where the part of the file that was read ends. */
 class PrefixEnds extends Error {}
 
-/** @throws TersorError when the header is damaged, truncated or of another version */
+/** @throws TersorError when the header is corrupt, truncated or of another version */
 export async function readGgufHeader(file: RangedFile): Promise<GgufHeader> {
   for (let length = firstRead; ; length *= 2) {
     const prefix = Buffer.alloc(Math.min(length, file.size));
@@ -86,12 +86,12 @@ function parse(prefix: Buffer, file: RangedFile): GgufHeader {
   const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.length);
   let at = 0;
   let place = 'the header';
-  const damaged = (problem: string) => new TersorError(problem, { file: file.path, remedy: getIntact });
+  const corrupt = (problem: string) => new TersorError(problem, { file: file.path, remedy: getIntact });
 
   /** Steps over `bytes` and returns where they start. */
   const take = (bytes: number): number => {
     const start = at;
-    if (start + bytes > file.size) throw damaged(`ends inside ${place}; it is truncated or damaged`);
+    if (start + bytes > file.size) throw corrupt(`ends inside ${place}; it is truncated or corrupt`);
     if (start + bytes > prefix.length) throw new PrefixEnds();
     at += bytes;
     return start;
@@ -105,7 +105,7 @@ function parse(prefix: Buffer, file: RangedFile): GgufHeader {
   const count = (itemBytes: number): number => {
     const items = u64();
     if (items * itemBytes > file.size - at) {
-      throw damaged(`says that ${items} items follow in ${place}, more than the file holds`);
+      throw corrupt(`says that ${items} items follow in ${place}, more than the file holds`);
     }
     if (items * itemBytes > prefix.length - at) throw new PrefixEnds();
     return items;
@@ -120,14 +120,14 @@ function parse(prefix: Buffer, file: RangedFile): GgufHeader {
   const value = (type: number, depth: number): unknown => {
     if (type === stringType) return text();
     if (type === arrayType) {
-      if (depth === deepestNesting) throw damaged(`has arrays nested deeper than ${depth} in ${place}`);
+      if (depth === deepestNesting) throw corrupt(`has arrays nested deeper than ${depth} in ${place}`);
       const itemType = u32();
       if (depth === 0) itemTypeRead = itemType;
       const items = count(scalars.get(itemType)?.[0] ?? 8);
       return Array.from({ length: items }, () => value(itemType, depth + 1));
     }
     const scalar = scalars.get(type);
-    if (!scalar) throw damaged(`has the unknown value type ${type} in ${place}`);
+    if (!scalar) throw corrupt(`has the unknown value type ${type} in ${place}`);
     const [bytes, read] = scalar;
     return read(view, take(bytes));
   };
@@ -163,7 +163,7 @@ function parse(prefix: Buffer, file: RangedFile): GgufHeader {
     const name = text();
     place = `the description of tensor ${name}`;
     const rank = u32();
-    if (rank > largestRank) throw damaged(`has ${rank} dimensions in ${place}`);
+    if (rank > largestRank) throw corrupt(`has ${rank} dimensions in ${place}`);
     const dimensions = Array.from({ length: rank }, u64);
     return { name, dimensions, type: u32(), offset: u64() };
   });

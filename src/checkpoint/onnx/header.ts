@@ -33,7 +33,7 @@ const types = new Map(Object.entries(elementCode).map(([name, code]) => [code, n
 
 /**
  * What an ONNX file says of its initializers with raw data, and its metadata; nothing else is read.
- * @throws TersorError when the file is damaged
+ * @throws TersorError when the file is corrupt
  */
 export async function readOnnxHeader(file: RangedFile): Promise<OnnxHeader> {
   const reader = createProtobufReader(file);

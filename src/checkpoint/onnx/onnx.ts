@@ -38,7 +38,7 @@ export async function findOnnxFile(folder: string): Promise<string | undefined> 
 /**
  * Opens an ONNX model that tersor wrote: the weights under Hugging Face's names, as src/writer/onnx.ts stores them.
  * @param path the `.onnx`; its folder lies in the one with config.json and the tokenizer
- * @throws TersorError when another tool made the file, or it is damaged
+ * @throws TersorError when another tool made the file, or it is corrupt
  */
 export async function openOnnx(path: string, shownAs = path, kernels?: Kernels): Promise<Checkpoint> {
   const folder = dirname(dirname(path));
@@ -88,18 +88,18 @@ function presentTensors(
   const table = parseJsonObject(text, `${path}: ${tensorTableKey}`, getIntact);
   return Object.entries(table).map(([name, entry]) => {
     const where = { file: path, tensor: name };
-    const damaged = (problem: string) => new TersorError(problem, { ...where, remedy: getIntact });
+    const corrupt = (problem: string) => new TersorError(problem, { ...where, remedy: getIntact });
     const { type, shape, transposed } = isObject(entry) ? entry : {};
     if (typeof type !== 'string' || !isShape(shape))
-      throw damaged(`${tensorTableKey} must give a type and shape`);
+      throw corrupt(`${tensorTableKey} must give a type and shape`);
     const find = (key: string, bytes: number): OnnxInitializer => {
       const found = initializers.get(key);
-      if (!found) throw damaged(`${tensorTableKey} lists it, but there is no ${key}`);
+      if (!found) throw corrupt(`${tensorTableKey} lists it, but there is no ${key}`);
       if (found.bytes !== bytes)
-        throw damaged(`${key} has ${found.bytes} bytes, but ${type} of shape [${shape}] takes ${bytes}`);
+        throw corrupt(`${key} has ${found.bytes} bytes, but ${type} of shape [${shape}] takes ${bytes}`);
       const { size } = fileOf(found);
       if (found.offset + bytes > size)
-        throw damaged(`reaches to byte ${found.offset + bytes}, but the file ends at byte ${size}`);
+        throw corrupt(`reaches to byte ${found.offset + bytes}, but the file ends at byte ${size}`);
       return found;
     };
     const turned = transposed === true;

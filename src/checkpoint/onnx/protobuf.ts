@@ -31,14 +31,14 @@ export interface ProtobufReader {
 export function createProtobufReader(file: RangedFile): ProtobufReader {
   let window = new Uint8Array();
   let start = 0;
-  const damaged = (position: number) =>
+  const corrupt = (position: number) =>
     new TersorError(`is not a valid protocol buffer at byte ${position}`, {
       file: file.path,
       remedy: getIntact,
     });
   const byteAt = async (position: number): Promise<number> => {
     if (position < start || position >= start + window.length) {
-      if (position >= file.size) throw damaged(position);
+      if (position >= file.size) throw corrupt(position);
       window = new Uint8Array(Math.min(windowBytes, file.size - position));
       start = position;
       await file.read(start, window);
@@ -53,10 +53,10 @@ export function createProtobufReader(file: RangedFile): ProtobufReader {
       value += (byte & 127) * factor;
       if (byte < 128) return [value, at + 1];
     }
-    throw damaged(from);
+    throw corrupt(from);
   };
   const bytes = async ({ position, length }: Field): Promise<Uint8Array> => {
-    if (length > longestValue) throw damaged(position);
+    if (length > longestValue) throw corrupt(position);
     const result = new Uint8Array(length);
     await file.read(position, result);
     return result;
@@ -74,8 +74,8 @@ export function createProtobufReader(file: RangedFile): ProtobufReader {
         }
         let [length, position] = [type === wire.fixed64 ? 8 : 4, afterTag];
         if (type === wire.bytes) [length, position] = await varint(afterTag);
-        else if (type !== wire.fixed64 && type !== wire.fixed32) throw damaged(at);
-        if (position + length > to) throw damaged(at);
+        else if (type !== wire.fixed64 && type !== wire.fixed32) throw corrupt(at);
+        if (position + length > to) throw corrupt(at);
         yield { number, type, value: 0, position, length };
         at = position + length;
       }

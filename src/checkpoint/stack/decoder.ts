@@ -22,7 +22,7 @@ export interface StackDecoder {
   /**
    * Adds the slices that have come since to the weights.
    * @returns the names of tensors whose weights changed
-   * @throws TersorError when what came is damaged
+   * @throws TersorError when what came is corrupt
    */
   update(): Promise<ReadonlySet<string>>;
   /**

@@ -88,7 +88,7 @@ export const stackShape = ({ shape: [first = 1, second] }: StackTensor): [rows: 
 export function headerLength(preamble: Uint8Array, file: string): number {
   const view = new DataView(preamble.buffer, preamble.byteOffset, preamble.byteLength);
   const magic = preamble.length >= preambleBytes && new TextDecoder().decode(preamble.subarray(0, 8));
-  if (magic !== stackMagic) throw damaged(file, 'does not begin as a stacked model does');
+  if (magic !== stackMagic) throw corrupt(file, 'does not begin as a stacked model does');
   const version = view.getUint32(8, true);
   if (version !== stackVersion)
     throw new TersorError(`is of version ${version} of the stacked format`, {
@@ -109,12 +109,12 @@ export function readContents(text: string, length: number, file: string): StackC
   try {
     json = JSON.parse(text);
   } catch {
-    throw damaged(file, 'has a header that is not JSON');
+    throw corrupt(file, 'has a header that is not JSON');
   }
   const result = headerSchema.safeParse(json);
   if (!result.success) {
     const [issue] = result.error.issues;
-    throw damaged(file, `has a damaged header (${issue?.path.join('.')}: ${issue?.message.toLowerCase()})`);
+    throw corrupt(file, `has a corrupt header (${issue?.path.join('.')}: ${issue?.message.toLowerCase()})`);
   }
   const { slices: listed, ...header } = result.data;
   /** Refinements that are there, by tensor and row. */
@@ -124,18 +124,18 @@ export function readContents(text: string, length: number, file: string): StackC
   let completeAt = offset;
   for (const tensor of header.tensors) {
     const wrong = tensor.columns !== undefined && atob(tensor.columns).length !== stackShape(tensor)[1];
-    if (wrong) throw damaged(file, 'has factors of other columns than its own', tensor.name);
+    if (wrong) throw corrupt(file, 'has factors of other columns than its own', tensor.name);
   }
   const slices = listed.map(([at, refinement, from, to, bytes]): Slice => {
     const [tensor, rows] = [header.tensors[at], present[at]];
-    if (!tensor || !rows) throw damaged(file, `lists a slice of tensor ${at}, which it has not`);
+    if (!tensor || !rows) throw corrupt(file, `lists a slice of tensor ${at}, which it has not`);
     const [count, cols] = stackShape(tensor);
     const plain = tensor.steps === undefined;
     const fits = from < to && to <= count && refinement < (tensor.steps?.length ?? 1);
     if (!fits || (plain && bytes !== 4 * (to - from) * cols))
-      throw damaged(file, 'lists a slice that does not fit its tensor', tensor.name);
+      throw corrupt(file, 'lists a slice that does not fit its tensor', tensor.name);
     if (rows.subarray(from, to).some((refinements) => refinements !== refinement))
-      throw damaged(file, 'lists refinements out of order', tensor.name);
+      throw corrupt(file, 'lists refinements out of order', tensor.name);
     rows.fill(refinement + 1, from, to);
     const slice = { tensor, refinement, from, to, offset, bytes };
     offset += bytes;
@@ -145,14 +145,14 @@ export function readContents(text: string, length: number, file: string): StackC
     }
     return slice;
   });
-  if (missing.some((rows) => rows > 0)) throw damaged(file, 'lists no slices for some rows');
+  if (missing.some((rows) => rows > 0)) throw corrupt(file, 'lists no slices for some rows');
   return { ...header, slices, bytes: offset, completeAt };
 }
 
 /**
  * Adds a slice to the values of its rows.
  * @param values (to − from) × cols, row-major
- * @throws TersorError when the bytes are damaged
+ * @throws TersorError when the bytes are corrupt
  */
 export async function addSlice(
   kernels: Kernels,
@@ -166,12 +166,12 @@ export async function addSlice(
   if (steps) {
     const all = columnSteps(steps[refinement] ?? 0, stackShape(tensor)[1], columnsOf(tensor));
     if (!(await addRefinement(kernels, bytes, all, values)))
-      throw damaged(file, 'has a damaged slice', tensor.name);
+      throw corrupt(file, 'has a corrupt slice', tensor.name);
     return;
   }
   values.set(new Float32Array(bytes.slice().buffer));
   if (values.some((value) => !Number.isFinite(value)))
-    throw damaged(file, 'has a value that is NaN or infinite', tensor.name);
+    throw corrupt(file, 'has a value that is NaN or infinite', tensor.name);
 }
 
 /** Codes of columns' factors. */
@@ -184,5 +184,5 @@ const columnsOf = ({ columns }: StackTensor): Int8Array | undefined =>
 export const columnsText = (codes: Int8Array): string =>
   btoa(String.fromCharCode(...Uint8Array.from(codes, (code) => code & 255)));
 
-const damaged = (file: string, problem: string, tensor?: string) =>
+const corrupt = (file: string, problem: string, tensor?: string) =>
   new TersorError(problem, { file, tensor, remedy: getIntact });

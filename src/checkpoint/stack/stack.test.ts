@@ -66,10 +66,10 @@ describe('a stacked file', () => {
     expect(new Set(errors).size).toBe(1 + 9);
   });
 
-  test('says what is wrong with less than its header, or with damage', async () => {
+  test('says what is wrong with less than its header, or with corrupt bytes', async () => {
     const all = await readFile(path);
     const opened = async (bytes: Uint8Array) => {
-      const file = join(folder, 'damaged.stack');
+      const file = join(folder, 'corrupt.stack');
       await writeFile(file, bytes);
       const checkpoint = await openStack(file, kernels);
       await checkpoint.read('turned').finally(() => checkpoint.close());
@@ -82,10 +82,10 @@ describe('a stacked file', () => {
     await expect(opened(version)).rejects.toThrow('version 9');
     const header = Uint8Array.from(all);
     header.fill(7, 40, 60);
-    await expect(opened(header)).rejects.toThrow(/damaged header|header that is not JSON/);
+    await expect(opened(header)).rejects.toThrow(/corrupt header|header that is not JSON/);
     const slice = Uint8Array.from(all);
     slice.fill(255, -60);
-    await expect(opened(slice)).rejects.toThrow('tensor turned: has a damaged slice');
+    await expect(opened(slice)).rejects.toThrow('tensor turned: has a corrupt slice');
   });
 
   test('leaves nothing behind when it is given up', async () => {

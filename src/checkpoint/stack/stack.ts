@@ -31,7 +31,7 @@ export type Portion = { readonly bytes: number } | { readonly share: number };
  * Opens a stacked model (src/checkpoint/stack/header.ts), or as much of it as there is: a file that ends early is the
  * same model, less exact.
  * @param portion uses no more than this
- * @throws TersorError when not even the header is there, or it is damaged
+ * @throws TersorError when not even the header is there, or it is corrupt
  */
 export function openStack(path: string, kernels?: Kernels, portion?: Portion): Promise<Checkpoint> {
   return withFiles(async (open) => {
@@ -71,7 +71,7 @@ async function readHeader(file: RangedFile): Promise<StackContents> {
     return readContents(text, length, file.path);
   } catch (cause) {
     if (cause instanceof TersorError) throw cause;
-    throw new TersorError('has a damaged header', { file: file.path, remedy, cause });
+    throw new TersorError('has a corrupt header', { file: file.path, remedy, cause });
   }
 }
 

@@ -28,7 +28,7 @@ export interface IdealGroups {
 
 /**
  * Fits formats whose scales (and offsets) are small integers per group times a half per block: every group by
- * itself, `projectTwoLevel`, then alternation between integers, judged by the true error, and the block's halves.
+ * itself, `projectTwoLevel`, then alternation between integers, compared by the true error, and the block's halves.
  * Writes what is stored (`superScale`, `superOffset`, `scaleCode`, `offsetCode`) and effective scales and offsets.
  */
 export async function fitTwoLevel(

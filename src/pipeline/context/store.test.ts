@@ -30,12 +30,12 @@ test.each([
       return content;
     },
   ],
-])('an entry that is %s counts as absent and can be put again', async (name, damage) => {
+])('an entry that is %s counts as absent and can be put again', async (name, corrupt) => {
   const folder = join(parent, name);
   const store = await openStore(folder);
   const path = join(folder, 'key');
   await store.put('key', bytes);
-  writeFileSync(path, damage(readFileSync(path)));
+  writeFileSync(path, corrupt(readFileSync(path)));
   expect(await store.get('key')).toBeUndefined();
   await store.put('key', bytes);
   expect(await store.get('key')).toEqual(Buffer.from(bytes));

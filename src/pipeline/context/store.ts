@@ -7,7 +7,7 @@ import { fileError } from '../../writer/output.js';
 
 /**
  * Results that took long to compute, by what they were computed from. Whoever asks for the same thing again, after a
- * crash, with another budget, in another process, gets it from here. An entry that is damaged counts as absent.
+ * crash, with another budget, in another process, gets it from here. An entry that is corrupt counts as absent.
  */
 export interface Store {
   readonly folder: string;
@@ -23,7 +23,7 @@ export const defaultStoreFolder = join(homedir(), '.cache', 'tersor', 'store');
 
 /** Entries beyond this many bytes are thrown away, the longest unused first. */
 export const defaultCapacity = 8e9;
-/** An entry that is not complete after so many milliseconds never will be: its process was killed. */
+/** An entry that is not complete after so many milliseconds never will be: its process was ended. */
 const abandonedAfter = 3600e3;
 /** Bytes of the SHA-256 in front of every entry's value. */
 const digestBytes = 32;

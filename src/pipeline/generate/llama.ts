@@ -39,7 +39,7 @@ export async function* generateWithLlama(
 
 /**
  * What the chat template of a model makes of a prompt.
- * @throws TersorError when the model has no template, or a damaged one
+ * @throws TersorError when the model has no template, or a corrupt one
  */
 function chatText(options: Pick<GenerateOptions, 'model' | 'prompt' | 'system'>): Promise<string> {
   return withContext({ threads: 1 }, {}, async (context) => {

@@ -1,4 +1,4 @@
-import { correctDamages, type Measured } from '../../allocation/correction.js';
+import { correctLosses, type Measured } from '../../allocation/correction.js';
 import { type EvoPressOptions, type EvoPressState, evoPress } from '../../allocation/evopress.js';
 import { knapsack } from '../../allocation/knapsack.js';
 import { type Allocation, type Choice, total } from '../../allocation/table.js';
@@ -69,7 +69,7 @@ export async function evolve(
     ...(memory ? { state: memory.state } : {}),
     immigrant(generation) {
       const random = createRandom(1 + generation + 1000 * (options.seed ?? 0));
-      believed = correctDamages(choices, measured, prior, random);
+      believed = correctLosses(choices, measured, prior, random);
       return total(choices, knapsack(believed, budget).levels);
     },
     async onState(state) {
@@ -79,7 +79,7 @@ export async function evolve(
     },
   });
 
-  const corrected = correctDamages(choices, measured, prior);
+  const corrected = correctLosses(choices, measured, prior);
   const candidates = unlike(start.levels, [
     knapsack(corrected, budget).levels,
     ...promising(corrected, measured),

@@ -31,7 +31,7 @@ async function errors(model: string, solver: string): Promise<Map<string, number
 test.each([
   ['llama', ['token_embd.weight', 'output.weight']],
   ['gpt2', ['token_embd.weight']],
-] as const)('the tables of %s lose less than by rounding', async (name, tables) => {
+] as const)('embedding and head of %s lose less than by rounding', async (name, tables) => {
   const model = join(folder, name);
   await writeMicro(model, micros[name], 1);
   const [rounded, solved] = [await errors(model, 'rtn'), await errors(model, 'gptq')];

@@ -133,11 +133,11 @@ test.each<[string, (content: Buffer) => Buffer]>([
   ['cut off', (content) => content.subarray(0, content.length >> 1)],
   ['empty', () => Buffer.alloc(0)],
   ['changed', (content) => content.fill(7, 100, 101)],
-])('entries that are %s are solved again', async (_, damage) => {
+])('entries that are %s are solved again', async (_, corrupt) => {
   await interrupt(10);
   for (const name of entries().slice(0, 3)) {
     const path = join(store, name);
-    writeFileSync(path, damage(readFileSync(path)));
+    writeFileSync(path, corrupt(readFileSync(path)));
   }
   expect((await finish()).resumed).toBe(7);
 });

@@ -15,7 +15,7 @@ export interface CompressedTensor {
   readonly bytes: number;
   /**
    * ε = tr(Δ H Δᵀ) / tr(W H Wᵀ). For an embedding H is what the first block makes of its errors, together with the
-   * moments of the head's inputs where the head is the same table; without moments, H = I. Of a layer whose bias takes
+   * moments of the head's inputs where the head is the same matrix; without moments, H = I. Of a layer whose bias takes
    * the means of errors, H is the moment about the mean.
    */
   readonly relativeError: number;

@@ -126,7 +126,7 @@ describe('outliers', () => {
     }
   });
 
-  test('without moments are what rounding damages most', async () => {
+  test('without moments are what rounding changes most', async () => {
     const problem = await randomLayer(32, 128, 51);
     const plain = await solve('int3-g32', problem, {}, kernels, false);
     const { relativeError, values, stored } = await solve('int3-g32-s1', problem, {}, kernels, false);

@@ -32,7 +32,7 @@ export const isStacked = ({ format, output }: CompressOptions): boolean =>
  * refinement bits (docs/results/sizes.md).
  */
 const solving = { solver: 'quantease', options: { damping: 0.3 } } as const;
-/** Tokens that single tensors are judged on; half of them are scored. */
+/** Tokens that single tensors are measured on; half of them are scored. */
 const probeTokens = 4096;
 /** Shares of the file that are measured when it is written. */
 const measuredShares = [0.25, 0.5, 0.75, 1];

@@ -4,15 +4,15 @@ import { summarise } from '../../src/evaluation/summary.js';
 import type { Decoder } from './decoder.js';
 
 /** Tokens of the text that models are compared on; the second half is scored. */
-const judgedTokens = 160;
+const scoredText = 160;
 
 /** Compares models with the original on one text. */
-export interface Judge {
+export interface Evaluator {
   measure(decoder: Decoder): Promise<{ readonly divergence: number; readonly sameTop: number }>;
 }
 
-export async function createJudge(original: Decoder, text: readonly number[]): Promise<Judge> {
-  const tokens = text.slice(0, judgedTokens);
+export async function createEvaluator(original: Decoder, text: readonly number[]): Promise<Evaluator> {
+  const tokens = text.slice(0, scoredText);
   const read = async (decoder: Decoder): Promise<Predictor> => {
     decoder.restart();
     const all = (await decoder.next(tokens)).slice();
