@@ -52,7 +52,7 @@ export { type ErrorCode, type ErrorDetails, TersorError } from './errors.js';
 export type { JobHooks } from './pipeline/context/hooks.js';
 export type { ProgressEvent, Stage } from './pipeline/context/progress.js';
 export { type Evaluation, evaluate, evaluateEncoder } from './pipeline/evaluate.js';
-export type { GenerateOptions } from './pipeline/generate/options.js';
+export type { GenerateOptions, GenerateResult } from './pipeline/generate/options.js';
 export { generate } from './pipeline/generate.js';
 export { type ImatrixOptions, type ImatrixResult, imatrix } from './pipeline/imatrix.js';
 export { type Inspection, type InspectOptions, inspect } from './pipeline/inspect.js';

@@ -102,7 +102,7 @@ async function attempt(
   );
   const runtime = await openLlama(output, { context: 256, ...shared });
   try {
-    const story = await runtime.generate(prompt, {
+    const { text: story } = await runtime.generate(prompt, {
       temperature: 0,
       maxTokens: storyTokens,
       ...(signal ? { signal } : {}),

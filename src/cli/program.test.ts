@@ -87,6 +87,9 @@ test('generates text from a GGUF', async () => {
   writeFileSync(path, tinyLlama());
   const words = ['run', path, 'tale', '--temperature', '0', '--max-tokens', '4', '--context', '256'];
   const document = JSON.parse((await tersor(...words, '--json')).stdout);
-  expect(document).toEqual({ model: path, prompt: 'tale', text: expect.any(String) });
-  expect((await tersor(...words)).stdout).toBe(`tale${document.text}\n`);
+  const result = { text: expect.any(String), tokens: 4, seconds: expect.any(Number) };
+  expect(document).toEqual({ model: path, prompt: 'tale', ...result });
+  const { stdout, stderr } = await tersor(...words);
+  expect(stdout).toBe(`tale${document.text}\n`);
+  expect(stderr).toMatch(/^4 tokens in \d+\.\d s, [\d.]+ per second\n$/);
 });

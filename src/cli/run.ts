@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
-import type { GenerateOptions } from '../pipeline/generate/options.js';
+import type { GenerateOptions, GenerateResult } from '../pipeline/generate/options.js';
 import { generate } from '../pipeline/generate.js';
 import { numberBetween, portion, positiveInteger, wholeNumber } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
+import { formatCount, formatDuration, significant } from './format.js';
 
 interface Flags {
   readonly maxTokens: number;
@@ -58,22 +59,33 @@ async function run(path: string, prompt: string, flags: Flags, session: Session)
     let text = '';
     // An answer stands for itself; a continuation does not.
     const begin = () => write(flags.chat ? '' : prompt);
-    for await (const piece of generated({ model: path, prompt, portion, ...options }, session)) {
-      if (!text) begin();
-      write(piece);
-      text += piece;
+    const pieces = generated({ model: path, prompt, portion, ...options }, session);
+    let next = await pieces.next();
+    begin();
+    for (; !next.done; next = await pieces.next()) {
+      write(next.value);
+      text += next.value;
     }
-    if (!text) begin();
     terminal.print('');
-    terminal.json({ model: path, prompt, text });
+    if (next.value) terminal.note(describeSpeed(next.value));
+    terminal.json({ model: path, prompt, text, ...next.value });
   });
 }
 
+function describeSpeed({ tokens, seconds }: GenerateResult): string {
+  const speed = seconds > 0 ? `, ${significant(tokens / seconds, 3)} per second` : '';
+  return `${formatCount(tokens)} ${tokens === 1 ? 'token' : 'tokens'} in ${formatDuration(seconds)}${speed}`;
+}
+
 /** What comes until the user has seen enough. */
-async function* generated(options: GenerateOptions, { signal }: Session): AsyncGenerator<string, void, void> {
+async function* generated(
+  options: GenerateOptions,
+  { signal }: Session,
+): AsyncGenerator<string, GenerateResult | undefined, void> {
   try {
-    yield* generate(options, { signal });
+    return yield* generate(options, { signal });
   } catch (error) {
     if (!signal.aborted) throw error;
+    return undefined;
   }
 }

@@ -32,6 +32,8 @@ export interface Terminal {
   readonly hooks: JobHooks;
   /** A result for people; nothing with --json. */
   print(text: string): void;
+  /** Something about the result that is no part of it: on standard error; nothing with --json. */
+  note(text: string): void;
   /** The result for programs; nothing without --json. */
   json(document: unknown): void;
   readonly style: Style;
@@ -107,6 +109,10 @@ export function createTerminal(
     print(text) {
       clear();
       if (!json) stdout.write(`${text}\n`);
+    },
+    note(text) {
+      clear();
+      if (!json) stderr.write(`${style.dim(text)}\n`);
     },
     json(document) {
       clear();

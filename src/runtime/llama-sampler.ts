@@ -1,16 +1,9 @@
 import type { Llama, Pointer } from './llama-abi.js';
+import type { SamplingOptions } from './sampling.js';
 
-export interface GenerateOptions {
+export interface GenerateOptions extends SamplingOptions {
   /** Tokens to add to the prompt at most; 256 by default. */
   readonly maxTokens?: number;
-  /** 0 takes the likeliest token each time; 0.8 by default. */
-  readonly temperature?: number;
-  /** Draws from the likeliest tokens that have this probability together; 0.95 by default. */
-  readonly topP?: number;
-  /** Draws from this many likeliest tokens; 40 by default. */
-  readonly topK?: number;
-  /** Seed of the draws; 1 by default. */
-  readonly seed?: number;
   /** Ends the text early. */
   readonly signal?: AbortSignal;
   /** The prompt has all special tokens that it needs, as those of chat templates have. */
@@ -18,7 +11,7 @@ export interface GenerateOptions {
 }
 
 /** How llama.cpp draws a token from logits; to be freed by llama_sampler_free. */
-export function makeSampler(api: Llama, options: GenerateOptions): Pointer {
+export function makeSampler(api: Llama, options: SamplingOptions): Pointer {
   const { temperature = 0.8, topP = 0.95, topK = 40, seed = 1 } = options;
   const chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params());
   const stages =

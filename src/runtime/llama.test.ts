@@ -75,16 +75,31 @@ test('continues a prompt with the likeliest tokens at temperature 0', async () =
     expected.push(next);
   }
   let streamed = '';
-  const text = await model.generate('tale', { maxTokens: 8, temperature: 0 }, (part) => {
+  const { text, tokens: count } = await model.generate('tale', { maxTokens: 8, temperature: 0 }, (part) => {
     streamed += part;
   });
   expect(text).toBe(new TextDecoder().decode(Uint8Array.from(expected)));
-  expect(streamed).toBe(text);
+  expect([streamed, count]).toEqual([text, expected.length]);
 });
 
+test('ends before a token that begins another text', async () => {
+  // One token per byte, so that the tokens of an ASCII text are known.
+  let [seed, text] = [0, ''];
+  while (!/^([ -~])(?!\1)[ -~]/.test(text))
+    ({ text } = await model.generate('tale', { ...drawing, seed: ++seed }));
+  const file = join(folder, 'begins.gguf');
+  writeFileSync(file, tinyLlama(1, text.charCodeAt(1)));
+  const begins = await openLlama(file, { context: 600, threads: 2, kvType: 'f32' });
+  expect(await begins.generate('tale', { ...drawing, seed })).toMatchObject({ text: text[0], tokens: 1 });
+  await begins.close();
+});
+
+/** The prompt gets no BOS, which is not the same in all files. */
+const drawing = { maxTokens: 8, temperature: 2, complete: true };
+
 test('draws the same text from the same seed', async () => {
-  const draw = (seed: number) =>
-    model.generate('tale', { maxTokens: 20, temperature: 2, topP: 1, topK: 0, seed });
+  const draw = async (seed: number) =>
+    (await model.generate('tale', { maxTokens: 20, temperature: 2, topP: 1, topK: 0, seed })).text;
   const first = await draw(1);
   expect(await draw(1)).toBe(first);
   expect(await draw(2)).not.toBe(first);
@@ -93,10 +108,10 @@ test('draws the same text from the same seed', async () => {
 test('stops at the end of the context and on a signal', async () => {
   const short = await openLlama(path, { context: 256, threads: 1 });
   const long = 'x'.repeat(250);
-  const text = await short.generate(long, { maxTokens: 100, temperature: 0 });
+  const { text } = await short.generate(long, { maxTokens: 100, temperature: 0 });
   expect([...text].length).toBeLessThanOrEqual(256 - 251);
   await expect(short.generate('x'.repeat(256))).rejects.toThrow('does not fit into a context of 256');
-  expect(await short.generate('x', { signal: AbortSignal.abort() })).toBe('');
+  expect(await short.generate('x', { signal: AbortSignal.abort() })).toMatchObject({ text: '', tokens: 0 });
   await short.close();
 });
 

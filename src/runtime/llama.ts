@@ -16,6 +16,13 @@ export interface LlamaOptions {
   readonly kvType?: 'f32' | 'f16';
 }
 
+/** A text that a model wrote, and what that took, the prompt aside. */
+export interface Generated {
+  readonly text: string;
+  readonly tokens: number;
+  readonly seconds: number;
+}
+
 /** A GGUF file opened by llama.cpp. Calls on one model are carried out one after the other. */
 export interface LlamaModel {
   readonly context: number;
@@ -43,9 +50,9 @@ export interface LlamaModel {
   /**
    * Continues a prompt, which gets the special tokens that the file asks for.
    * @param onText receives the new text piece by piece
-   * @returns the new text
+   * @returns the new text, which ends before a token that ends a text or begins another
    */
-  generate(prompt: string, options?: GenerateOptions, onText?: (text: string) => void): Promise<string>;
+  generate(prompt: string, options?: GenerateOptions, onText?: (text: string) => void): Promise<Generated>;
   close(): Promise<void>;
 }
 
@@ -125,6 +132,7 @@ function wrap(api: Llama, { path, model, context, length, threads }: Handles): L
   const outputBatch = nativeBytes(batchSize);
   const choiceFor = threadChoices(threads, Number(api.llama_model_n_params(model)));
   const special = (token: number) => (token < 0 ? undefined : token);
+  const bos = special(api.llama_vocab_bos(vocabulary));
 
   let queue: Promise<unknown> = Promise.resolve();
   let closed = false;
@@ -183,7 +191,7 @@ function wrap(api: Llama, { path, model, context, length, threads }: Handles): L
   return {
     context: length,
     trainedContext: api.llama_model_n_ctx_train(model),
-    bos: special(api.llama_vocab_bos(vocabulary)),
+    bos,
     eos: special(api.llama_vocab_eos(vocabulary)),
     addBos: api.llama_vocab_get_add_bos(vocabulary),
     vocabularySize: () => vocabularySize,
@@ -241,7 +249,7 @@ function wrap(api: Llama, { path, model, context, length, threads }: Handles): L
         }
         const sampler = makeSampler(api, settings);
         const decoder = new TextDecoder();
-        let text = '';
+        let [text, count] = ['', 0];
         const emit = (part: string) => {
           text += part;
           if (part) onText(part);
@@ -252,15 +260,17 @@ function wrap(api: Llama, { path, model, context, length, threads }: Handles): L
             const batch = tokens.slice(start, start + batchSize);
             await decode(batch, batch.length - 1);
           }
+          const begin = performance.now();
           const room = Math.min(maxTokens, length - tokens.length);
-          for (let count = 1; count <= room && !signal?.aborted; count++) {
+          while (count < room && !signal?.aborted) {
             const token = api.llama_sampler_sample(sampler, context, -1);
-            if (api.llama_vocab_is_eog(vocabulary, token)) break;
+            if (token === bos || api.llama_vocab_is_eog(vocabulary, token)) break;
+            count++;
             emit(decoder.decode(piece(token), { stream: true }));
             if (count < room) await decode([token], 0);
           }
           emit(decoder.decode());
-          return text;
+          return { text, tokens: count, seconds: (performance.now() - begin) / 1000 };
         } finally {
           api.llama_sampler_free(sampler);
         }

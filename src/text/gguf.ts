@@ -3,6 +3,9 @@ import { addsBosByDefault, defaultPre, findCuts } from './pretokenizer.js';
 import { defined } from './sentencepiece.js';
 import { tokenType, type Vocabulary } from './tokenizer.js';
 
+/** Tokens that end a turn or a message, besides the one that ends a text. */
+const endKeys = ['tokenizer.ggml.eot_token_id', 'tokenizer.ggml.eom_token_id'];
+
 const specialKeys = {
   bos: 'tokenizer.ggml.bos_token_id',
   eos: 'tokenizer.ggml.eos_token_id',
@@ -37,6 +40,10 @@ export function vocabularyFromGguf(
   const special = defined({ ...fallback, ...specialIds(metadata) });
   for (const [name, id] of Object.entries(special))
     if (!(id < tokens.length)) delete special[name as keyof typeof specialKeys];
+  const listed = [special.eos, ...endKeys.map((key) => metadata[key])];
+  const ends = [...new Set(listed)].filter(
+    (id): id is number => typeof id === 'number' && id < tokens.length,
+  );
   const chatTemplate = metadata['tokenizer.chat_template'];
   const vocabulary: Vocabulary = {
     kind,
@@ -45,6 +52,7 @@ export function vocabularyFromGguf(
       ? numbers('tokenizer.ggml.token_type')
       : tokens.map(() => tokenType.normal),
     special,
+    ...(ends.length > 1 && { ends }),
     addBos: boolean(metadata['tokenizer.ggml.add_bos_token']) ?? (kind === 'spm' || addsBosByDefault(pre)),
     addEos: boolean(metadata['tokenizer.ggml.add_eos_token']) ?? false,
     ...(kind === 'spm'

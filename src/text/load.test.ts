@@ -216,6 +216,15 @@ describe('what the files around tokenizer.json say', () => {
     });
   });
 
+  test('a text ends at whatever token either configuration lists', async () => {
+    const generation = { 'generation_config.json': { eos_token_id: [5, 4, 999] } };
+    expect((await load(generation, { eos_token_id: 4 })).vocabulary).toMatchObject({
+      special: { eos: 4 },
+      ends: [4, 5],
+    });
+    expect((await load({}, { eos_token_id: 4 })).vocabulary).not.toHaveProperty('ends');
+  });
+
   test('the chat template is text, one of several, or a file of its own', async () => {
     const templates = [
       { name: 'tools', template: 'T' },

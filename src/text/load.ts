@@ -53,7 +53,14 @@ async function fromFiles(folder: string, checkpoint: Checkpoint, own: boolean): 
       file: folder,
       remedy: 'put the tokenizer’s files beside the weights',
     });
-  const config = { ...(await json('generation_config.json')), ...checkpoint.metadata };
+  const generation = await json('generation_config.json');
+  // Each of the two may list tokens that end a text which the other one leaves out.
+  const ends = [checkpoint.metadata.eos_token_id, generation?.eos_token_id].flat();
+  const config: Readonly<Record<string, unknown>> = {
+    ...generation,
+    ...checkpoint.metadata,
+    eos_token_id: ends,
+  };
   const settings = {
     ...(await json('special_tokens_map.json')),
     ...(await json('tokenizer_config.json')),

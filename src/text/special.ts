@@ -26,17 +26,22 @@ export interface SpecialSources {
   readonly fallback: Vocabulary['special'];
 }
 
-/** Ids of the special tokens, and whether a text gets BOS and EOS. */
-export function readSpecial(sources: SpecialSources): Pick<Vocabulary, 'special' | 'addBos' | 'addEos'> {
+/** Ids of the special tokens, which of them end a text, and whether a text gets BOS and EOS. */
+export function readSpecial(
+  sources: SpecialSources,
+): Pick<Vocabulary, 'special' | 'ends' | 'addBos' | 'addEos'> {
   const { kind, tokens, settings, config, postProcessor, fallback } = sources;
   const ids = new Map(tokens.map((token, id) => [token, id]));
   const idOf = (token: string | undefined) => (token === undefined ? undefined : ids.get(token));
+  const listed = (name: string) =>
+    [config[`${name}_token_id`]]
+      .flat()
+      .filter((id): id is number => typeof id === 'number' && id >= 0 && id < tokens.length);
   const find = (name: keyof Vocabulary['special']) => {
     const byName = idOf(text(settings[`${name}_token`]));
     if (byName !== undefined) return byName;
     // Several EOS tokens are listed with the one that ends a text first.
-    const byId = [config[`${name}_token_id`]].flat()[0];
-    return typeof byId === 'number' && byId >= 0 && byId < tokens.length ? byId : fallback[name];
+    return listed(name)[0] ?? fallback[name];
   };
   const { first, last } = around(postProcessor);
   const special = defined({
@@ -50,11 +55,13 @@ export function readSpecial(sources: SpecialSources): Pick<Vocabulary, 'special'
     typeof settings[key] === 'boolean' ? settings[key] : otherwise;
   // Without a post-processor SentencePiece tokenizers add BOS, as their class and llama.cpp do.
   const template = postProcessor ? idOf(first) === special.bos : kind === 'spm';
-  const ends = last !== undefined && idOf(last) === special.eos;
+  const closes = last !== undefined && idOf(last) === special.eos;
+  const ends = [...new Set(listed('eos'))];
   return {
     special,
+    ...(ends.length > 1 && { ends }),
     addBos: special.bos !== undefined && asks('add_bos_token', template),
-    addEos: special.eos !== undefined && asks('add_eos_token', ends),
+    addEos: special.eos !== undefined && asks('add_eos_token', closes),
   };
 }
 

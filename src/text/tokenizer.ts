@@ -19,6 +19,8 @@ export interface Vocabulary {
   readonly pre?: string;
   readonly addSpacePrefix?: boolean;
   readonly special: Readonly<Partial<Record<'bos' | 'eos' | 'unk' | 'pad' | 'sep', number>>>;
+  /** Tokens that end a text where there are several; the first is `special.eos`, unless that goes by a name. */
+  readonly ends?: readonly number[];
   readonly addBos: boolean;
   readonly addEos: boolean;
   readonly chatTemplate?: string;

@@ -1,7 +1,7 @@
-import { openLlama } from '../../runtime/llama.js';
+import { type Generated, openLlama } from '../../runtime/llama.js';
 import { renderChat } from '../../text/chat.js';
 import { withContext } from '../context/context.js';
-import { conversation, type GenerateOptions } from './options.js';
+import { conversation, type GenerateOptions, type GenerateResult } from './options.js';
 
 /** Of llama.cpp, which sets memory aside for all of it. */
 const defaultContext = 2048;
@@ -10,13 +10,13 @@ const defaultContext = 2048;
 export async function* generateWithLlama(
   { model: path, prompt, chat = false, system, portion: _, ...options }: GenerateOptions,
   signal: AbortSignal | undefined,
-): AsyncGenerator<string, void, void> {
+): AsyncGenerator<string, GenerateResult, void> {
   const text = chat ? await chatText({ model: path, prompt, system }) : prompt;
   const { context = defaultContext, threads, maxTokens, temperature, topP, topK, seed } = options;
   const model = await openLlama(path, { context, ...(threads ? { threads } : {}) });
   const leaving = new AbortController();
   try {
-    yield* piecesOf((onText) =>
+    const { tokens, seconds } = yield* piecesOf((onText) =>
       model.generate(
         text,
         {
@@ -31,6 +31,7 @@ export async function* generateWithLlama(
         onText,
       ),
     );
+    return { tokens, seconds };
   } finally {
     leaving.abort();
     await model.close();
@@ -48,10 +49,10 @@ function chatText(options: Pick<GenerateOptions, 'model' | 'prompt' | 'system'>)
   });
 }
 
-/** What a function hands to a callback, as it comes. */
+/** What a function hands to a callback, as it comes, and what the function returns. */
 async function* piecesOf(
-  work: (onText: (text: string) => void) => Promise<unknown>,
-): AsyncGenerator<string, void, void> {
+  work: (onText: (text: string) => void) => Promise<Generated>,
+): AsyncGenerator<string, Generated, void> {
   const waiting: string[] = [];
   let wake = () => {};
   let over = false;
@@ -71,5 +72,5 @@ async function* piecesOf(
       wake = resolve;
     });
   }
-  await done;
+  return done;
 }

@@ -10,7 +10,7 @@ import { encodeChat, renderChat } from '../../text/chat.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import { floatDecoder } from '../../writer/float-decoder.js';
 import type { Context } from '../context/context.js';
-import { conversation, type GenerateOptions } from './options.js';
+import { conversation, type GenerateOptions, type GenerateResult } from './options.js';
 
 /** What a tokenizer shows of bytes that are not a whole character yet. */
 const incomplete = '\ufffd';
@@ -22,11 +22,12 @@ const incomplete = '\ufffd';
 export async function* generateWithOnnx(
   context: Context,
   options: GenerateOptions,
-): AsyncGenerator<string, void, void> {
+  signal: AbortSignal | undefined,
+): AsyncGenerator<string, GenerateResult, void> {
   const model = await context.open(options.model, options.portion);
   const { architecture, checkpoint } = model;
   const tokenizer = await context.tokenizer(model);
-  const { special } = tokenizer.vocabulary;
+  const { special, ends: listed = [] } = tokenizer.vocabulary;
   const tokens = await promptTokens(tokenizer, options);
   const { maxTokens = 256, context: length = architecture.context } = options;
   if (tokens.length === 0)
@@ -36,7 +37,8 @@ export async function* generateWithOnnx(
       remedy: 'shorten the prompt or allow a longer context',
     });
   }
-  const ends = new Set([special.eos, checkpoint.metadata.eos_token_id].flat());
+  // A model that begins another text has ended this one.
+  const ends = new Set([special.eos, special.bos, ...listed, checkpoint.metadata.eos_token_id].flat());
   const sample = createSampler(options);
   const decoder = await openDecoder(model, options.model, context);
   try {
@@ -51,10 +53,14 @@ export async function* generateWithOnnx(
       return piece;
     };
     let logits = await decoder.next(Int32Array.from(tokens));
+    const begin = performance.now();
     const room = Math.min(maxTokens, length - tokens.length);
-    for (let count = 1; count <= room; count++) {
+    let count = 0;
+    while (count < room) {
+      signal?.throwIfAborted();
       const token = sample(logits.subarray(-decoder.vocabulary));
       if (ends.has(token)) break;
+      count++;
       tokens.push(token);
       const piece = fresh(false);
       if (piece) yield piece;
@@ -62,6 +68,7 @@ export async function* generateWithOnnx(
     }
     const rest = fresh(true);
     if (rest) yield rest;
+    return { tokens: count, seconds: (performance.now() - begin) / 1000 };
   } finally {
     await decoder.release();
   }

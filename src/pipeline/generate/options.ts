@@ -21,6 +21,12 @@ export interface GenerateOptions extends SamplingOptions, ContextOptions {
   readonly context?: number | undefined;
 }
 
+/** What writing a text took, the prompt aside. */
+export interface GenerateResult {
+  readonly tokens: number;
+  readonly seconds: number;
+}
+
 /** The conversation that a prompt begins. */
 export const conversation = ({ prompt, system }: Pick<GenerateOptions, 'prompt' | 'system'>) => [
   ...(system === undefined ? [] : [{ role: 'system', content: system } as const]),

@@ -90,8 +90,11 @@ export async function writeTexts(
   }
   const llama = await openLlama(model.checkpoint.path, { context: length, threads: context.threads });
   try {
-    const continued = (from: string, maxTokens: number) =>
-      llama.generate(from, { temperature: 0, maxTokens, ...(hooks.signal ? { signal: hooks.signal } : {}) });
+    const continued = async (from: string, maxTokens: number) => {
+      const signal = hooks.signal ? { signal: hooks.signal } : {};
+      const { text } = await llama.generate(from, { temperature: 0, maxTokens, ...signal });
+      return text;
+    };
     const compressed = await continued(prompt, continuedTokens);
     /** What the compressed model would write here: mostly what the original writes, too. */
     const draft = async (so: readonly number[]) => {
