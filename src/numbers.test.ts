@@ -3,6 +3,7 @@ import {
   formatBytes,
   formatChange,
   formatCount,
+  formatDivergence,
   formatDuration,
   formatPercent,
   significant,
@@ -18,6 +19,11 @@ test.each([
   [4e15, '4000 TB'],
 ])('%d bytes are %s', (bytes, text) => {
   expect(formatBytes(bytes)).toBe(text);
+});
+
+test('a divergence that is only rounding is none', () => {
+  expect([-7.7e-10, 7.7e-10, 0].map((nats) => formatDivergence(nats))).toEqual(['0', '0', '0']);
+  expect([formatDivergence(0.0123456), formatDivergence(-0.00123, 2)]).toEqual(['0.0123', '-0.0012']);
 });
 
 test.each([

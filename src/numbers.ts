@@ -39,6 +39,13 @@ export function significant(value: number, digits: number): string {
   return value.toFixed(Math.min(100, Math.max(0, decimals)));
 }
 
+/** Divergences are differences of single-precision logarithms: what is below this is their rounding. */
+const noDivergence = 1e-7;
+
+/** A divergence in nats: 0.0123, and 0 for what is only rounding, whatever its sign. */
+export const formatDivergence = (nats: number, digits = 3): string =>
+  Math.abs(nats) < noDivergence ? '0' : significant(nats, digits);
+
 /** A share of one: 84.2 %, and more digits for small ones: 0.0123 %. */
 export function formatPercent(share: number): string {
   const percent = share * 100;

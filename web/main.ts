@@ -1,4 +1,4 @@
-import { formatBytes, formatPercent, significant } from '../src/numbers.js';
+import { formatBytes, formatDivergence, formatPercent } from '../src/numbers.js';
 import type { Event, Loaded, Request, Sharpness, Side } from './engine/protocol.js';
 import { createChart } from './view/chart.js';
 import { type Column, createColumn } from './view/column.js';
@@ -80,7 +80,7 @@ function showArrival(bytes: number, total: number, usableAt: number): void {
 
 function showSharper(measured: Sharpness): void {
   state.points.push(measured);
-  byId('divergence').textContent = significant(measured.divergence, 2);
+  byId('divergence').textContent = formatDivergence(measured.divergence, 2);
   byId('same').textContent = formatPercent(measured.sameTop);
   chart.draw(
     state.points.map(({ bytes, divergence }) => ({ x: bytes, y: divergence })),
@@ -98,7 +98,7 @@ function showWord(text: string, bytes: number, divergence: number | undefined): 
   const sharp = divergence === undefined ? 1 : sharpness(divergence);
   word.style.setProperty('--sharp', sharp.toFixed(3));
   if (divergence !== undefined)
-    word.title = `at ${formatBytes(bytes)}, divergence ${significant(divergence, 2)}`;
+    word.title = `at ${formatBytes(bytes)}, divergence ${formatDivergence(divergence, 2)}`;
   byId('story').append(word);
 }
 

@@ -12,6 +12,7 @@ import {
   fields,
   formatBytes,
   formatCount,
+  formatDivergence,
   formatDuration,
   formatPercent,
   significant,
@@ -144,7 +145,7 @@ export function describeResult(result: CompressResult, style: Terminal['style'],
 
 function describePrefix({ share, bytes, heldOut }: Prefix): readonly [string, string] {
   const { divergence, perplexity } = heldOut;
-  const cost = divergence ? `divergence ${significant(divergence.mean, 3)}, ` : '';
+  const cost = divergence ? `divergence ${formatDivergence(divergence.mean)}, ` : '';
   return [
     `first ${significant(100 * share, 2)} %`,
     `${formatBytes(bytes)}: ${cost}perplexity ${significant(perplexity, 4)}`,
@@ -154,7 +155,7 @@ function describePrefix({ share, bytes, heldOut }: Prefix): readonly [string, st
 function describeVerification(verified: Verification): string {
   const { runtime, objective, tokens, bounded, bound } = verified;
   const figure = (of: typeof bounded) =>
-    `${significant(verified[of], 2)}${of === bounded ? ` (bound ${significant(bound, 2)})` : ''}`;
+    `${formatDivergence(verified[of], 2)}${of === bounded ? ` (bound ${significant(bound, 2)})` : ''}`;
   const opened = `${runtime} opens it; on ${formatCount(tokens)} tokens its`;
   if (objective === 'prediction')
     return `${opened} predictions differ from ours by a divergence of ${figure('meanDivergence')}, a log-probability by at most ${figure('largestShift')}`;
@@ -170,7 +171,7 @@ export function verdict(result: CompressResult): string {
   const cost: string[] = [];
   if (heldOut?.divergence) {
     const { mean, standardError } = heldOut.divergence;
-    cost.push(`divergence ${significant(mean, 3)} ± ${significant(standardError, 2)}`);
+    cost.push(`divergence ${formatDivergence(mean)} ± ${formatDivergence(standardError, 2)}`);
   }
   if (heldOut?.reference) {
     cost.push(

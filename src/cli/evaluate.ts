@@ -5,7 +5,15 @@ import type { EncoderEvaluation } from '../pipeline/measure/encoder.js';
 import { portion } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { describeEmbeddings } from './embeddings.js';
-import { fields, formatBytes, formatChange, formatCount, formatPercent, significant } from './format.js';
+import {
+  fields,
+  formatBytes,
+  formatChange,
+  formatCount,
+  formatDivergence,
+  formatPercent,
+  significant,
+} from './format.js';
 import { addOptions, modelArgument } from './options.js';
 
 interface Flags {
@@ -77,7 +85,7 @@ const describeSize = ({ bytes, reference }: Pick<Evaluation, 'bytes'> & { refere
 
 export function describeEvaluation(evaluation: Evaluation): string {
   const { tokens, perplexity, reference, divergence, sameTop } = evaluation;
-  const number = (value: number) => significant(value, 3);
+  const number = (value: number) => formatDivergence(value);
   return fields([
     describeSize(evaluation),
     ['scored', `${formatCount(tokens)} tokens`],
@@ -91,7 +99,7 @@ export function describeEvaluation(evaluation: Evaluation): string {
       ? ([
           [
             'divergence',
-            `${number(divergence.mean)} ± ${significant(divergence.standardError, 2)} nats per token`,
+            `${number(divergence.mean)} ± ${formatDivergence(divergence.standardError, 2)} nats per token`,
           ],
           [
             '',

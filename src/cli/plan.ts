@@ -13,7 +13,16 @@ import {
 import { type FrontPoint, planFront } from '../pipeline/search/front.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { formatCosine } from './embeddings.js';
-import { fields, formatBytes, formatCount, formatDuration, significant, table, wrap } from './format.js';
+import {
+  fields,
+  formatBytes,
+  formatCount,
+  formatDivergence,
+  formatDuration,
+  significant,
+  table,
+  wrap,
+} from './format.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './options.js';
 import { collapseNames, tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
@@ -146,7 +155,7 @@ function describeFront(points: readonly FrontPoint[]): string {
     points.map(({ bytes, bitsPerWeight, divergence, types }) => [
       formatBytes(bytes),
       significant(bitsPerWeight, 3),
-      cosines ? formatCosine(1 - divergence) : significant(divergence, 2),
+      cosines ? formatCosine(1 - divergence) : formatDivergence(divergence, 2),
       Object.entries(types)
         .filter(([type]) => type !== 'f32')
         .sort(([, a], [, b]) => b - a)
@@ -168,7 +177,7 @@ const describePrediction = ({ objective, divergence, uncertainty }: Prediction) 
     'expected',
     objective === 'embedding'
       ? `mean cosine of ${formatCosine(1 - divergence)} ± ${significant(uncertainty, 1)} with the original's embeddings`
-      : `divergence of ${significant(divergence, 2)} ± ${significant(uncertainty, 1)} nats per token from the original`,
+      : `divergence of ${formatDivergence(divergence, 2)} ± ${formatDivergence(uncertainty, 1)} nats per token from the original`,
   ] as const;
 
 /** What became of tuning the recipe. */
@@ -177,7 +186,7 @@ export function describeTuning({ trials, chosen, tokens, seconds }: Tuning) {
   const outcome =
     chosen === 0 || !first || !best
       ? 'none is better beyond doubt than the first, which stays'
-      : `divergence ${significant(first.divergence, 3)} → ${significant(best.divergence, 3)} with number ${chosen + 1}`;
+      : `divergence ${formatDivergence(first.divergence)} → ${formatDivergence(best.divergence)} with number ${chosen + 1}`;
   const count = `${trials.length} recipes, ${formatCount(tokens)} tokens each, ${formatDuration(seconds)}`;
   return ['tuning', `${count}: ${outcome}`] as const;
 }
@@ -195,7 +204,7 @@ export function tuningTable({ trials, chosen }: Tuning): string {
     trials.map(({ settings, divergence }, index) => [
       String(index + 1),
       ...names.map((name) => settingText(settings[name] ?? '')),
-      significant(divergence, 3),
+      formatDivergence(divergence),
       index === chosen ? 'taken' : '',
     ]),
   );

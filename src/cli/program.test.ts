@@ -61,6 +61,22 @@ describe('wrong command lines end with code 1 and one line', () => {
   });
 });
 
+test('a terminal gets errors between words', async () => {
+  let written = '';
+  const write = (text: string) => {
+    written += text;
+  };
+  const stderr = { isTTY: true, columns: 30, write };
+  const environment = { NO_COLOR: '1' };
+  const { signal } = new AbortController();
+  await execute(['compress', 'x'], { signal, environment, stderr, stdout: { write } });
+  const lines = written.trimEnd().split('\n');
+  expect(lines.length).toBeGreaterThan(2);
+  expect(lines[0]).toMatch(/^error: there is no/);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(30);
+  expect(lines.map((line) => line.trim()).join(' ')).toContain('add -o FILE.gguf, or --dry-run to only plan');
+});
+
 test('help goes to standard output and fits 80 columns, with examples for every command', async () => {
   const names = [...(await tersor('--help')).stdout.matchAll(/^ {2}(\w+) .*/gm)].map(([, name = '']) => name);
   const commands = names.slice(names.indexOf('compress')).filter((name) => name !== 'help');

@@ -6,6 +6,7 @@ import { completionCommand } from './completion.js';
 import { compressCommand } from './compress.js';
 import { demoCommand } from './demo.js';
 import { evaluateCommand } from './evaluate.js';
+import { wrap } from './format.js';
 import { imatrixCommand } from './imatrix.js';
 import { inspectCommand } from './inspect.js';
 import { methodsCommand } from './methods.js';
@@ -28,7 +29,7 @@ export async function execute(words: readonly string[], session: Session): Promi
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const shown = error === session.signal.reason ? stopped() : error;
-    session.stderr.write(`${errorLine(shown, session)}\n`);
+    session.stderr.write(`${onScreen(errorLine(shown), session)}\n`);
     if (program.opts().trace && error instanceof Error) session.stderr.write(`${error.stack}\n`);
     return 1;
   }
@@ -67,8 +68,15 @@ export function createProgram(session: Session): Command {
 export const stopped = (): TersorError =>
   new TersorError('stopped before the end', { code: 'aborted', remedy: 'run the command again' });
 
-function errorLine(error: unknown, { stderr, environment }: Session): string {
-  const prefix = createStyle(stderr, environment).red('error:');
+/** A line as it stands for programs, and between words on a terminal, which would break them at its right edge. */
+function onScreen(line: string, { stderr, environment }: Session): string {
+  const text = stderr.isTTY ? wrap(line, stderr.columns, ' '.repeat(prefix.length + 1)) : line;
+  return text.replace(prefix, createStyle(stderr, environment).red(prefix));
+}
+
+const prefix = 'error:';
+
+function errorLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const line = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
   if (error instanceof TersorError) return `${prefix} ${line}`;

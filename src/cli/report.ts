@@ -3,7 +3,7 @@ import { report } from '../pipeline/report.js';
 import type { Findings } from '../report/findings.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { formatCosine } from './embeddings.js';
-import { formatBytes, formatPercent, significant, wrap } from './format.js';
+import { formatBytes, formatDivergence, formatPercent, wrap } from './format.js';
 import { addOptions } from './options.js';
 
 interface Flags {
@@ -63,7 +63,7 @@ export function describeReport(page: string, { bytes, original, quality, embeddi
     original
       ? `${formatBytes(bytes)}, ${formatPercent(bytes / original.bytes)} of the original`
       : formatBytes(bytes),
-    ...(quality?.divergence ? [`divergence ${significant(quality.divergence.mean, 3)}`] : []),
+    ...(quality?.divergence ? [`divergence ${formatDivergence(quality.divergence.mean)}`] : []),
     ...(embeddings ? [`mean cosine ${formatCosine(embeddings.cosine.mean)}`] : []),
     ...(quality?.sameTop === undefined ? [] : [`same top token ${formatPercent(quality.sameTop)}`]),
   ];

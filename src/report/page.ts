@@ -2,6 +2,7 @@ import {
   formatBytes,
   formatChange,
   formatCount,
+  formatDivergence,
   formatDuration,
   formatPercent,
   significant,
@@ -77,7 +78,7 @@ ${
       : '',
   )
 }
-${divergence && figure('Divergence', significant(divergence.mean, 3), `± ${significant(divergence.standardError, 2)} nats per token`)}
+${divergence && figure('Divergence', formatDivergence(divergence.mean), `± ${formatDivergence(divergence.standardError, 2)} nats per token`)}
 ${embeddings && figure('Cosine', embeddings.cosine.mean.toFixed(4), `with the original’s embeddings, worst ${embeddings.cosine.min.toFixed(4)}`)}
 ${embeddings && figure('Same nearest', formatPercent(embeddings.retrieval.top1), 'of the sentences find the same nearest one')}
 ${sameTop === undefined ? undefined : figure('Same top token', formatPercent(sameTop), 'of the positions')}
@@ -207,7 +208,7 @@ function histogramSection({ divergence, histogram: bins, tokens }: Quality): Htm
 <figure>
 ${drawings((width) => histogram(bins, visible, width))}
 <ul class="legend">${visible.map(({ name, value, line }) => html`<li><i class="line mark" style="border-top-style:${line}"></i>${unbroken(name)} ${significant(value, 2)}</li>`)}</ul>
-<figcaption>KL divergence of the next-token distribution from the original's, at each of ${formatCount(tokens)} positions. 90 % are below ${significant(divergence.p90, 2)}, the worst is ${significant(divergence.max, 2)}.</figcaption>
+<figcaption>KL divergence of the next-token distribution from the original's, at each of ${formatCount(tokens)} positions. 90 % are below ${formatDivergence(divergence.p90, 2)}, the worst is ${formatDivergence(divergence.max, 2)}.</figcaption>
 </figure>`;
 }
 
@@ -247,7 +248,7 @@ function recipeSection({ recipe, provenance, run, format }: Findings): Html | un
       ? [
           [
             'verified',
-            `${run.verified.runtime} opens the file; its predictions differ from tersor's by a divergence of ${significant(run.verified.meanDivergence, 2)} on ${formatCount(run.verified.tokens)} tokens`,
+            `${run.verified.runtime} opens the file; its predictions differ from tersor's by a divergence of ${formatDivergence(run.verified.meanDivergence, 2)} on ${formatCount(run.verified.tokens)} tokens`,
           ],
         ]
       : []),

@@ -1,4 +1,4 @@
-import { formatBytes, significant } from '../../src/numbers.js';
+import { formatBytes, formatDivergence, significant } from '../../src/numbers.js';
 
 export interface Point {
   readonly x: number;
@@ -99,7 +99,7 @@ const tickName = (value: number) => (value >= 1 ? String(Math.round(value)) : si
 function describe(points: readonly Point[]): string {
   const [first, last] = [points[0], points.at(-1)];
   if (!first || !last) return 'nothing measured yet';
-  return `divergence falls from ${significant(first.y, 2)} at ${formatBytes(first.x)} to ${significant(last.y, 2)} at ${formatBytes(last.x)}`;
+  return `divergence falls from ${formatDivergence(first.y, 2)} at ${formatBytes(first.x)} to ${formatDivergence(last.y, 2)} at ${formatBytes(last.x)}`;
 }
 
 function node(tag: string, attributes: Readonly<Record<string, string | number>>): SVGElement {

@@ -1,4 +1,4 @@
-import { formatBytes, significant } from '../../src/numbers.js';
+import { formatBytes, formatDivergence, significant } from '../../src/numbers.js';
 import type { Loaded } from '../engine/protocol.js';
 import { make } from './elements.js';
 
@@ -35,7 +35,7 @@ export function createColumn(into: HTMLElement, title: string, id: string): Colu
         figure('download', model ? formatBytes(model.bytes) : '–'),
         figure('in memory', model ? formatBytes(model.memory) : '–'),
         figure('tokens per second', speed),
-        figure('divergence', exact === undefined ? '–' : significant(exact, 2)),
+        figure('divergence', exact === undefined ? '–' : formatDivergence(exact, 2)),
       );
     },
     begin(prompt) {
