@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Outcome, tersor } from './fixtures/command.js';
+import { errorsIn, type Outcome, tersor } from './fixtures/command.js';
 import { micros, writeMicro } from './fixtures/micro.js';
 import { needs } from './fixtures/needs.js';
 
@@ -213,16 +213,16 @@ const listing = () =>
     .map((name) => `${name} ${statSync(join(room, name)).size}`)
     .sort();
 
-function expectOneLine({ code, stderr }: Outcome, names: readonly string[]): void {
-  expect(stderr).toMatch(/^error: [^\n]+\n$/);
+function expectOneLine({ code, errors }: Outcome, names: readonly string[]): void {
+  expect(errors).toMatch(/^error: [^\n]+\n$/);
   expect(code).toBe(1);
-  for (const name of names) expect(stderr).toContain(name);
-  expect(stderr).not.toContain('fault in tersor');
+  for (const name of names) expect(errors).toContain(name);
+  expect(errors).not.toContain('fault in tersor');
 }
 
 test('the model and the command line of these tests are good', async () => {
   const outcome = await tersor('compress', model, '-o', output, ...recipe);
-  expect(outcome).toMatchObject({ code: 0, stderr: '' });
+  expect(outcome).toMatchObject({ code: 0, errors: '' });
 });
 
 describe('one line on standard error, and nothing left behind', () => {
@@ -241,7 +241,7 @@ describe('the installed command', () => {
   const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
   const run = (words: readonly string[], user = {}): Outcome => {
     const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8', ...user });
-    return { code: status ?? -1, stdout, stderr };
+    return { code: status ?? -1, stdout, stderr, errors: errorsIn(stderr) };
   };
   const permissionsHold = process.platform !== 'win32' && run([bin, '--version'], nobody).code === 0;
 

@@ -31,7 +31,7 @@ async function fingerprint(name: string, words: readonly string[]): Promise<stri
   const output = join(folder, name);
   const text = ['--calibration', tales.calibration, '--tokens', '512', '--context', '64'];
   const outcome = await tersor('compress', ...words, '-o', output, ...text, '--no-resume');
-  expect(outcome).toMatchObject({ code: 0, stderr: '' });
+  expect(outcome).toMatchObject({ code: 0, errors: '' });
   const hash = createHash('sha256');
   for (const file of files(output)) hash.update(file).update(readFileSync(file));
   rmSync(output, { recursive: true });

@@ -81,17 +81,17 @@ test('the plan names every tensor that the blocks do not divide, and why', async
 });
 
 test('without --fallback compress stops before work starts', async () => {
-  const { code, stdout, stderr } = await tersor('compress', model, '-o', output, '--type', 'q4_k', ...recipe);
+  const { code, stdout, errors } = await tersor('compress', model, '-o', output, '--type', 'q4_k', ...recipe);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-  expect(stderr).toMatch(/^error: [^\n]*not divisible[^\n]*5 more tensors; give --fallback TYPE[^\n]*\n$/);
+  expect(errors).toMatch(/^error: [^\n]*not divisible[^\n]*5 more tensors; give --fallback TYPE[^\n]*\n$/);
   expect(existsSync(output)).toBe(false);
 });
 
 test('a fallback that does not fit either is refused, in a plan too', async () => {
   const words = ['--type', 'q4_k', '--fallback', 'q6_k', ...recipe, '--dry-run'];
-  const { code, stderr } = await tersor('compress', model, ...words);
+  const { code, errors } = await tersor('compress', model, ...words);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^error: [^\n]*the fallback q6_k does not fit either[^\n]*\n$/);
+  expect(errors).toMatch(/^error: [^\n]*the fallback q6_k does not fit either[^\n]*\n$/);
 });
 
 describe('the file is what the plan said, to the byte', () => {

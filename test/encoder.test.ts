@@ -115,7 +115,7 @@ describe('an encoder', () => {
     await expect(evaluate({ model: output, against: model, text })).rejects.toThrow('predicts no tokens');
     const alone = await tersor('evaluate', output, '--text', text);
     expect(alone.code).toBe(1);
-    expect(alone.stderr).toMatch(/^error: .*beside those of its original; name it with --against\n$/);
+    expect(alone.errors).toMatch(/^error: .*beside those of its original; name it with --against\n$/);
     const both = await tersor('evaluate', output, '--text', text, '--against', model, '--tokens', '1000');
     expect(both.stdout).toMatch(/cosine +mean 0\.9\d{3} with the original's embeddings/);
     expect(both.stdout).toMatch(/retrieval +same nearest sentence/);

@@ -69,8 +69,8 @@ describe('compress --imatrix', () => {
   test('rounds under the matrix, and the file says so', async () => {
     const output = file('micro.gguf');
     const result = await tersor('compress', model, '-o', output, ...small, '--imatrix', theirs('gguf'));
-    expect(result).toMatchObject({ code: 0, stderr: '' });
-    expect(result.stdout).toMatch(/rounded by itself under the importance\s+of\s+its input/);
+    expect(result).toMatchObject({ code: 0, errors: '' });
+    expect(result.stderr).toMatch(/rounded by itself under the importance\s+of\s+its input/);
     const { provenance } = await inspect({ model: output });
     const recipe = JSON.parse(provenance?.recipe ?? '{}');
     expect(recipe).toMatchObject({ solver: 'rtn', imatrix: theirs('gguf'), type: 'q4_0' });
@@ -109,7 +109,7 @@ describe('compress --imatrix', () => {
       ...words,
     );
     expect(result.code).toBe(1);
-    expect(result.stderr).toMatch(message);
+    expect(result.errors).toMatch(message);
   });
 
   test('so are searches, and types that need more than a diagonal', async () => {

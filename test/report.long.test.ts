@@ -33,8 +33,8 @@ test('compress writes a report of what it made', async () => {
     'original',
   ];
   const text = ['--calibration', tales.calibration, '--report', page, '--json'];
-  const { code, stderr, stdout } = await tersor(...words, ...text, ...alone);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const { code, errors, stdout } = await tersor(...words, ...text, ...alone);
+  expect({ code, errors }).toEqual({ code: 0, errors: '' });
   made = JSON.parse(stdout);
   expect(readdirSync(folder).sort()).toEqual(['run.html', 'tales.gguf']);
   const html = readFileSync(page, 'utf8');
@@ -94,7 +94,7 @@ test('the front of a search is found again by what the file says', async () => {
   const small = join(folder, 'small.gguf');
   const goal = ['--size', '2.5MB', '--types', 'q3_k,q6_k', '--sensitivity', 'evolved', '--solver', 'rtn'];
   const text = ['--calibration', tales.calibration, '--tokens', '1024', '--store', store];
-  expect((await tersor('compress', tales.model, '-o', small, ...goal, ...text, ...alone)).stderr).toBe('');
+  expect((await tersor('compress', tales.model, '-o', small, ...goal, ...text, ...alone)).errors).toBe('');
   const { front, bytes } = JSON.parse(
     (await tersor('report', small, '--store', store, '--json', ...alone)).stdout,
   );
@@ -110,8 +110,8 @@ test.each([
   [[tales.model, '-o', join(folder, 'none', 'x.html')], 'does not exist; create it'],
   [[tales.model, '--text', 'missing.txt'], 'missing.txt: does not exist'],
 ])('%j is an error of one line and leaves no page', async (words, part) => {
-  const { code, stderr } = await tersor('report', ...words);
+  const { code, errors } = await tersor('report', ...words);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^error: [^\n]+\n$/);
-  expect(stderr).toContain(part);
+  expect(errors).toMatch(/^error: [^\n]+\n$/);
+  expect(errors).toContain(part);
 });

@@ -68,24 +68,24 @@ describe('the command line', () => {
 
   test('keeps to a size, and gives less than the coarsest model to nobody', async () => {
     const size = Math.round(0.6 * statSync(output).size);
-    expect((await run('--size', `${size}`)).stderr).toBe('');
+    expect((await run('--size', `${size}`)).errors).toBe('');
     const { size: written } = statSync(join(folder, 'cut.stack'));
     expect(written).toBeLessThanOrEqual(size);
     expect(written).toBeGreaterThan(0.9 * size);
     const refused = await run('--size', '60kB');
-    expect(refused.stderr).toMatch(
+    expect(refused.errors).toMatch(
       /^error: 60000 bytes cannot be reached: the coarsest model takes \d+; ask for/,
     );
     expect(readdirSync(folder).filter((each) => each.includes('tmp'))).toEqual([]);
   });
 
   test('refuses what does not apply', async () => {
-    expect((await run('--type', 'q4_k')).stderr).toMatch('--type does not apply to a stacked model');
-    expect((await run('--dry-run')).stderr).toMatch('leave --dry-run out');
+    expect((await run('--type', 'q4_k')).errors).toMatch('--type does not apply to a stacked model');
+    expect((await run('--dry-run')).errors).toMatch('leave --dry-run out');
     const text = ['--text', tales.evaluation, '--context', '64', '--tokens', '64'];
     const wrong = await tersor('evaluate', model, '--bytes', '50%', ...text);
-    expect(wrong.stderr).toMatch('only a part of a stacked file is a model');
-    expect((await tersor('evaluate', output, '--bytes', '120%', ...text)).stderr).toMatch(
+    expect(wrong.errors).toMatch('only a part of a stacked file is a model');
+    expect((await tersor('evaluate', output, '--bytes', '120%', ...text)).errors).toMatch(
       'give a share from 0',
     );
   });
@@ -102,7 +102,7 @@ describe('the command line', () => {
     expect(textOf(again)).toBe(textOf(all));
     expect(textOf(part)).not.toBe(textOf(all));
     const gguf = await tersor('run', tales.calibration, 'Once', '--bytes', '30%');
-    expect(gguf.stderr).toMatch(/neither a GGUF or stacked file/);
+    expect(gguf.errors).toMatch(/neither a GGUF or stacked file/);
   });
 
   test('says what a part is of', async () => {

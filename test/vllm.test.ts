@@ -201,7 +201,7 @@ describe('several types in one model', () => {
   };
 
   test('are patterns of names to GPTQ', async () => {
-    expect(await tersor(...words('gptq', 'mixed-gptq'))).toMatchObject({ code: 0, stderr: '' });
+    expect(await tersor(...words('gptq', 'mixed-gptq'))).toMatchObject({ code: 0, errors: '' });
     expect(config('mixed-gptq').quantization_config).toMatchObject({
       bits: 4,
       dynamic: {
@@ -212,7 +212,7 @@ describe('several types in one model', () => {
   });
 
   test('and groups to compressed-tensors', async () => {
-    expect(await tersor(...words('compressed-tensors', 'mixed'))).toMatchObject({ code: 0, stderr: '' });
+    expect(await tersor(...words('compressed-tensors', 'mixed'))).toMatchObject({ code: 0, errors: '' });
     const { config_groups: groups, ignore } = config('mixed').quantization_config;
     expect(groups.group_0.weights.num_bits).toBe(4);
     expect(groups.group_0.targets).toHaveLength(12);
@@ -425,7 +425,7 @@ test.each([
   const command = ['compress', path('llama'), '-o', path('no'), '--format', 'gptq', '--calibration', text];
   const result = await tersor(...command, '--context', '64', ...words);
   expect(result.code).toBe(1);
-  expect(result.stderr).toMatch(message);
+  expect(result.errors).toMatch(message);
   expect(existsSync(path('no'))).toBe(false);
 });
 

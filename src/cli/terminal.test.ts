@@ -33,7 +33,7 @@ const event = (task: string, done: number, total: number, secondsLeft?: number):
   detail: { task, done, total },
 });
 
-test('prints one plain line per finished stage where there is no terminal', () => {
+test('prints one plain line per finished stage on standard error where there is no terminal', () => {
   const { terminal, written, wait } = record();
   terminal.hooks.progress?.(event('calibrate', 0, 2));
   wait(1);
@@ -43,19 +43,41 @@ test('prints one plain line per finished stage where there is no terminal', () =
   terminal.hooks.warn?.('a choice was made');
   terminal.print('done');
   expect(written).toEqual({
-    stdout: 'calibrate          3.0 s\nnote: a choice was made\ndone\n',
-    stderr: '',
+    stdout: 'done\n',
+    stderr: 'calibrate          3.0 s\nnote: a choice was made\n',
   });
 });
 
-test('writes nothing but the document with --json', () => {
+test('writes nothing but the document to standard output with --json', () => {
   const { terminal, written } = record({}, true);
   terminal.hooks.progress?.(event('calibrate', 1, 1));
   terminal.hooks.warn?.('a choice was made');
   terminal.print('done');
   terminal.json({ bytes: 1 });
   expect(JSON.parse(written.stdout)).toEqual({ bytes: 1 });
-  expect(written.stderr).toBe('');
+  expect(written.stderr).toBe('note: a choice was made\n');
+});
+
+test('gives a sign of life every 30 seconds where there is no terminal, with a name that people know', () => {
+  const { terminal, written, wait } = record();
+  for (let done = 0; done < 7; done++) {
+    terminal.hooks.progress?.(event('levels', done, 8, 80 - 10 * done));
+    wait(10);
+  }
+  expect(written).toEqual({
+    stdout: '',
+    stderr: 'try every type     37 % of all, 50 s left\ntry every type     75 % of all, 20 s left\n',
+  });
+});
+
+test('tells no time left before a tenth is done, and in the first three seconds', () => {
+  const shown = (seconds: number, done: number) => {
+    const { terminal, written, wait } = record({ stderr: true });
+    wait(seconds);
+    terminal.hooks.progress?.(event('compress', done, 100, 60));
+    return written.stderr.includes('left');
+  };
+  expect([shown(2, 50), shown(60, 9), shown(4, 10)]).toEqual([false, false, true]);
 });
 
 test('draws a bar with the time left on a terminal and clears it away', () => {
@@ -80,7 +102,7 @@ test('counts the time of a stage from the end of the one before', () => {
   terminal.hooks.progress?.(event('compress', 1, 2));
   wait(3);
   terminal.hooks.progress?.(event('compress', 2, 2));
-  expect(written.stdout).toBe('compress           7.0 s\n');
+  expect(written.stderr).toBe('compress           7.0 s\n');
 });
 
 test('shows the stage until a task of it reports, and leaves no line for it', () => {
@@ -131,5 +153,5 @@ test('a bar never wraps, and a dumb terminal gets none', () => {
   expect(draw(80)).toContain('25 % of all, 3 h 06 min left');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   for (const line of draw(30).split(/\r\x1b\[K/)) expect(line.length).toBeLessThan(30);
-  expect(draw(80, { TERM: 'dumb' })).toBe('');
+  expect(draw(80, { TERM: 'dumb' })).toBe('compress           25 % of all, 3 h 06 min left\n');
 });

@@ -1,6 +1,7 @@
 import type { JobHooks } from '../pipeline/context/hooks.js';
 import type { ProgressEvent } from '../pipeline/context/progress.js';
 import { formatDuration, wrap } from './format.js';
+import { taskName } from './tasks.js';
 
 /** The part of a stream that the terminal needs. */
 export interface Output {
@@ -43,12 +44,16 @@ export interface Terminal {
 
 const redrawInterval = 80; // milliseconds; faster flickers and costs time over slow connections
 const barWidth = 24;
-const worthALine = 1; // seconds; shorter tasks leave no trace on a terminal
+const worthALine = 1; // seconds; shorter tasks leave no trace
+/** Milliseconds between two signs of life where there is no terminal. */
+const signOfLife = 30_000;
+/** The time left is told from this share of the job and this many milliseconds on; before, it would be a guess. */
+const [toldFrom, toldAfter] = [0.1, 3000];
 
 /**
- * Progress on standard error when it is a terminal: one line with the task in hand as a bar, how much of the whole is done,
- * and the time left. Otherwise one plain line per finished task on standard output (not with --json), so that standard
- * error holds errors only.
+ * Progress and notes on standard error, since standard output is for results. On a terminal: one line with the task in hand
+ * as a bar, how much of the whole is done, and the time left. Otherwise one plain line per finished task, and one every 30
+ * seconds in between.
  */
 export function createTerminal(
   { stdout, stderr, signal, environment = {} }: Streams,
@@ -58,7 +63,9 @@ export function createTerminal(
   // A dumb terminal cannot take a bar away again.
   const interactive = stderr.isTTY === true && environment.TERM !== 'dumb';
   const style = createStyle(stderr, environment);
-  let heardAt = now();
+  const begun = now();
+  let heardAt = begun;
+  let wroteAt = begun;
   let drawn = '';
   let drawnAt = Number.NEGATIVE_INFINITY;
 
@@ -67,16 +74,18 @@ export function createTerminal(
     drawn = '';
   };
   const line = (text: string) => {
-    if (interactive) {
-      clear();
-      stderr.write(`${text}\n`);
-    } else if (!json) {
-      stdout.write(`${text}\n`);
-    }
+    clear();
+    stderr.write(`${text}\n`);
+    wroteAt = now();
   };
+  const timeLeft = ({ fraction, secondsLeft }: ProgressEvent): string =>
+    secondsLeft === undefined || fraction < toldFrom || now() - begun < toldAfter
+      ? ''
+      : `, ${formatDuration(secondsLeft)} left`;
 
   const progress = (event: ProgressEvent) => {
     const { task, done, total } = event.detail ?? { task: event.stage, done: 0, total: 1 };
+    const name = taskName(task);
     const time = now();
     // A task that is first heard of after some work began when the one before fell silent.
     const since = started.get(task) ?? (done > 0 ? heardAt : time);
@@ -87,14 +96,17 @@ export function createTerminal(
     const seconds = (time - since) / 1000;
     if (total > 0 && done >= total) {
       started.delete(task);
-      if (interactive && seconds < worthALine) clear();
-      else line(`${task.padEnd(taskWidth)} ${style.dim(formatDuration(seconds))}`);
+      if (seconds < worthALine) clear();
+      else line(`${name.padEnd(taskWidth)} ${style.dim(formatDuration(seconds))}`);
       return;
     }
+    if (!interactive && time - wroteAt >= signOfLife)
+      line(`${name.padEnd(taskWidth)} ${wholeDone(event)}${timeLeft(event)}`);
     if (!interactive || event.fraction === 1 || (drawn && time - drawnAt < redrawInterval)) return;
     drawnAt = time;
     const columns = stderr.columns ?? 80;
-    drawn = bar(task, total > 0 ? done / total : 0, event).slice(0, columns - 1);
+    const whole = `${wholeDone(event).padStart(wholeWidth)}${timeLeft(event)}`;
+    drawn = `${name.padEnd(taskWidth)} ${bar(total > 0 ? done / total : 0)} ${whole}`.slice(0, columns - 1);
     stderr.write(`\r\x1b[K${drawn}`);
   };
 
@@ -124,12 +136,12 @@ export function createTerminal(
 
 const taskWidth = 18;
 
-function bar(task: string, share: number, { fraction, secondsLeft }: ProgressEvent): string {
+const wholeDone = ({ fraction }: ProgressEvent): string => `${Math.floor(fraction * 100)} % of all`;
+const wholeWidth = '100 % of all'.length;
+
+function bar(share: number): string {
   const full = Math.floor(Math.min(1, share) * barWidth);
-  const drawing = '█'.repeat(full) + '░'.repeat(barWidth - full);
-  const all = `${String(Math.floor(fraction * 100)).padStart(3)} % of all`;
-  const left = secondsLeft === undefined ? '' : `, ${formatDuration(secondsLeft)} left`;
-  return `${task.padEnd(taskWidth)} ${drawing} ${all}${left}`;
+  return '█'.repeat(full) + '░'.repeat(barWidth - full);
 }
 
 /** Colours, or the plain text where they are not wanted. */
