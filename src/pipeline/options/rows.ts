@@ -44,6 +44,14 @@ export const optionRows = {
     recipe: { decides: 'output' },
     formats: onnxOnly,
   }),
+  /** GGUF: what the model is called (`general.name`); by default as the model's file or folder is. */
+  name: text({
+    group: 'What to do:',
+    placeholder: 'text',
+    help: 'gguf: name of the model (default: that of its file or folder)',
+    recipe: { decides: 'output' },
+    formats: { only: ['gguf'] },
+  }),
   /** In place of a type: the best model whose file has at most so many bytes. */
   size: size({
     group: 'How small (one of these):',

@@ -176,7 +176,7 @@ function draft(
       tensor: beyond.name,
       remedy: 'choose another type, or give --calibration TEXT in the place of --imatrix',
     });
-  const name = basename(checkpoint.path).replace(/\.(gguf|bin|safetensors)$/, '');
+  const name = options.name ?? basename(checkpoint.path).replace(/\.(gguf|bin|safetensors)$/, '');
   const layout = format.layout({ name, ...materials, assignments, recipe }, options);
   const stored = assignments.reduce((sum, { bytes }) => sum + bytes, 0);
   const elements = assignments.reduce((sum, tensor) => sum + tensor.elements, 0);
