@@ -80,7 +80,7 @@ describe('the command line', () => {
   });
 
   test('refuses what does not apply', async () => {
-    expect((await run('--type', 'q4_k')).errors).toMatch('--type does not apply to a stacked model');
+    expect((await run('--type', 'q4_k')).errors).toMatch('--type does not apply to the output format stack');
     expect((await run('--dry-run')).errors).toMatch('leave --dry-run out');
     const text = ['--text', tales.evaluation, '--context', '64', '--tokens', '64'];
     const wrong = await tersor('evaluate', model, '--bytes', '50%', ...text);
