@@ -27,12 +27,12 @@ export async function syntheticGram(
   const next = normal(seed + 1);
   const total = size * outliers;
   for (let channel = 0; channel < size; channel++) {
-    const size = channel < total ? 10 + 10 * Math.abs(next()) : Math.exp(0.3 * next());
+    const magnitude = channel < total ? 10 + 10 * Math.abs(next()) : Math.exp(0.3 * next());
     // Spread the large channels over the width.
     const row = (channel * 2654435761) % size;
     for (let k = 0; k < rank; k++) {
       const at = row * rank + k;
-      directions[at] = (directions[at] ?? 0) * (k + 1) ** (-decay / 2) * size;
+      directions[at] = (directions[at] ?? 0) * (k + 1) ** (-decay / 2) * magnitude;
     }
   }
   const matrix = { data: directions, shape: [size, rank] };
