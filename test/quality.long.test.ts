@@ -14,6 +14,8 @@ const output = join(folder, 'model.gguf');
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const context = 256;
+/** What was measured may get worse by 15 % before a test fails. */
+const slack = 1.15;
 // Half a minute each on two free cores.
 const slow = 600_000;
 
@@ -26,14 +28,14 @@ describe('tales, calibrated on its own texts, stays closer to itself than by rou
     return found?.mean ?? Number.NaN;
   }
 
+  // What was measured, with scales that know the inputs' energies in both.
   test.each([
-    ['q4_k', 0.7],
-    ['q3_k', 0.65],
-    ['q2_k', 0.7],
-  ])('%s: at most %d of its divergence', async (type, share) => {
-    // Measured 0.58, 0.53 and 0.58, with scales that know the inputs' energies in both.
+    ['q4_k', 0.512],
+    ['q3_k', 0.478],
+    ['q2_k', 0.472],
+  ])('%s: %d of its divergence', async (type, measured) => {
     const rounded = await divergence(type, { solver: 'rtn', calibrateOn: 'original' });
-    expect(await divergence(type, {})).toBeLessThan(share * rounded);
+    expect(await divergence(type, {})).toBeLessThan(slack * measured * rounded);
   });
 });
 
@@ -41,15 +43,16 @@ describe(
   'less divergence than llama.cpp’s quantizer with importance matrix, at no more bytes',
   needs(sharedMissing),
   () => {
+    // What was measured on 16,384 tokens of calibration text.
     test.each([
-      ['tales', 'q4_k', 0.65],
-      ['tales', 'q3_k', 0.65],
-      ['tales', 'q2_k', 0.65],
-      ['stories15M', 'iq4_nl', 0.062 / 0.077768],
-      ['stories15M', 'q4_0', 0.082 / 0.104351],
+      ['tales', 'q4_k', 0.358],
+      ['tales', 'q3_k', 0.347],
+      ['tales', 'q2_k', 0.354],
+      ['stories15M', 'iq4_nl', 0.572],
+      ['stories15M', 'q4_0', 0.467],
     ] as const)(
-      '%s at %s: at most %d of it',
-      async (name, type, share) => {
+      '%s at %s: %d of it',
+      async (name, type, measured) => {
         if (!shared) return;
         const { models, calibration, evaluation: text } = shared;
         const peers = readPeers(shared.peers);
@@ -66,7 +69,7 @@ describe(
           runtime: 'llama.cpp',
         });
         expect(bytes).toBeLessThanOrEqual(peer.bytes);
-        expect(divergence?.mean).toBeLessThanOrEqual(share * peer.kld);
+        expect(divergence?.mean).toBeLessThanOrEqual(slack * measured * peer.kld);
       },
       slow,
     );
