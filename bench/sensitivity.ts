@@ -12,7 +12,7 @@
 import { knapsack } from '../src/allocation/knapsack.js';
 import { withContext } from '../src/pipeline/context/context.js';
 import { defaultStoreFolder, keyOf } from '../src/pipeline/context/store.js';
-import { findFormat } from '../src/pipeline/formats/index.js';
+import { findTypedFormat } from '../src/pipeline/formats/index.js';
 import type { CompressOptions } from '../src/pipeline/options.js';
 import { calibrationText } from '../src/pipeline/prepare/calibration-text.js';
 import type { SolvedLevel } from '../src/pipeline/search/table/entries.js';
@@ -66,7 +66,7 @@ await withContext({ threads: 1 }, {}, async (context) => {
   const { architecture } = model;
   const tokenizer = await context.tokenizer(model);
   const calibration = await calibrationText(options, model, tokenizer, {});
-  const materials = { model, tokenizer, format: findFormat(options), calibration };
+  const materials = { model, tokenizer, format: findTypedFormat(options), calibration };
   const table = await levelTable(context, materials, options, {}, everything);
   const tensors = table.tensors.map(sorted);
   const bytesOf = (mix: Mix) =>

@@ -57,8 +57,7 @@ export { generate } from './pipeline/generate.js';
 export { type ImatrixOptions, type ImatrixResult, imatrix } from './pipeline/imatrix.js';
 export { type Inspection, type InspectOptions, inspect } from './pipeline/inspect.js';
 export type { EncoderEvaluation } from './pipeline/measure/encoder.js';
-export type { CompressResult } from './pipeline/measure/result.js';
-export type { Verification } from './pipeline/measure/verify.js';
+export type { CompressResult, Verification } from './pipeline/measure/result.js';
 export type { MethodOption } from './pipeline/methods.js';
 export {
   type FamilyDocument,

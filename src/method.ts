@@ -33,6 +33,12 @@ export function byStatus<T extends Worth>(rows: readonly T[]): T[] {
   return methodStatuses.flatMap((status) => rows.filter((row) => row.status === status));
 }
 
+/** A setting that is worth searching, with its range. */
+export type Tunable =
+  | { readonly kind: 'real'; readonly low: number; readonly high: number; readonly scale?: 'linear' | 'log' }
+  | { readonly kind: 'integer'; readonly low: number; readonly high: number }
+  | { readonly kind: 'choice'; readonly values: readonly string[] };
+
 /**
  * The method of this name.
  * @param kind what the table lists, in the singular

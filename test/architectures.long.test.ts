@@ -7,7 +7,7 @@ import { predict } from '../src/evaluation/predictor.js';
 import { score } from '../src/evaluation/score.js';
 import { compress } from '../src/pipeline/compress.js';
 import { withContext } from '../src/pipeline/context/context.js';
-import { predictIn } from '../src/pipeline/measure/verify.js';
+import { runtimes } from '../src/pipeline/formats/runtime.js';
 import { micros, writeMicro } from './fixtures/micro.js';
 import { uniform } from './reference/random.js';
 
@@ -54,7 +54,7 @@ describe('every architecture predicts the same in onnxruntime', () => {
       await compress({ model, output, format: 'onnx', type, solver: 'rtn', tokens: 256, context: 64 });
       await withContext({}, {}, async (context) => {
         const own = await predict(await context.open(type === 'f32' ? model : output), sequences, context);
-        const theirs = await predictIn('onnxruntime', output, sequences, context);
+        const theirs = await runtimes.onnxruntime.predict(output, sequences, context);
         const { reference } = await score(sequences, theirs, own, context);
         expect(Math.max(...(reference?.largestShift ?? [Number.NaN])), type).toBeLessThan(0.002);
         await own.release();

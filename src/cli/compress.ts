@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import { TersorError } from '../errors.js';
 import { compress } from '../pipeline/compress.js';
-import type { CompressResult, Prefix } from '../pipeline/measure/result.js';
-import type { Verification } from '../pipeline/measure/verify.js';
+import type { CompressResult, Prefix, Verification } from '../pipeline/measure/result.js';
 import { plan } from '../pipeline/plan.js';
 import { report } from '../pipeline/report.js';
 import { checkOutput } from '../writer/output.js';

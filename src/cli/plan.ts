@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { outputFormats } from '../pipeline/formats/index.js';
+import { fallbacksOf } from '../pipeline/formats/index.js';
 import { plan } from '../pipeline/plan.js';
 import type { Estimate } from '../pipeline/prepare/estimate.js';
 import {
@@ -131,7 +131,7 @@ export function describePlan(planned: Plan & { readonly estimate?: Estimate }, a
       ? []
       : [
           wrap(
-            `${problems.length} tensors need another type: add --fallback TYPE (such as ${outputFormats[format].fallbacks}).`,
+            `${problems.length} tensors need another type: add --fallback TYPE (such as ${fallbacksOf(format)}).`,
           ),
         ];
   return [

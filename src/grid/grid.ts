@@ -107,6 +107,9 @@ export interface Grid {
   /** Runtimes that load the format as it is. */
   readonly runtimes: readonly ('llama.cpp' | 'onnxruntime' | 'vllm' | 'tersor')[];
 
+  /** The only solver that finds its codes, under full second moments. */
+  readonly solver?: string;
+
   /** Tells it from another grid of the same name, whose bytes or values differ. */
   readonly variant?: string;
 

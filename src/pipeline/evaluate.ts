@@ -7,20 +7,14 @@ import type { Summary } from '../types.js';
 import { type Context, withContext } from './context/context.js';
 import type { Hooks, JobHooks } from './context/hooks.js';
 import { evaluationSteps } from './context/steps.js';
+import { runtimes } from './formats/runtime.js';
 import { type EncoderEvaluation, encoderEvaluation } from './measure/encoder.js';
-import { predictIn } from './measure/verify.js';
 import type { EvaluateOptions } from './options.js';
 
 export interface Evaluation extends Summary {
   readonly bytes: number;
   readonly reference?: { readonly perplexity: number; readonly bytes: number };
 }
-
-/** What other runtimes run. */
-const formats = {
-  'llama.cpp': { format: 'gguf', name: 'GGUF files' },
-  onnxruntime: { format: 'onnx', name: 'ONNX folders that tersor wrote' },
-} as const;
 
 const defaultContext = 512;
 const defaultTokens = 20480;
@@ -71,8 +65,8 @@ export function assess(
         remedy: 'use all of it, or compress to a .stack',
       });
     const { runtime = 'tersor' } = options;
-    if (runtime !== 'tersor' && model.checkpoint.format !== formats[runtime].format) {
-      const { name } = formats[runtime];
+    if (runtime !== 'tersor' && model.checkpoint.format !== runtimes[runtime].runs.format) {
+      const { name } = runtimes[runtime].runs;
       throw new TersorError(`${runtime} runs ${name} only`, {
         code: 'unsupported',
         file: model.checkpoint.path,
@@ -116,7 +110,7 @@ async function predictionEvaluation(
   const actual =
     runtime === 'tersor'
       ? await predict(model, sequences, settings)
-      : await predictIn(runtime, model.checkpoint.path, sequences, context);
+      : await runtimes[runtime].predict(model.checkpoint.path, sequences, context);
   const { reference, ...summary } = await compare(sequences, actual, expected, settings);
   return {
     ...summary,

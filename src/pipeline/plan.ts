@@ -1,8 +1,6 @@
-import { TersorError } from '../errors.js';
 import { withContext } from './context/context.js';
 import type { JobHooks } from './context/hooks.js';
 import { planningSteps } from './context/steps.js';
-import { isStacked } from './formats/stack/compress.js';
 import { type CompressOptions, isSearch } from './options.js';
 import { type Estimate, estimate } from './prepare/estimate.js';
 import type { Plan } from './prepare/plan.js';
@@ -14,12 +12,6 @@ export function plan(
   options: CompressOptions,
   caller: JobHooks = {},
 ): Promise<Plan & { readonly estimate: Estimate }> {
-  if (isStacked(options))
-    throw new TersorError('a stacked file is planned by writing it, since its order is measured', {
-      code: 'unsupported',
-      file: options.output,
-      remedy: 'leave --dry-run out; any part of the finished file is a model',
-    });
   return withContext(options, caller, async (context, hooks) => {
     const searched = isSearch(options) ? (options.search ?? '') : undefined;
     context.expect(planningSteps({ search: searched, tune: options.tune }));

@@ -23,7 +23,7 @@ import type { CompressOptions as AnyCompressOptions } from './options.js';
 // Programs get the names themselves here, so that their editors and compilers know them.
 
 /** What a model is written as: a GGUF file, a stacked file, or a folder. */
-export type OutputFormatName = FormatName | 'stack';
+export type OutputFormatName = FormatName;
 
 /** Types whose names follow patterns; `methods()` describes them. */
 export type PatternedTypeName =

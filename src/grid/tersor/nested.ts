@@ -44,6 +44,7 @@ export function findNestedGrid(name: string): Grid | undefined {
     groupSize: Number.POSITIVE_INFINITY,
     runtimes: ['tersor'],
     whole: true,
+    solver: 'nested',
     bytes: (rows, cols) => (bits / planeBits) * partBytes(rows, cols),
     allocate(arena, rows) {
       const stride = strideOf(rows);

@@ -59,6 +59,7 @@ export function findOutlierGrid(name: string): OutlierGrid | undefined {
     name,
     summary: `${base.summary}, ${percent} % of the ${columns ? 'columns' : 'weights'} as halves`,
     whole: true,
+    solver: 'outliers',
     base,
     columns,
     room,

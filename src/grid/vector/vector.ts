@@ -84,6 +84,7 @@ function vectorGrid(name: string, bits: number, choose: VectorGrid['format']): V
     blockBytes: bits / 8,
     groupSize: Number.POSITIVE_INFINITY,
     runtimes: ['tersor'],
+    solver: 'vptq',
     // Codebooks, too, begin with the first row.
     bytes: (rows, cols) => (rows === 0 ? 0 : vectorBytes(format(rows, cols), rows, cols)),
     allocate: (arena, rows, cols) => allocateVectors(arena, format(rows, cols), rows, cols),

@@ -1,15 +1,23 @@
 import { permuteRows } from '../../architecture/rows.js';
+import { openGguf } from '../../checkpoint/gguf/gguf.js';
+import { TersorError } from '../../errors.js';
 import { requireLlama } from '../../runtime/llama.js';
 import { createGgufWriter, ggufAlignment, ggufSize } from '../../writer/gguf.js';
 import { checkOutput } from '../../writer/output.js';
 import type { Assignment } from '../prepare/plan.js';
 import { ggufMetadata } from '../prepare/provenance.js';
+import { sixOrEightBits } from './default-types.js';
 import type { OutputFormat } from './format.js';
+import { llamaCpp } from './runtime.js';
 
 /** A file for llama.cpp. */
 export const gguf: OutputFormat = {
   name: 'gguf',
-  runtime: 'llama.cpp',
+  extension: '.gguf',
+  runtime: llamaCpp,
+  holds: ({ runtimes }) => runtimes.includes('llama.cpp'),
+  defaultType: (fits) => (fits('q4_k') ? 'q4_k' : 'iq4_nl'),
+  defaultEmbeddingType: sixOrEightBits,
   types: 'GGUF’s types (tersor methods lists them)',
   fallbacks: 'iq4_nl or q8_0',
   alignment: ggufAlignment,
@@ -33,6 +41,15 @@ export const gguf: OutputFormat = {
     requireLlama();
     await checkOutput(output, '.gguf');
   },
+  checkModel({ architecture, checkpoint }) {
+    if (architecture.objective !== 'embedding') return;
+    throw new TersorError('an encoder cannot be written as a GGUF', {
+      code: 'unsupported',
+      file: checkpoint.path,
+      remedy: 'write it with --format onnx (for transformers.js) and the name of a folder',
+    });
+  },
+  open: (path, { kernels }) => openGguf(path, kernels),
   nameOf: (_model, spec) => spec.names.gguf,
   arrange: (rows, spec) => (spec.interleavedHead ? permuteRows(rows, spec, 'to-pairs') : rows),
   extras: (architecture) => architecture.ggufExtras(),

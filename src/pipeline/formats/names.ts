@@ -1,4 +1,4 @@
-/** The words for `--format`, but for stacked files, which are written in another way. */
-export const formatNames = ['gguf', 'onnx', 'gptq', 'compressed-tensors', 'safetensors'] as const;
+/** The words for `--format`. */
+export const formatNames = ['gguf', 'stack', 'onnx', 'gptq', 'compressed-tensors', 'safetensors'] as const;
 
 export type FormatName = (typeof formatNames)[number];

@@ -1,15 +1,20 @@
 import type { Model } from '../../architecture/model.js';
+import { openCheckpoint } from '../../checkpoint/open.js';
 import { findMatMulNBitsGrid, matMulNBitsNames } from '../../grid/onnx/matmul-nbits.js';
 import type { Vocabulary } from '../../text/tokenizer.js';
 import { createOnnxWriter, onnxSize } from '../../writer/onnx.js';
 import { checkOnnxFolder } from '../../writer/onnx-folder.js';
 import { provenance } from '../prepare/provenance.js';
 import type { OutputFormat } from './format.js';
+import { onnxRuntime } from './runtime.js';
 
 /** A folder for transformers.js. */
 export const onnx: OutputFormat = {
   name: 'onnx',
-  runtime: 'onnxruntime',
+  runtime: onnxRuntime,
+  holds: ({ runtimes }) => runtimes.includes('onnxruntime'),
+  defaultType: () => 'int4',
+  defaultEmbeddingType: () => 'int8',
   types: `${matMulNBitsNames}, f16, bf16 or f32`,
   fallbacks: 'int4-g16 or f16',
   alignment: 1,
@@ -27,6 +32,7 @@ export const onnx: OutputFormat = {
   ],
   findGrid: findMatMulNBitsGrid,
   check: checkOnnxFolder,
+  open: openCheckpoint,
   nameOf: (model, spec) => model.nameOf(spec),
   arrange: (rows) => rows,
   extras: () => [],

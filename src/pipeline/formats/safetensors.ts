@@ -1,12 +1,16 @@
+import { openCheckpoint } from '../../checkpoint/open.js';
 import { requireConfig } from '../../writer/folder.js';
 import { checkOutputFolder, createSafetensorsWriter, safetensorsSize } from '../../writer/safetensors.js';
 import { provenance } from '../prepare/provenance.js';
+import { sixOrEightBits } from './default-types.js';
 import type { OutputFormat } from './format.js';
 
 /** A folder in tersor's own layout. */
 export const safetensors: OutputFormat = {
   name: 'safetensors',
-  runtime: 'tersor',
+  holds: () => true,
+  defaultType: (fits) => (fits('q4_k') ? 'q4_k' : 'iq4_nl'),
+  defaultEmbeddingType: sixOrEightBits,
   types: 'the types that tersor methods lists',
   fallbacks: 'iq4_nl or q8_0',
   alignment: 1,
@@ -24,6 +28,7 @@ export const safetensors: OutputFormat = {
     'f16',
   ],
   check: checkOutputFolder,
+  open: openCheckpoint,
   nameOf: (model, spec) => model.nameOf(spec),
   arrange: (rows) => rows,
   extras: () => [],

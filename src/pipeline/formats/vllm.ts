@@ -1,3 +1,4 @@
+import { openCheckpoint } from '../../checkpoint/open.js';
 import {
   compressedTensorsNames,
   findCompressedTensorsGrid,
@@ -43,10 +44,15 @@ function folder(
 ): OutputFormat {
   return {
     ...given,
-    runtime: 'vllm',
+    // No runtime of such a folder is at hand.
+    holds: ({ runtimes }) => runtimes.includes('vllm'),
+    // The group size that all kernels know.
+    defaultType: (fits) => (fits('int4-g128') ? 'int4-g128' : 'int4-g32'),
+    defaultEmbeddingType: () => 'f16',
     fallbacks: 'int4-g32, int8-channel or f16',
     alignment: 1,
     check: checkQuantizedFolder,
+    open: openCheckpoint,
     nameOf: (model, spec) => model.nameOf(spec),
     arrange: (rows) => rows,
     extras: () => [],

@@ -2,14 +2,13 @@ import type { Model } from '../../architecture/model.js';
 import { TersorError } from '../../errors.js';
 import { embed } from '../../evaluation/embedding.js';
 import { compareEmbeddings } from '../../evaluation/embedding-summary.js';
-import { embedWithOnnx } from '../../evaluation/onnx-embedding.js';
 import { readText, spread } from '../../text/corpus.js';
 import { encodeTexts, splitSentences } from '../../text/sentences.js';
 import type { EmbeddingSummary } from '../../types.js';
 import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
+import { type Runtime, runtimes } from '../formats/runtime.js';
 import type { EvaluateOptions } from '../options.js';
-import { onnxFileOf } from './verify.js';
 
 /** An encoder's embeddings of a text's sentences beside the original's. */
 export interface EncoderEvaluation extends EmbeddingSummary {
@@ -44,11 +43,22 @@ export async function encoderEvaluation(
       remedy: 'give a longer text',
     });
   const settings = { ...context, ...hooks };
+  const { runtime } = options;
   const expected = await embed(against, some, settings);
   const actual =
-    options.runtime === 'onnxruntime'
-      ? await embedWithOnnx(await onnxFileOf(file), model.architecture, some, context)
+    runtime && runtime !== 'tersor'
+      ? await embedIn(runtimes[runtime], model, some, context)
       : await embed(model, some, settings);
   const summary = await compareEmbeddings(actual, expected, context);
   return { ...summary, bytes: model.checkpoint.bytes, reference: { bytes: against.checkpoint.bytes } };
+}
+
+function embedIn(runtime: Runtime, model: Model, texts: readonly Int32Array[], context: Context) {
+  const file = model.checkpoint.path;
+  if (runtime.embed) return runtime.embed(file, model.architecture, texts, context);
+  throw new TersorError(`${runtime.name} embeds no texts`, {
+    code: 'unsupported',
+    file,
+    remedy: 'evaluate it in another runtime, or in tersor itself',
+  });
 }

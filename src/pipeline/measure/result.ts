@@ -1,8 +1,7 @@
+import type { Objective } from '../../architecture/architecture.js';
 import type { EmbeddingSummary, Summary } from '../../types.js';
 import type { Stage } from '../context/progress.js';
 import type { SearchResult, Tuning } from '../prepare/plan.js';
-import type { CompressedTensor } from '../solve/run.js';
-import type { Verification } from './verify.js';
 
 /** What came of a compression. */
 export interface CompressResult {
@@ -36,4 +35,34 @@ export interface Prefix {
   readonly share: number;
   readonly bytes: number;
   readonly heldOut: Summary;
+}
+
+/** A tensor of the output. */
+export interface CompressedTensor {
+  readonly name: string;
+  readonly type: string;
+  readonly bytes: number;
+  /**
+   * ε = tr(Δ H Δᵀ) / tr(W H Wᵀ). For an embedding H is what the first block makes of its errors, together with the
+   * moments of the head's inputs where the head is the same matrix; without moments, H = I. Of a layer whose bias takes
+   * the means of errors, H is the moment about the mean.
+   */
+  readonly relativeError: number;
+}
+
+/** What a runtime made of the output. */
+export interface Verification {
+  readonly runtime: string;
+  readonly objective: Objective;
+  /**
+   * Mean KL divergence of the runtime's predictions from tersor's, nats per token; of an encoder, one less the mean
+   * cosine of its embeddings with tersor's.
+   */
+  readonly meanDivergence: number;
+  /** The largest difference of a log-probability; of an encoder, of an embedding's component. */
+  readonly largestShift: number;
+  /** What the one of the two that `bounded` names must not exceed. */
+  readonly bound: number;
+  readonly bounded: 'meanDivergence' | 'largestShift';
+  readonly tokens: number;
 }

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { withFolder } from '../../../test/checkpoint/files.js';
 import { tinyLlama } from '../../../test/fixtures/tiny-llama.js';
 import { withContext } from '../context/context.js';
+import { gguf } from '../formats/gguf.js';
 import { proveFinite } from './verify.js';
 
 test.each([Number.NaN, Number.POSITIVE_INFINITY])('a written %d is found, wherever it is', async (value) => {
@@ -12,10 +13,10 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])('a written %d is found, wherev
     const bytes = tinyLlama();
     await withContext({ threads: 1 }, {}, async (context) => {
       await writeFile(path, bytes);
-      await proveFinite(context, 'llama.cpp', path);
+      await proveFinite(context, gguf, path);
       new DataView(bytes.buffer).setFloat32(bytes.length - 4, value, true);
       await writeFile(path, bytes);
-      await expect(proveFinite(context, 'llama.cpp', path)).rejects.toThrow(
+      await expect(proveFinite(context, gguf, path)).rejects.toThrow(
         /model\.gguf: tensor blk\.0\.ffn_down\.weight: holds a value that its type cannot store; .*--override/,
       );
     });

@@ -120,36 +120,27 @@ export function requestedTypes(
   options: CompressOptions,
   warn?: (line: string) => void,
 ): RequestedTypes {
-  const linear = options.type ?? chooseType(model, format);
+  const linear = options.type ?? format.defaultType(fitting(model, ['linear']));
   if (!options.type) warn?.(`no --type given: taking ${linear}`);
   const embedding = options.embeddingType ?? embeddingType(model, format, linear);
   return { linear, embedding, head: embedding };
 }
 
-/** About 4.5 bits per weight, in the best format whose blocks divide every row. */
-function chooseType({ architecture }: Model, { runtime }: OutputFormat): string {
-  if (runtime === 'onnxruntime') return 'int4';
-  const rows = architecture.tensors.filter(({ kind }) => kind === 'linear');
-  const fits = (type: string) => rows.every((spec) => !obstacle(findGrid(type), spec));
-  // The group size that all kernels know.
-  if (runtime === 'vllm') return fits('int4-g128') ? 'int4-g128' : 'int4-g32';
-  return fits('q4_k') ? 'q4_k' : 'iq4_nl';
+/** What is stored as plain numbers stays so everywhere, and eight bits stay eight. */
+function embeddingType(model: Model, format: OutputFormat, linear: string): string {
+  if (!isCoded(findGrid(linear)) || linear === 'q8_0') return linear;
+  return format.defaultEmbeddingType(fitting(model, ['embedding', 'head']));
 }
 
-/** Six bits are as good as lossless for embeddings; what is stored as plain numbers stays so everywhere. */
-function embeddingType(model: Model, { runtime }: OutputFormat, linear: string): string {
-  if (!isCoded(findGrid(linear)) || linear === 'q8_0') return linear;
-  if (runtime === 'vllm') return 'f16';
-  if (runtime === 'onnxruntime') return 'int8';
-  const embeddingAndHead = model.architecture.tensors.filter(
-    ({ kind }) => kind === 'embedding' || kind === 'head',
-  );
-  return embeddingAndHead.every((spec) => !obstacle(findGrid('q6_k'), spec)) ? 'q6_k' : 'q8_0';
-}
+/** Whether a type's blocks divide every row of the tensors of some kinds. */
+const fitting = ({ architecture }: Model, kinds: readonly TensorSpec['kind'][]) => {
+  const specs = architecture.tensors.filter(({ kind }) => kinds.includes(kind));
+  return (type: string) => specs.every((spec) => !obstacle(findGrid(type), spec));
+};
 
 function gridFor(format: OutputFormat, type: string): Grid {
   const found = format.findGrid?.(type) ?? findGrid(type);
-  if (format.runtime === 'tersor' || found.runtimes.includes(format.runtime)) return found;
+  if (format.holds(found)) return found;
   throw new TersorError(`${format.name} cannot hold the type ${type}`, {
     remedy: `choose one of ${format.types}, or write with --format safetensors`,
   });

@@ -1,5 +1,6 @@
 import { matrixShape } from '../../architecture/architecture.js';
 import { footprint } from '../../calibration/walk.js';
+import { findSolver } from '../../solver/index.js';
 import type { Context } from '../context/context.js';
 import type { Job } from './job.js';
 import { peakMemory } from './memory.js';
@@ -15,9 +16,6 @@ export interface Estimate {
 // Fitted to four runs of tales and stories15M: time came out within a factor of two.
 /** Share of the bare product's speed that a block with its second moments reaches. */
 const efficiency = 0.6;
-/** Seconds per weight and thread of kernels beside matrix products: fits, sweeps, packing. */
-const secondsPerWeight: Readonly<Record<string, number>> = { rtn: 1.2e-7, gptq: 6e-7 };
-const descentSecondsPerWeight = 5e-6;
 /** Products of a weight with H that its target takes (src/calibration/target.ts), and those of GPTQ and its error. */
 const [targetProducts, solverProducts] = [17, 3];
 
@@ -39,14 +37,14 @@ export async function estimate(context: Context, job: Job, memory?: number): Pro
   const products = solverProducts + (models > 1 ? targetProducts : 0);
   const solving = linear.reduce((sum, { spec, elements }) => sum + elements * matrixShape(spec)[1], 0);
   const flops = (forward + moments) * recipe.tokens + 2 * products * solving;
-  const perWeight = secondsPerWeight[recipe.solver] ?? descentSecondsPerWeight;
+  const { secondsPerWeight } = findSolver(recipe.solver);
   const measured = calibration.heldOut.length * recipe.context * 2 * (weights + outside) * 3;
   const speed = await productSpeed(context);
   const peak = peakMemory(job, memory);
   return {
     seconds:
       (flops / efficiency + measured) / speed +
-      (weights * perWeight + outside * (secondsPerWeight.rtn ?? 0)) / context.threads +
+      (weights * secondsPerWeight + outside * findSolver('rtn').secondsPerWeight) / context.threads +
       2,
     peakMemoryBytes: peak.bytes,
     mappedBytes: peak.mapped,

@@ -3,6 +3,7 @@ import { emptyCheckpoint } from '../../../test/tiny-model.js';
 import { matrixShape, type TensorKind } from '../../architecture/architecture.js';
 import { llama } from '../../architecture/llama.js';
 import { findGrid } from '../../grid/index.js';
+import { llamaCpp } from '../formats/runtime.js';
 import { activationRoom, checkMemory, type MemoryJob, memoryOf, peakMemory } from './memory.js';
 
 const types: Readonly<Partial<Record<TensorKind, string>>> = {
@@ -51,7 +52,7 @@ function job(
       tokens,
     },
     calibration: { sequences: [], heldOut: [] },
-    format: { runtime: 'tersor' },
+    format: {},
   };
 }
 
@@ -74,7 +75,7 @@ test('activations take what there is room for, and only they depend on the text'
 test('blocks take nothing, but in a file that its runtime maps', () => {
   const [few, many] = [job(2, 'gptq'), job(32, 'gptq')];
   expect(memoryOf(many)).toEqual(memoryOf(few));
-  const mapped: MemoryJob = { ...many, format: { runtime: 'llama.cpp' } };
+  const mapped: MemoryJob = { ...many, format: { runtime: llamaCpp } };
   const bytes = many.assignments.reduce((sum, each) => sum + each.bytes, 0);
   expect(memoryOf(mapped)).toEqual({ ...memoryOf(many), mapped: bytes });
   expect(peakMemory(mapped)).toEqual({ bytes: memoryOf(many).measuring + bytes, mapped: bytes });

@@ -72,7 +72,7 @@ export function memoryOf(job: MemoryJob): Memory {
   const embeddingAndHead = assignments.filter(({ spec }) => isEmbeddingOrHead(spec));
   // An importance matrix takes the place of calibration.
   const sites = recipe.imatrix === undefined ? walk.sites : [];
-  const descends = 'sweeps' in findSolver(recipe.solver).options.shape;
+  const { descends } = findSolver(recipe.solver);
 
   const slabs = new Map(
     assignments.map(({ spec, grid }) => {
@@ -113,7 +113,7 @@ export function memoryOf(job: MemoryJob): Memory {
   return {
     compressing: standing + 4 * (walk.workSpace + 2 * used * architecture.hidden) + block + compressing,
     measuring: standing + measuringBytes(job, batch),
-    mapped: job.format.runtime === 'llama.cpp' ? assignments.reduce((sum, { bytes }) => sum + bytes, 0) : 0,
+    mapped: job.format.runtime?.mapsFiles ? assignments.reduce((sum, { bytes }) => sum + bytes, 0) : 0,
     activations: 4 * recipe.tokens * walk.cachedFloats * models,
   };
 }

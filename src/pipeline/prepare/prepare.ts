@@ -5,41 +5,31 @@ import { TersorError } from '../../errors.js';
 import { checkSolver } from '../../solver/index.js';
 import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
-import { findFormat } from '../formats/index.js';
+import { findTypedFormat } from '../formats/index.js';
 import { readImportance } from '../imatrix.js';
-import { recipeFrom } from '../options/recipe.js';
 import { type CompressOptions, checkApplicable, contradiction, isSearch, withRecipe } from '../options.js';
 import { allocate } from '../search/allocate.js';
 import { tune } from '../search/tune.js';
-import { ownSolver } from '../solve/tensor.js';
 import { assign, requestedTypes } from './assign.js';
-import { type CalibrationText, calibrationText } from './calibration-text.js';
+import { calibrationText } from './calibration-text.js';
 import { type Job, type Materials, refuseProblems } from './job.js';
 import type { Assignment, PlannedTensor, SearchResult } from './plan.js';
 import type { Recipe } from './recipe.js';
+import { recipeOf, solverOf } from './recipe-of.js';
 
 /** Opens what a job is made from. Throws a TersorError for options that name nothing that there is. */
 export async function gather(context: Context, options: CompressOptions, hooks: Hooks): Promise<Materials> {
   checkSolver(solverOf(options), options.solverOptions);
   if (options.imatrix) checkImportance(options, hooks);
-  const format = findFormat(options);
+  const format = findTypedFormat(options);
   checkApplicable(options, format.name);
   const model = await context.open(options.model);
-  if (format.runtime === 'llama.cpp' && model.architecture.objective === 'embedding') {
-    throw new TersorError('an encoder cannot be written as a GGUF', {
-      code: 'unsupported',
-      file: options.model,
-      remedy: 'write it with --format onnx (for transformers.js) and the name of a folder',
-    });
-  }
+  format.checkModel?.(model);
   const tokenizer = await context.tokenizer(model);
   const importance = options.imatrix ? await readImportance(options.imatrix, model, context) : undefined;
   const calibration = await calibrationText(options, model, tokenizer, hooks);
   return { model, tokenizer, format, calibration, ...(importance ? { importance } : {}) };
 }
-
-/** An importance matrix is enough for rounding only. */
-const solverOf = ({ solver, imatrix }: CompressOptions) => solver ?? (imatrix ? 'rtn' : defaults.solver);
 
 /** @throws TersorError for options that need more than an importance matrix tells */
 function checkImportance(options: CompressOptions, { warn }: Hooks): void {
@@ -136,27 +126,6 @@ function missing({ checkpoint }: Model, { names }: TensorSpec): never {
   });
 }
 
-const defaults = { solver: 'decoupleq', calibrateOn: 'quantized', match: 'original' } as const;
-
-/** What a file says of how it was made. */
-export function recipeOf(
-  options: CompressOptions,
-  calibration: CalibrationText,
-  types: Partial<Recipe>,
-): Recipe {
-  const { calibrateOn = defaults.calibrateOn, match = defaults.match, imatrix } = options;
-  return recipeFrom({
-    ...options,
-    type: types.type,
-    embeddingType: types.embedding ?? options.embeddingType,
-    solver: solverOf(options),
-    calibrateOn,
-    match: calibrateOn === 'quantized' && !imatrix ? match : undefined,
-    context: calibration.sequences[0]?.length ?? 0,
-    tokens: calibration.tokens,
-  });
-}
-
 /** The job that follows from a type for every tensor. */
 function draft(
   materials: Materials,
@@ -168,7 +137,7 @@ function draft(
   const { model, format, importance } = materials;
   const { architecture, checkpoint } = model;
   const assignments = assign(model, format, typeOf, options);
-  const beyond = assignments.find(({ spec, grid }) => importance?.of(spec) && ownSolver(grid));
+  const beyond = assignments.find(({ spec, grid }) => importance?.of(spec) && grid.solver);
   if (beyond)
     throw new TersorError(`the type ${beyond.type} needs the second moments of a text`, {
       code: 'invalid-option',

@@ -5,7 +5,8 @@ import { withContext } from '../context/context.js';
 import type { JobHooks } from '../context/hooks.js';
 import { planningSteps } from '../context/steps.js';
 import type { CompressOptions } from '../options.js';
-import { gather, recipeOf } from '../prepare/prepare.js';
+import { gather } from '../prepare/prepare.js';
+import { recipeOf } from '../prepare/recipe-of.js';
 import { choicesOf, createAllocationMeasure } from './measure-allocation.js';
 import { levelTable } from './table/table.js';
 

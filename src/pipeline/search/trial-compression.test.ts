@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { micros, writeMicro } from '../../../test/fixtures/micro.js';
 import { withContext } from '../context/context.js';
 import { openStore } from '../context/store.js';
-import { gather, recipeOf } from '../prepare/prepare.js';
+import { gather } from '../prepare/prepare.js';
+import { recipeOf } from '../prepare/recipe-of.js';
 import { createTrialCompressor } from './trial-compression.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-trials-'));

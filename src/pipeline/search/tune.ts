@@ -1,4 +1,4 @@
-import { type Dimension, optimise, type Recipe as Settings, type Space } from '../../allocation/bayesian.js';
+import { optimise, type Recipe as Settings, type Space } from '../../allocation/bayesian.js';
 import { TersorError } from '../../errors.js';
 import { findSolver } from '../../solver/index.js';
 import type { Context } from '../context/context.js';
@@ -11,14 +11,6 @@ import type { Recipe } from '../prepare/recipe.js';
 import { average, difference } from './paired.js';
 import { createTrialCompressor } from './trial-compression.js';
 
-/** Settings of solvers worth tuning; one that a solver does not have is left out. */
-const settings: Readonly<Record<string, Dimension>> = {
-  damping: { kind: 'real', low: 0.003, high: 1, scale: 'log' },
-  order: { kind: 'choice', values: ['natural', 'activation'] },
-  groups: { kind: 'choice', values: ['static', 'dynamic'] },
-  temperature: { kind: 'real', low: 0, high: 2 },
-  windows: { kind: 'integer', low: 2, high: 16 },
-};
 /** Which inputs and outputs layers are solved for: `--calibrate-on` and `--match` in one. */
 const matches = ['original', 'own', 'original inputs'] as const;
 
@@ -94,8 +86,7 @@ const rounded = (values: Settings): Settings =>
 
 /** What may be tuned: settings that the solver has and the caller has not set. */
 function spaceOf({ solver }: Recipe, { solverOptions = {}, calibrateOn, match }: CompressOptions): Space {
-  const known = findSolver(solver).options.shape;
-  const free = Object.entries(settings).filter(([name]) => name in known && !(name in solverOptions));
+  const free = Object.entries(findSolver(solver).tunable).filter(([name]) => !(name in solverOptions));
   const inputs: Space = calibrateOn || match ? {} : { match: { kind: 'choice', values: matches } };
   const space = { ...Object.fromEntries(free), ...inputs };
   if (Object.keys(space).length > 0) return space;

@@ -7,12 +7,13 @@ import { type BlockVisitor, type States, walkModel } from '../../calibration/wal
 import { isCoded } from '../../grid/grid.js';
 import { required } from '../../required.js';
 import type { Context } from '../context/context.js';
+import type { CompressedTensor } from '../measure/result.js';
 import type { Assignment } from '../prepare/plan.js';
 import { tokenEmbeddingMoments } from './embedding-and-head.js';
 import { correctableBias, correctedBias } from './layer-bias.js';
 import type { Packed } from './packed.js';
 import { createPasses, type Passes } from './passes.js';
-import { type BlocksJob, type CompressedTensor, type Run, type RunOutput, startRun } from './run.js';
+import { type BlocksJob, type Run, type RunOutput, startRun } from './run.js';
 import { siteTargets } from './site-targets.js';
 import { storeTensor } from './tensor-step.js';
 

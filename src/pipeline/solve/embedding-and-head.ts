@@ -46,11 +46,8 @@ export async function tokenEmbeddingMoments(
   return moments;
 }
 
-/**
- * How embedding and head are solved: like the blocks, without annealing unless it was asked for. In small models they
- * are most of the weights, and annealing would be most of the time.
- */
-export function embeddingAndHeadRecipe({ solver, options }: TensorRecipe): TensorRecipe {
-  if (!('temperature' in findSolver(solver).options.shape)) return { solver, options };
-  return { solver, options: { temperature: 0, ...options } };
-}
+/** How embedding and head are solved: like the blocks, unless the solver has other options for them. */
+export const embeddingAndHeadRecipe = ({ solver, options }: TensorRecipe): TensorRecipe => ({
+  solver,
+  options: { ...findSolver(solver).outsideBlocks, ...options },
+});

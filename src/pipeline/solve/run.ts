@@ -4,22 +4,11 @@ import { createTargets, type Targets } from '../../calibration/target.js';
 import { type BiasCorrection, createBiasCorrection } from '../../correction/bias.js';
 import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
+import type { CompressedTensor } from '../measure/result.js';
 import type { Job } from '../prepare/job.js';
 import type { Assignment } from '../prepare/plan.js';
 import type { Journal } from './resume.js';
 import { type RowImportance, rowImportance } from './rows.js';
-
-export interface CompressedTensor {
-  readonly name: string;
-  readonly type: string;
-  readonly bytes: number;
-  /**
-   * ε = tr(Δ H Δᵀ) / tr(W H Wᵀ). For an embedding H is what the first block makes of its errors, together with the
-   * moments of the head's inputs where the head is the same matrix; without moments, H = I. Of a layer whose bias takes
-   * the means of errors, H is the moment about the mean.
-   */
-  readonly relativeError: number;
-}
 
 /** What of a job decides on the weights. */
 export type BlocksJob = Pick<

@@ -1,10 +1,7 @@
 import { matrixShape } from '../../architecture/architecture.js';
 import type { Rows } from '../../architecture/forward.js';
 import type { Grid } from '../../grid/grid.js';
-import { nestedBitsOf } from '../../grid/tersor/nested.js';
-import { isOutlierGrid } from '../../grid/tersor/outliers.js';
 import { isRowMixGrid } from '../../grid/tersor/row-mix.js';
-import { isVectorGrid } from '../../grid/vector/vector.js';
 import { toPanel } from '../../kernels/panel.js';
 import { collectGarbage } from '../../runtime/garbage.js';
 import { findSolver } from '../../solver/index.js';
@@ -75,13 +72,6 @@ export async function compressTensor(
   return { bytes, relativeError: error };
 }
 
-/** Vector codebooks, nested bits and outliers have solvers of their own, which work under full second moments. */
-export function ownSolver(grid: Grid): string | undefined {
-  if (isVectorGrid(grid)) return 'vptq';
-  if (nestedBitsOf(grid)) return 'nested';
-  return isOutlierGrid(grid) ? 'outliers' : undefined;
-}
-
 /** Without moments there is nothing for any other solver to gain. */
 const solverFor = (grid: Grid, moments: Moments | undefined, recipe: TensorRecipe): string =>
-  ownSolver(grid) ?? (moments ? recipe.solver : 'rtn');
+  grid.solver ?? (moments ? recipe.solver : 'rtn');
