@@ -51,7 +51,7 @@ const room = (path: string) => path.split(sep)[0]?.replace(/\.[jt]s$/, '') ?? ''
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(source, file), 'utf8');
   const statements = text.matchAll(
-    /^(?:import|export)\b(?<what>[^'";]*?)(?:from\s*)?'(?<specifier>[^']+)'/gm,
+    /^(?:import|export)\b(?:(?<what>[^'";]*?)\bfrom\s*|\s*)'(?<specifier>[^']+)'/gm,
   );
   const dynamic = text.matchAll(/\bimport\('(?<specifier>[^']+)'\)/g);
   return [...statements, ...dynamic].map(({ groups }) => {
