@@ -1,4 +1,5 @@
 import type { Command } from '../../report/findings.js';
+import { outputFormats } from '../formats/index.js';
 import { recipeParts } from '../options/recipe.js';
 import { flagOf } from '../options/rows.js';
 import type { Recipe } from '../prepare/recipe.js';
@@ -42,9 +43,10 @@ export function commandsFor(repeated: Repeated): Command[] {
 }
 
 /** The options of `tersor compress` that a recipe stands for. */
-function flags({ format, calibration = 'CALIBRATION.txt' }: Repeated, recipe: Recipe): string[] {
+function flags({ model, format, calibration = 'CALIBRATION.txt' }: Repeated, recipe: Recipe): string[] {
+  const told = Object.values(outputFormats).find(({ extension }) => extension && model.endsWith(extension));
   return [
-    ...(format === 'gguf' ? [] : ['--format', format]),
+    ...(told?.name === format ? [] : ['--format', format]),
     ...recipeParts.flatMap(({ name, key }) => flagWords(flagOf(name), recipe[key])),
     ...(calibration === 'built-in' ? [] : ['--calibration', calibration]),
   ];
