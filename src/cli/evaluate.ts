@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Portion } from '../checkpoint/stack/stack.js';
 import { assess, type Evaluation } from '../pipeline/evaluate.js';
+import { type Runtime, runtimes } from '../pipeline/formats/runtime.js';
 import type { EncoderEvaluation } from '../pipeline/measure/encoder.js';
 import { portion } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
@@ -21,7 +22,7 @@ interface Flags {
   readonly against?: string;
   readonly context?: number;
   readonly tokens?: number;
-  readonly runtime?: 'tersor' | 'llama.cpp' | 'onnxruntime';
+  readonly runtime?: 'tersor' | Runtime['name'];
   readonly bytes?: Portion;
   readonly threads?: number;
   readonly tokenizer?: string;
@@ -45,7 +46,7 @@ export function evaluateCommand(program: Command, session: Session): void {
     .addOption(
       program
         .createOption('--runtime <name>', 'what computes the predictions')
-        .choices(['tersor', 'llama.cpp', 'onnxruntime']),
+        .choices(['tersor', ...Object.keys(runtimes)]),
     );
   addOptions(command, ['context', 'tokens', 'threads', 'tokenizer', 'cacheFolder'], {
     context: 'length of the windows (default: at most 512)',

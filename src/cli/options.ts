@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { renamedSettings } from '../pipeline/options/earlier-names.js';
 import { optionGroups } from '../pipeline/options/row.js';
-import { flagOf, type OptionName, optionNames, rowOf } from '../pipeline/options/rows.js';
+import { attributeOf, flagOf, type OptionName, optionNames, rowOf } from '../pipeline/options/rows.js';
 import type { CompressOptions } from '../pipeline/options.js';
 import { readRecipe } from '../pipeline/prepare/recipe.js';
 import { parserFor } from './arguments.js';
@@ -52,10 +52,6 @@ export function planOptions(command: Command): Command {
     .option('--json', 'print one JSON document');
 }
 
-/** --some-flag as commander calls its value. */
-const attributeOf = (flag: string) =>
-  flag.replace(/^--/, '').replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
-
 /**
  * The pipeline's options; without an output, those of a GGUF.
  * @param warn told of names from earlier versions, which are still read
@@ -84,7 +80,7 @@ export async function compressOptions(
 function fromAlias(name: OptionName, flags: PlanFlags, warn: (line: string) => void): unknown {
   const row = rowOf(name);
   for (const { flag, values = {} } of row.aliases ?? []) {
-    const value = flags[attributeOf(flag)];
+    const value = flags[attributeOf(`--${flag}`)];
     if (typeof value !== 'string') continue;
     const now = Object.hasOwn(values, value) ? values[value] : value;
     warn(`--${flag} ${value} is ${flagOf(name)} ${now} now`);

@@ -1,6 +1,7 @@
 import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
 import type { ContextOptions } from './context/context.js';
+import type { Runtime } from './formats/runtime.js';
 import { optionsFrom } from './options/recipe.js';
 import {
   flagOf,
@@ -29,7 +30,8 @@ export interface CompressOptions extends Optional<OptionRows, OptionName> {
   readonly resume?: boolean;
 }
 
-const others: readonly string[] = ['model', 'output', 'recipe', 'resume', 'run', 'against', 'text', 'prompt'];
+/** Options that have no row in the table. */
+const others: readonly string[] = ['model', 'output', 'recipe', 'resume'];
 
 /**
  * Checks the options that a program gives.
@@ -79,7 +81,7 @@ export interface EvaluateOptions extends ContextOptions {
   /** Tokens of text at most; of language models, the second half of each context is scored. */
   readonly tokens?: number;
   /** Whose arithmetic runs the model; the reference is always tersor's. */
-  readonly runtime?: 'tersor' | 'llama.cpp' | 'onnxruntime';
+  readonly runtime?: 'tersor' | Runtime['name'];
   /** How much of a stacked file to use. */
   readonly portion?: Portion;
 }

@@ -73,3 +73,20 @@ export function chooseThreads(most: number, first = most): ThreadChoice {
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 }
+
+/** Multiplications that one thread does in about 10 ms: not worth the waiting for a second one. */
+const brief = 1e8;
+
+/**
+ * Choices of the number of threads for batches, one for each power of two of tokens: those take about the same time.
+ * @param weights of the model
+ */
+export function threadChoices(most: number, weights: number): (tokens: number) => ThreadChoice {
+  const choices = new Map<number, ThreadChoice>();
+  return (tokens) => {
+    const size = Math.ceil(Math.log2(tokens));
+    const choice = choices.get(size) ?? chooseThreads(most, tokens * weights < brief ? 1 : most);
+    choices.set(size, choice);
+    return choice;
+  };
+}

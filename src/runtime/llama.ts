@@ -5,7 +5,7 @@ import type { Llama, Pointer } from './llama-abi.js';
 import { inBackground, llama, withErrorLog } from './llama-library.js';
 import { copyFloats, freeNative, nativeBytes, nativeInt32 } from './llama-memory.js';
 import { type GenerateOptions, makeSampler } from './llama-sampler.js';
-import { chooseThreads, type ThreadChoice } from './llama-threads.js';
+import { threadChoices } from './llama-threads.js';
 
 export interface LlamaOptions {
   /** Positions that fit into the KV cache; 512 by default. */
@@ -284,23 +284,6 @@ function wrap(api: Llama, { path, model, context, length, threads }: Handles): L
       api.llama_model_free(model);
       freeNative(tokenBatch, outputBatch);
     },
-  };
-}
-
-/** Multiplications that one thread does in about 10 ms: not worth the waiting for a second one. */
-const brief = 1e8;
-
-/**
- * Choices of the number of threads for batches, one for each power of two of tokens: those take about the same time.
- * @param weights of the model
- */
-function threadChoices(most: number, weights: number): (tokens: number) => ThreadChoice {
-  const choices = new Map<number, ThreadChoice>();
-  return (tokens) => {
-    const size = Math.ceil(Math.log2(tokens));
-    const choice = choices.get(size) ?? chooseThreads(most, tokens * weights < brief ? 1 : most);
-    choices.set(size, choice);
-    return choice;
   };
 }
 

@@ -1,13 +1,11 @@
 import { TersorError } from '../../errors.js';
-import { flagOf, optionNames } from './rows.js';
+import { attributeOf, flagOf, optionNames } from './rows.js';
 
 const nameOfFlag = new Map<string, string>(optionNames.map((name) => [flagOf(name), name]));
-const camelCase = (flag: string) =>
-  flag.replace(/^--(no-)?/, '').replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 /** A message that speaks of flags, in the words of the programming interface: `--max-divergence` is `maxDivergence`. */
 export const inOptionNames = (message: string): string =>
-  message.replace(/(?<![\w-])--[a-z][a-z-]*/g, (flag) => `\`${nameOfFlag.get(flag) ?? camelCase(flag)}\``);
+  message.replace(/(?<![\w-])--[a-z][a-z-]*/g, (flag) => `\`${nameOfFlag.get(flag) ?? attributeOf(flag)}\``);
 
 /** Has errors of a job speak of options in place of flags. */
 export async function withOptionNames<T>(job: () => Promise<T>): Promise<T> {
