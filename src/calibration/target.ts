@@ -33,7 +33,8 @@ export function createTargets(options: RuntimeOptions = {}): Targets {
   const cache = programCache(options);
   return {
     async of({ rows, cols, data }, { gram, crossMoments }) {
-      if (!crossMoments) throw new Error('outputs of the original are matched with moments of both models only');
+      if (!crossMoments)
+        throw new Error('outputs of the original are matched with moments of both models only');
       const inverse = new Float32Array(cols);
       let meanDiagonal = 0;
       for (let i = 0; i < cols; i++) meanDiagonal += (gram.data[i * cols + i] ?? 0) / cols;
