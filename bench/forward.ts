@@ -63,10 +63,10 @@ const jobs: Record<string, { flop: number; run: () => Promise<unknown> }> = {
     flop: 2 * tokens * hidden * intermediate,
     run: () => gemm(product.a, product.b, { transposeB: true, into: product.into }),
   },
-  'block, forward': { flop: linearFlop + attentionFlop, run: () => forward.block(states, weights) },
+  'block, forward': { flop: linearFlop + attentionFlop, run: () => forward.block(0, states, weights) },
   'block, calibration': {
     flop: linearFlop + attentionFlop + momentFlop,
-    run: () => calibrator.walk({ hidden: [states], weights }, async () => {}),
+    run: () => calibrator.walk({ block: 0, hidden: [states], weights }, async () => {}),
   },
 };
 

@@ -37,7 +37,7 @@ export async function forLinearLayers(
     for (let block = 0; block < architecture.layers; block++) {
       const weights = await opened.readBlock(block);
       const specs = blockTensors(architecture, block);
-      const passed = await calibrator.walk({ hidden, weights }, async (roles, moments) => {
+      const passed = await calibrator.walk({ block, hidden, weights }, async (roles, moments) => {
         for (const spec of specs.filter(({ role }) => roles.includes(role))) {
           const [rows, cols] = matrixShape(spec);
           const data = weights[spec.role];

@@ -47,7 +47,7 @@ const runs: Readonly<{ [name: string]: Run }> = {
   },
   'size 2.5 MB': { words: [tales.model, '--size', '2.5MB', ...short], output: 'a.gguf' },
   'bits 4, fisher, layer-dp': {
-    words: [tales.model, '--bits', '4', '--sensitivity', 'fisher', '--search', 'layer-dp', ...short],
+    words: [tales.model, '--bits', '4', '--damage', 'fisher', '--search', 'layer-dp', ...short],
     output: 'a.gguf',
   },
   'evopress 2 MB': {

@@ -37,7 +37,7 @@ const calibrator = createCalibrator(architecture, { threads: 1 });
 
 let hidden = await forward.embedAll(texts, await model.readBlock(undefined));
 for (let block = 0; block < Number(number); block++)
-  hidden = await forward.blockAll(hidden, await model.readBlock(block));
+  hidden = await forward.blockAll(block, hidden, await model.readBlock(block));
 const weights = await model.readBlock(Number(number));
 const specs = new Map(blockTensors(architecture, Number(number)).map((spec) => [spec.role, spec]));
 
@@ -97,7 +97,7 @@ async function stacked(weight: Matrix, moments: Moments, rank: number): Promise<
   return line;
 }
 
-await calibrator.walk({ hidden, weights }, async (roles, moments) => {
+await calibrator.walk({ block: Number(number), hidden, weights }, async (roles, moments) => {
   for (const role of roles) {
     const [spec, data] = [specs.get(role), weights[role]];
     if (!spec || !data || !/attn_q|attn_v|ffn_up|ffn_down|c_attn|c_fc/.test(role)) continue;

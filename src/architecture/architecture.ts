@@ -1,4 +1,5 @@
 import type { Pooling } from '../checkpoint/pooling.js';
+import { elements } from '../graph/ops.js';
 import type { Value } from '../graph/value.js';
 import type { ExportGraph } from './export.js';
 
@@ -21,6 +22,14 @@ export interface TensorSpec {
   readonly interleavedHead?: number;
   /** Hugging Face keeps GPT-2's linear weights as [in, out]. */
   readonly transposed?: boolean;
+  /** What Hugging Face's files hold of a vector where that is not what programs and other formats use. */
+  readonly stored?: StoredValues;
+}
+
+/** Programs use (w + offset) · factor of a stored w: norms of Gemma, for instance, are kept as their difference from 1. */
+export interface StoredValues {
+  readonly offset: number;
+  readonly factor: number;
 }
 
 /** Sequences of equal length, processed together. */
@@ -33,10 +42,10 @@ export interface Batch {
 export type Objective = 'prediction' | 'embedding';
 
 /** A typed GGUF metadata entry of an architecture. */
-export interface ArchitectureEntry {
-  readonly type: 'u32' | 'f32';
-  readonly value: number;
-}
+export type ArchitectureEntry =
+  | { readonly type: 'u32' | 'f32'; readonly value: number }
+  | { readonly type: 'string'; readonly value: string }
+  | { readonly type: 'array'; readonly of: 'bool'; readonly value: readonly boolean[] };
 
 /**
  * A family's description of one model: graph pieces that share their weight names with `tensors`. Hidden
@@ -60,10 +69,14 @@ export interface Architecture {
   readonly tensors: readonly TensorSpec[];
   /** tokens (i64, one per position) → hidden states. */
   embed(tokens: Value, batch: Batch): Value;
-  /** One block; all blocks have the same graph and differ in their weights. */
-  block(hidden: Value, batch: Batch): Value;
+  /** Names the graph of a block: blocks of one kind have the same tensors and differ in their weights only. */
+  kindOf(block: number): string;
+  /** The graph of one block. */
+  block(index: number, hidden: Value, batch: Batch): Value;
   /** Hidden states → logits, tokens × vocabulary; in an encoder, whose outputs they are, the hidden states themselves. */
   head(hidden: Value): Value;
+  /** What llama.cpp cannot compute of this model, where it has the family. */
+  readonly ggufObstacle?: string;
   /** Entries below `<gguf>.` that llama.cpp reads. */
   ggufMetadata(): Readonly<Record<string, ArchitectureEntry>>;
   /** Builds the graph that transformers.js runs; families without one cannot be written as ONNX. */
@@ -83,8 +96,33 @@ export interface ExtraTensor {
 export const blockTensors = (architecture: Architecture, block: number | undefined): TensorSpec[] =>
   architecture.tensors.filter((spec) => spec.block === block);
 
-/** A tensor as a matrix, whose rows are what formats store one after another: a vector is a single row. */
+/** The first block of each kind. */
+export function firstOfKinds(architecture: Pick<Architecture, 'layers' | 'kindOf'>): number[] {
+  const first = new Map<string, number>();
+  for (let block = 0; block < architecture.layers; block++) {
+    const kind = architecture.kindOf(block);
+    if (!first.has(kind)) first.set(kind, block);
+  }
+  return [...first.values()];
+}
+
+/** Weights of the largest block. */
+export const largestBlock = (architecture: Architecture): number =>
+  Math.max(
+    0,
+    ...firstOfKinds(architecture).map((block) =>
+      blockTensors(architecture, block).reduce((sum, { shape }) => sum + elements(shape), 0),
+    ),
+  );
+
+/** Where all blocks have one graph. */
+export const alike = (): string => 'block';
+
+/**
+ * A tensor as a matrix, whose rows are what formats store one after another: a vector is a single row, and of three
+ * dimensions the first two are rows.
+ */
 export function matrixShape({ shape }: Pick<TensorSpec, 'shape'>): [rows: number, cols: number] {
-  const [first = 1, second] = shape;
-  return second === undefined ? [1, first] : [first, second];
+  const cols = shape.at(-1) ?? 1;
+  return [elements(shape.slice(0, -1)), cols];
 }

@@ -13,22 +13,35 @@ export function splitHeads(x: Value, batch: Batch, heads: number): Value {
  * and value head (Ainslie et al., 2023).
  * @param q [sequences, heads, length, headDim]
  * @param k [sequences, kvHeads, length, headDim], `v` alike
- * @param window positions further back than this are not seen
  * @returns tokens × (heads · headDim)
  */
-export function attend(q: Value, k: Value, v: Value, window = Number.POSITIVE_INFINITY): Value {
-  return mix(q, k, v, (scores) => g.add(scores, causalMask(q.shape[2] ?? 0, window)));
+export function attend(q: Value, k: Value, v: Value, options: AttentionOptions = {}): Value {
+  const { window = Number.POSITIVE_INFINITY, scale } = options;
+  return mix(q, k, v, { scale, mask: (scores) => g.add(scores, causalMask(q.shape[2] ?? 0, window)) });
+}
+
+export interface AttentionOptions {
+  /** Positions further back than this are not seen. */
+  readonly window?: number | undefined;
+  /** Factor of the scores, 1 / √headDim unless given. */
+  readonly scale?: number | undefined;
 }
 
 /** The same without a mask: every position sees all of its sequence (Devlin et al., 2018). */
-export const attendBothWays = (q: Value, k: Value, v: Value): Value => mix(q, k, v, (scores) => scores);
+export const attendBothWays = (q: Value, k: Value, v: Value): Value =>
+  mix(q, k, v, { mask: (scores) => scores });
 
-function mix(q: Value, k: Value, v: Value, mask: (scores: Value) => Value): Value {
+interface Mixing {
+  readonly mask: (scores: Value) => Value;
+  readonly scale?: number | undefined;
+}
+
+function mix(q: Value, k: Value, v: Value, { mask, scale }: Mixing): Value {
   const [sequences = 0, heads = 0, length = 0, headDim = 0] = q.shape;
   const kvHeads = k.shape[1] ?? 0;
   const group = heads / kvHeads;
   // The queries of a group are stacked along the length, so that keys and values are never repeated.
-  const stacked = g.reshape(g.mul(q, g.scalar(headDim ** -0.5)), [
+  const stacked = g.reshape(g.mul(q, g.scalar(scale ?? headDim ** -0.5)), [
     sequences,
     kvHeads,
     group * length,

@@ -103,7 +103,8 @@ test('computes what the equations say, for texts of several lengths at once', as
     { sequences: 2, length: 3 },
     { sequences: 1, length: 7 },
   ]);
-  for (let block = 0; block < shape.layers; block++) hidden = await forward.blockAll(hidden, ofBlock(block));
+  for (let block = 0; block < shape.layers; block++)
+    hidden = await forward.blockAll(block, hidden, ofBlock(block));
   await forward.release();
   const actual = hidden.flatMap(({ data }) => [...data]);
   const expected = texts.flatMap((text) => [...reference(text)]);

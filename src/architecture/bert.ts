@@ -1,5 +1,5 @@
 import * as g from '../graph/build.js';
-import type { Architecture, Batch } from './architecture.js';
+import { type Architecture, alike, type Batch } from './architecture.js';
 import { attendBothWays, splitHeads } from './attention.js';
 import type { BertShape } from './bert-config.js';
 import { exportBert } from './bert-export.js';
@@ -59,7 +59,9 @@ export function bert(shape: BertShape): Architecture {
       return normalise(g.reshape(sum, [sequences * length, hidden]), 'token_embd_norm');
     },
 
-    block(x, batch) {
+    kindOf: alike,
+
+    block(_index, x, batch) {
       const part = (role: string) => splitHeads(linear(x, role), batch, heads);
       const mixed = attendBothWays(part('attn_q'), part('attn_k'), part('attn_v'));
       const y = normalise(g.add(linear(mixed, 'attn_output'), x), 'attn_output_norm');

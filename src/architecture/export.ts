@@ -119,7 +119,9 @@ export interface CachedAttention {
   readonly kvHeads: number;
   readonly headDim: number;
   /** Positions further back than this are not seen. */
-  readonly window?: number;
+  readonly window?: number | undefined;
+  /** Factor of the scores, 1 / √headDim unless given. */
+  readonly scale?: number | undefined;
 }
 
 /**
@@ -133,7 +135,7 @@ export function cachedAttention(
   q: string,
   k: string,
   v: string,
-  { block, heads, kvHeads, headDim, window }: CachedAttention,
+  { block, heads, kvHeads, headDim, window, scale = headDim ** -0.5 }: CachedAttention,
 ): string {
   const shape = (dimension: string) => ['batch_size', kvHeads, dimension, headDim];
   const past = ['key', 'value'].map((name) =>
@@ -148,7 +150,7 @@ export function cachedAttention(
       attributes: {
         num_heads: heads,
         kv_num_heads: kvHeads,
-        scale: { float: headDim ** -0.5 },
+        scale: { float: scale },
         ...(window === undefined ? {} : { local_window_size: window }),
       },
     },

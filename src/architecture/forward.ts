@@ -33,7 +33,7 @@ export interface Forward {
   /** The table of tokens may have fewer rows than the vocabulary (src/architecture/used-tokens.ts). */
   embed(sequences: readonly Int32Array[], weights: Arrays): Promise<Hidden>;
   /** @param into receives the states, in place of a fresh array */
-  block(hidden: Hidden, weights: Arrays, into?: Float32Array): Promise<Hidden>;
+  block(block: number, hidden: Hidden, weights: Arrays, into?: Float32Array): Promise<Hidden>;
   /** In batches of equal length: sequences of the same length should follow each other. */
   embedAll(
     sequences: readonly Int32Array[],
@@ -42,6 +42,7 @@ export interface Forward {
   ): Promise<Hidden[]>;
   /** @param consume whether the arrays of `hidden` may be overwritten, because nobody needs them any more */
   blockAll(
+    block: number,
     hidden: readonly Hidden[],
     weights: Arrays,
     options?: { readonly consume?: boolean },
@@ -54,7 +55,7 @@ export interface Forward {
   release(): Promise<void>;
 }
 
-/** Programs are compiled on first use and shared by all blocks. */
+/** Programs are compiled on first use and shared by all blocks of a kind. */
 export function createForward(architecture: Architecture, options: RuntimeOptions = {}): Forward {
   const cache = programCache(options);
   const { hidden: width, vocabulary } = architecture;
@@ -73,10 +74,10 @@ export function createForward(architecture: Architecture, options: RuntimeOption
       return { batch, data: y as Float32Array };
     },
 
-    async block(hidden, weights, into) {
+    async block(block, hidden, weights, into) {
       const { sequences, length } = hidden.batch;
-      const program = await cache.get(`block ${sequences} ${length}`, () => ({
-        y: architecture.block(input(hidden.batch), hidden.batch),
+      const program = await cache.get(`${architecture.kindOf(block)} ${sequences} ${length}`, () => ({
+        y: architecture.block(block, input(hidden.batch), hidden.batch),
       }));
       const { y } = await program.run({ ...weights, hidden: hidden.data }, into ? { y: into } : {});
       return { batch: hidden.batch, data: y as Float32Array };
@@ -121,11 +122,11 @@ export function createForward(architecture: Architecture, options: RuntimeOption
       }
       return hidden;
     },
-    async blockAll(hidden, weights, { consume = false } = {}) {
+    async blockAll(block, hidden, weights, { consume = false } = {}) {
       const next: Hidden[] = [];
       let free: Float32Array | undefined;
       for (const states of hidden) {
-        next.push(await forward.block(states, weights, sameLength(free, states.data)));
+        next.push(await forward.block(block, states, weights, sameLength(free, states.data)));
         free = consume ? states.data : undefined;
       }
       return next;

@@ -1,5 +1,5 @@
 import * as g from '../graph/build.js';
-import type { Architecture, Batch, TensorSpec } from './architecture.js';
+import { type Architecture, alike, type Batch, type TensorSpec } from './architecture.js';
 import { attend, splitHeads } from './attention.js';
 import type { Gpt2Shape } from './gpt2-config.js';
 import { exportGpt2 } from './gpt2-export.js';
@@ -52,7 +52,9 @@ export function gpt2(shape: Gpt2Shape, has: (spec: TensorSpec) => boolean): Arch
       return g.reshape(g.add(x, positions), [sequences * length, hidden]);
     },
 
-    block(x, batch) {
+    kindOf: alike,
+
+    block(_index, x, batch) {
       const qkv = linear(normalise(x, 'attn_norm'), 'attn_qkv');
       const part = (index: number) =>
         splitHeads(g.slice(qkv, 1, index * hidden, (index + 1) * hidden), batch, heads);

@@ -1,7 +1,10 @@
 import { z } from 'zod';
-import { TersorError } from '../errors.js';
 import { blockCount, dimension, parseConfig, shared, wrongConfig } from './config.js';
-import { llama3Factors, type Rotary } from './rotary.js';
+import { parseHuggingFace } from './config-keys.js';
+import { ggufEntriesOf } from './gguf-entries.js';
+import type { Rotary } from './rotary.js';
+import { ropeConfig, rotaryFactors, theta } from './rotary-scaling.js';
+import { attentionTypes, windowsOf } from './windows.js';
 
 /** Llama and those that differ from it in biases, query-key norms and defaults only. */
 export const llamaTypes = ['llama', 'mistral', 'qwen2', 'qwen3'] as const;
@@ -19,13 +22,9 @@ export interface LlamaShape {
   readonly context: number;
   readonly epsilon: number;
   readonly rotary: Rotary;
-  /** Positions an attention head looks back over, when fewer than all. */
-  readonly window?: number;
+  /** Positions that each block's attention looks back over, where that is fewer than all in any. */
+  readonly windows?: readonly (number | undefined)[];
 }
-
-/** Base of rotary frequencies: 10,000 to some millions in real models; below 1 they would grow instead of fall. */
-const theta = z.number().min(1).max(1e15);
-const rope = z.looseObject({ rope_theta: theta.nullish() });
 
 const huggingfaceConfig = z.object({
   model_type: z.enum(llamaTypes),
@@ -39,17 +38,55 @@ const huggingfaceConfig = z.object({
   max_position_embeddings: dimension.default(2048),
   rms_norm_eps: z.number().positive().default(1e-6),
   rope_theta: theta.nullish(),
-  rope_scaling: rope.nullish(),
+  rope_scaling: ropeConfig.nullish(),
   // transformers 5 writes theta and scaling as one object
-  rope_parameters: rope.nullish(),
-  sliding_window: dimension.nullish(),
-  use_sliding_window: z.boolean().nullish(),
+  rope_parameters: ropeConfig.nullish(),
   hidden_act: z.literal('silu').default('silu'),
+  // Whether there are biases, the tensors tell.
+  attention_bias: z.boolean().nullish(),
+  mlp_bias: z.boolean().nullish(),
+  // Of exports before Hugging Face settled on half-split rotation; its own code reads neither.
+  rope_interleaved: z.literal(false).nullish(),
+});
+
+const windows = {
+  sliding_window: dimension.nullish(),
+  layer_types: attentionTypes.nullish(),
+};
+const mistralConfig = huggingfaceConfig.extend(windows);
+const qwenConfig = mistralConfig.extend({
+  use_sliding_window: z.boolean().nullish(),
+  max_window_layers: z.number().int().min(0).nullish(),
+  // Multimodal rotation, which texts alone do not show.
+  use_mrope: z.literal(false).nullish(),
 });
 
 /** Reads a Llama-family config.json. */
 export function llamaFromHuggingFace(config: unknown, file: string): LlamaShape {
-  const parsed = parseConfig(huggingfaceConfig, config, file);
+  const { model_type: type } = parseConfig(huggingfaceConfig, config, file);
+  if (type === 'llama') return shapeOf(parseHuggingFace(huggingfaceConfig, config, file), undefined, file);
+  if (type === 'mistral') {
+    const parsed = parseHuggingFace(mistralConfig, config, file);
+    return shapeOf(
+      parsed,
+      windowsOf(parsed, () => true, file),
+      file,
+    );
+  }
+  const parsed = parseHuggingFace(qwenConfig, config, file);
+  const from = parsed.max_window_layers ?? defaultMaxWindowLayers;
+  const sliding = parsed.use_sliding_window === true;
+  return shapeOf(parsed, sliding ? windowsOf(parsed, (block) => block >= from, file) : undefined, file);
+}
+
+/** Of Qwen2Config and Qwen3Config. */
+const defaultMaxWindowLayers = 28;
+
+function shapeOf(
+  parsed: z.infer<typeof huggingfaceConfig>,
+  windows: LlamaShape['windows'],
+  file: string,
+): LlamaShape {
   const heads = parsed.num_attention_heads;
   const scaling = parsed.rope_scaling ?? parsed.rope_parameters;
   const rotary: Rotary = {
@@ -57,7 +94,6 @@ export function llamaFromHuggingFace(config: unknown, file: string): LlamaShape 
     theta: parsed.rope_theta ?? scaling?.rope_theta ?? 10000,
   };
   const factors = rotaryFactors(rotary, scaling ?? {}, file);
-  const windowed = parsed.use_sliding_window ?? parsed.model_type === 'mistral';
   return checked(
     {
       modelType: parsed.model_type,
@@ -70,7 +106,7 @@ export function llamaFromHuggingFace(config: unknown, file: string): LlamaShape 
       context: parsed.max_position_embeddings,
       epsilon: parsed.rms_norm_eps,
       rotary: factors ? { ...rotary, factors } : rotary,
-      ...(windowed && parsed.sliding_window ? { window: parsed.sliding_window } : {}),
+      ...(windows ? { windows } : {}),
     },
     file,
   );
@@ -86,39 +122,6 @@ function checked(shape: LlamaShape, file: string): LlamaShape {
   return shape;
 }
 
-function rotaryFactors(
-  rotary: Rotary,
-  scaling: Record<string, unknown>,
-  file: string,
-): Float32Array | undefined {
-  const type = scaling.rope_type ?? scaling.type ?? 'default';
-  if (type === 'default') return undefined;
-  const number = (key: string) => {
-    const value = scaling[key];
-    if (typeof value === 'number' && Math.fround(value) > 0 && Number.isFinite(Math.fround(value)))
-      return value;
-    throw new TersorError(`rope_scaling.${key} must be a number above zero`, {
-      file,
-      remedy: 'correct config.json',
-    });
-  };
-  if (type === 'linear') return new Float32Array(rotary.headDim / 2).fill(number('factor'));
-  if (type === 'llama3') {
-    return llama3Factors(rotary, {
-      factor: number('factor'),
-      lowFrequencyFactor: number('low_freq_factor'),
-      highFrequencyFactor: number('high_freq_factor'),
-      originalContext: number('original_max_position_embeddings'),
-    });
-  }
-  throw new TersorError(`rotary scaling ${JSON.stringify(type)} is not supported`, {
-    code: 'unsupported',
-    file,
-    remedy:
-      'tersor knows default, linear and llama3; set rope_scaling to null to compress for the original context',
-  });
-}
-
 /** Reads the GGUF metadata of a Llama, Mistral or Qwen; `factors` are the contents of rope_freqs.weight. */
 export function llamaFromGguf(
   metadata: Readonly<Record<string, unknown>>,
@@ -127,11 +130,7 @@ export function llamaFromGguf(
   file: string,
 ): LlamaShape {
   const name = String(metadata['general.architecture']);
-  const own = Object.fromEntries(
-    Object.entries(metadata)
-      .filter(([key]) => key.startsWith(`${name}.`))
-      .map(([key, value]) => [key.slice(name.length + 1), value]),
-  );
+  const own = ggufEntriesOf(metadata, name);
   const parsed = parseConfig(ggufConfig, own, file);
   const heads = parsed['attention.head_count'];
   const headDim =

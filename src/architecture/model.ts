@@ -1,20 +1,13 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
-import { readPooling } from '../checkpoint/pooling.js';
 import { TersorError } from '../errors.js';
 import * as g from '../graph/build.js';
 import { elements } from '../graph/ops.js';
 import { compile } from '../graph/program.js';
 import { type Architecture, blockTensors, matrixShape, type TensorSpec } from './architecture.js';
-import { bert } from './bert.js';
-import { bertFromHuggingFace } from './bert-config.js';
-import { gpt2 } from './gpt2.js';
-import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
-import { llama } from './llama.js';
-import { llamaFromGguf, llamaFromHuggingFace, llamaTypes } from './llama-config.js';
+import { families } from './families.js';
+import type { Has } from './family.js';
 import { permuteRows } from './rows.js';
-
-/** Model types that tersor can read. */
-export const supportedTypes: readonly string[] = [...llamaTypes, 'gpt2', 'bert'];
+import { fromStored } from './stored-values.js';
 
 /** A checkpoint seen through its architecture: weights by what they are, whatever the format calls them. */
 export interface Model {
@@ -47,12 +40,13 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
       .replace(/\bLayerNorm\.bias$/, 'LayerNorm.beta');
     return tensors.has(name) || !tensors.has(older) ? name : older;
   };
-  const architecture = await recognise(checkpoint, (spec) => {
-    const tied = spec.kind === 'head' && naming === 'huggingface' && isTied(checkpoint.metadata);
-    return !tied && tensors.has(nameOf(spec));
-  });
+  const isTied = naming === 'huggingface' && isTiedByConfig(checkpoint.metadata);
+  const architecture = await recognise(
+    checkpoint,
+    (spec) => !(spec.kind === 'head' && isTied) && tensors.has(nameOf(spec)),
+  );
 
-  const stored = (spec: TensorSpec) =>
+  const storedShape = (spec: TensorSpec) =>
     spec.transposed && naming === 'huggingface' ? [...spec.shape].reverse() : spec.shape;
   for (const spec of architecture.tensors) {
     const tensor = nameOf(spec);
@@ -60,8 +54,8 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
     const remedy = 'check that config.json and the weights belong together and are complete';
     if (!found)
       throw new TersorError('the tensor is missing', { code: 'not-found', file: path, tensor, remedy });
-    if (found.shape.join() !== stored(spec).join()) {
-      const problem = `its shape is [${found.shape}] where the configuration asks for [${stored(spec)}]`;
+    if (found.shape.join() !== storedShape(spec).join()) {
+      const problem = `its shape is [${found.shape}] where the configuration asks for [${storedShape(spec)}]`;
       throw new TersorError(problem, { file: path, tensor, remedy });
     }
   }
@@ -69,8 +63,8 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
   const read = async (spec: TensorSpec): Promise<Float32Array> => {
     const { data } = await checkpoint.read(nameOf(spec));
     if (isInterleaved(spec)) return permuteRows(data, spec, 'to-halves');
-    if (isTransposed(spec)) return transpose(data, stored(spec));
-    return data;
+    if (isTransposed(spec)) return transpose(data, storedShape(spec));
+    return spec.stored && holdsStoredValues(checkpoint) ? fromStored(data, spec.stored) : data;
   };
   const isInterleaved = (spec: TensorSpec) => naming === 'gguf' && spec.interleavedHead !== undefined;
   const isTransposed = (spec: TensorSpec) => naming === 'huggingface' && spec.transposed === true;
@@ -89,6 +83,15 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
   };
 }
 
+/** Whether values are as in Hugging Face's files; ours for a runtime hold what it computes with. */
+const holdsStoredValues = ({ naming, runtimeValues }: Checkpoint) =>
+  naming === 'huggingface' && !runtimeValues;
+
+const isTiedByConfig = ({ tie_word_embeddings: tied, model_type: type }: Checkpoint['metadata']) =>
+  typeof tied === 'boolean'
+    ? tied
+    : families.some(({ modelTypes, tiedByDefault }) => tiedByDefault && modelTypes.includes(String(type)));
+
 /** Modules that wrap a whole model, each with a tensor that tells it. */
 const wrappers = [
   ['transformer.', 'wte.weight'],
@@ -106,38 +109,28 @@ export async function readBlock(
   return weights;
 }
 
-const isTied = (config: Readonly<Record<string, unknown>>) =>
-  // GPT-2's configuration class ties unless told otherwise; Llama's does not.
-  config.tie_word_embeddings === true ||
-  (config.tie_word_embeddings === undefined && config.model_type === 'gpt2');
-
-async function recognise(checkpoint: Checkpoint, has: (spec: TensorSpec) => boolean): Promise<Architecture> {
+async function recognise(checkpoint: Checkpoint, has: Has): Promise<Architecture> {
   const { metadata, path, naming } = checkpoint;
-  const type = naming === 'gguf' ? metadata['general.architecture'] : metadata.model_type;
-  if (typeof type !== 'string' || !supportedTypes.includes(type)) {
-    throw new TersorError(`the architecture ${JSON.stringify(type ?? 'unnamed')} is not supported`, {
+  const gguf = naming === 'gguf';
+  const type = gguf ? metadata['general.architecture'] : metadata.model_type;
+  const name = typeof type === 'string' ? type : '';
+  const family = families.find(({ ggufNames, modelTypes }) => (gguf ? ggufNames : modelTypes).includes(name));
+  const supported = families.flatMap(({ modelTypes }) => modelTypes);
+  if (family) {
+    if (!gguf) return family.fromHuggingFace(checkpoint, has);
+    if (family.fromGguf) return family.fromGguf(checkpoint, has);
+  }
+  if (gguf && supported.includes(name))
+    throw new TersorError(`GGUF files of ${name} are not supported`, {
       code: 'unsupported',
       file: path,
-      remedy: `use one of ${supportedTypes.join(', ')}`,
+      remedy: 'use the Hugging Face version of the model',
     });
-  }
-  if (naming === 'gguf') {
-    if (type === 'bert')
-      throw new TersorError('encoders in GGUF files are not supported', {
-        code: 'unsupported',
-        file: path,
-        remedy: 'use the Hugging Face version of the model',
-      });
-    const vocabulary = checkpoint.tensors.get('token_embd.weight')?.shape[0] ?? 0;
-    if (type === 'gpt2') return gpt2(gpt2FromGguf(metadata, vocabulary, path), has);
-    const factors = checkpoint.tensors.has('rope_freqs.weight')
-      ? await checkpoint.read('rope_freqs.weight')
-      : undefined;
-    return llama(llamaFromGguf(metadata, vocabulary, factors?.data, path), has);
-  }
-  if (type === 'gpt2') return gpt2(gpt2FromHuggingFace(metadata, path), has);
-  if (type === 'bert') return bert(bertFromHuggingFace(metadata, path, await readPooling(checkpoint.folder)));
-  return llama(llamaFromHuggingFace(metadata, path), has);
+  throw new TersorError(`the architecture ${JSON.stringify(type ?? 'unnamed')} is not supported`, {
+    code: 'unsupported',
+    file: path,
+    remedy: `use one of ${supported.join(', ')}`,
+  });
 }
 
 async function transpose(data: Float32Array, shape: readonly number[]): Promise<Float32Array> {

@@ -48,7 +48,7 @@ describe.each(Object.entries(architectures))(
     test('count by what the layers behind norms make of them', async () => {
       const calibrator = createCalibrator(architecture);
       const grams = new Map<string, Float32Array>();
-      await calibrator.walk({ hidden, weights }, async (roles, { gram }) => {
+      await calibrator.walk({ block: 0, hidden, weights }, async (roles, { gram }) => {
         for (const role of roles) grams.set(role, gram.data);
       });
       const { gram, tokens } = await embeddingMoments(architecture, calibrator, { hidden, weights });

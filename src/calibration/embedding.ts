@@ -42,7 +42,7 @@ export async function embeddingMoments(
       total = sum ?? total;
     }
   };
-  await calibrator.walk(passage, visit, { skip });
+  await calibrator.walk({ ...passage, block: 0 }, visit, { skip });
   await cache.release();
   return { gram: unit({ rows: size, cols: size, data: total }), tokens };
 }
@@ -56,7 +56,7 @@ function gainsOf({ embed, block, hidden }: Architecture): Map<string, string> {
   const entrance = g.input('hidden', [1, hidden]);
   const embedded = embed(g.input('tokens', [1], 'i64'), batch);
   const gains = new Map<string, string>();
-  for (const { op, inputs } of topological([block(entrance, batch)])) {
+  for (const { op, inputs } of topological([block(0, entrance, batch)])) {
     const [x, weight] = inputs;
     const norm = x === entrance ? embedded : x;
     if (op !== 'linear' || !(norm?.op === 'rmsNorm' || norm?.op === 'layerNorm')) continue;

@@ -26,10 +26,10 @@ const hidden = { batch, data: normals(16 * 16, 100) };
 
 test('sees the activations whose moments the calibrator gathers', async () => {
   const [observer, calibrator] = [createObserver(architecture), createCalibrator(architecture)];
-  const { sites } = await observer.observe(hidden, weights);
+  const { sites } = await observer.observe(0, hidden, weights);
   const seen = new Map(sites.flatMap(({ roles, inputs }) => roles.map((role) => [role, inputs] as const)));
   let visited = 0;
-  await calibrator.walk({ hidden: [hidden], weights }, async (roles, { gram, tokens }) => {
+  await calibrator.walk({ block: 0, hidden: [hidden], weights }, async (roles, { gram, tokens }) => {
     const inputs = seen.get(roles[0] ?? '');
     expect(inputs).toMatchObject({ rows: tokens, cols: gram.cols });
     let energy = 0;
@@ -47,8 +47,8 @@ test('a block that adds nothing leaves its input as it is', async () => {
   const nothing = Object.fromEntries(
     Object.entries(weights).map(([role, data]) => [role, new Float32Array(data.length)]),
   );
-  expect((await observer.observe(hidden, nothing)).cosine).toBeCloseTo(1, 6);
-  expect((await observer.observe(hidden, weights)).cosine).toBeLessThan(0.9);
+  expect((await observer.observe(0, hidden, nothing)).cosine).toBeCloseTo(1, 6);
+  expect((await observer.observe(0, hidden, weights)).cosine).toBeLessThan(0.9);
   await observer.release();
 });
 

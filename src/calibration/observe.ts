@@ -6,7 +6,7 @@ import type { Value } from '../graph/value.js';
 import { required } from '../required.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix } from '../types.js';
-import { findSites } from './walk.js';
+import { findSites } from './segments.js';
 
 /** What passes through a block. */
 export interface Observation {
@@ -18,21 +18,24 @@ export interface Observation {
 
 export interface Observer {
   /** Looks at one batch on its way through a block. */
-  observe(hidden: Hidden, weights: Arrays): Promise<Observation>;
+  observe(block: number, hidden: Hidden, weights: Arrays): Promise<Observation>;
   release(): Promise<void>;
 }
 
 export function createObserver(architecture: Architecture, options: RuntimeOptions = {}): Observer {
   const cache = programCache(options);
   return {
-    async observe({ batch, data }, weights) {
+    async observe(block, { batch, data }, weights) {
       const hidden = g.input('hidden', [batch.sequences * batch.length, architecture.hidden]);
-      const output = architecture.block(hidden, batch);
+      const output = architecture.block(block, hidden, batch);
       const sites = findSites(output);
-      const program = await cache.get(`${batch.sequences} ${batch.length}`, () => ({
-        cosines: cosines(hidden, output),
-        ...Object.fromEntries(sites.map(([value], index) => [`site ${index}`, value])),
-      }));
+      const program = await cache.get(
+        `${architecture.kindOf(block)} ${batch.sequences} ${batch.length}`,
+        () => ({
+          cosines: cosines(hidden, output),
+          ...Object.fromEntries(sites.map(([value], index) => [`site ${index}`, value])),
+        }),
+      );
       const results = await program.run({ ...weights, hidden: data });
       const rows = hidden.shape[0] ?? 0;
       return {

@@ -70,7 +70,7 @@ async function walkBlock(
     for (const role of roles) left.delete(role);
   };
   const { output, original } = await calibrator.walk(
-    { hidden: states.hidden, weights: visit.weights },
+    { block, hidden: states.hidden, weights: visit.weights },
     async (roles, moments) => {
       await visit.site(specsOf(roles), moments);
       done(roles);

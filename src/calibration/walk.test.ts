@@ -55,24 +55,27 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
     const weights: Record<string, Float32Array> = randomWeights(1);
     const replaced = randomWeights(50);
     const seen: string[] = [];
-    const { output } = await calibrator.walk({ hidden, weights }, async (roles, { gram, tokens }) => {
-      expect(tokens).toBe(24);
-      const expected = new Float64Array(gram.data.length);
-      for (const { batch, data } of hidden) {
-        const x = await activations(batch, roles[0] ?? '', { ...weights, hidden: data });
-        const width = gram.cols;
-        for (let t = 0; t < x.length / width; t++)
-          for (let i = 0; i < width; i++)
-            for (let j = 0; j < width; j++)
-              expected[i * width + j] =
-                (expected[i * width + j] ?? 0) + ((x[t * width + i] ?? 0) * (x[t * width + j] ?? 0)) / 24;
-      }
-      const scale = Math.max(...expected.map(Math.abs));
-      const errors = Array.from(gram.data, (value, at) => Math.abs(value - (expected[at] ?? 0)) / scale);
-      expect(Math.max(...errors)).toBeLessThan(1e-5);
-      for (const role of roles) weights[role] = replaced[role] as Float32Array;
-      seen.push(...roles);
-    });
+    const { output } = await calibrator.walk(
+      { block: 0, hidden, weights },
+      async (roles, { gram, tokens }) => {
+        expect(tokens).toBe(24);
+        const expected = new Float64Array(gram.data.length);
+        for (const { batch, data } of hidden) {
+          const x = await activations(batch, roles[0] ?? '', { ...weights, hidden: data });
+          const width = gram.cols;
+          for (let t = 0; t < x.length / width; t++)
+            for (let i = 0; i < width; i++)
+              for (let j = 0; j < width; j++)
+                expected[i * width + j] =
+                  (expected[i * width + j] ?? 0) + ((x[t * width + i] ?? 0) * (x[t * width + j] ?? 0)) / 24;
+        }
+        const scale = Math.max(...expected.map(Math.abs));
+        const errors = Array.from(gram.data, (value, at) => Math.abs(value - (expected[at] ?? 0)) / scale);
+        expect(Math.max(...errors)).toBeLessThan(1e-5);
+        for (const role of roles) weights[role] = replaced[role] as Float32Array;
+        seen.push(...roles);
+      },
+    );
     expect(seen.sort()).toEqual(
       architecture.tensors
         .filter(({ block, kind }) => block === 0 && kind === 'linear')
@@ -81,7 +84,7 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
     );
     const forward = createForward(architecture);
     for (const [index, states] of hidden.entries()) {
-      const { batch, data } = await forward.block(states, weights);
+      const { batch, data } = await forward.block(0, states, weights);
       expect(output[index]?.batch).toEqual(batch);
       expect(output[index]?.data).toEqual(data);
     }
@@ -99,7 +102,7 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
         weights,
       };
       const passed = await calibrator.walk(
-        { hidden, weights },
+        { block: 0, hidden, weights },
         async (_, moments) => void seen.push(moments),
         { original },
       );
@@ -177,6 +180,7 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
     inputs: Record<string, Float32Array>,
   ) {
     const block = architecture.block(
+      0,
       g.input('hidden', [batch.sequences * batch.length, shared.hidden]),
       batch,
     );

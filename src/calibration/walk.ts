@@ -1,21 +1,23 @@
 import type { Architecture, Batch } from '../architecture/architecture.js';
 import { type Hidden, hiddenOf, programCache } from '../architecture/forward.js';
-import * as g from '../graph/build.js';
 import { elements } from '../graph/ops.js';
 import type { Arrays } from '../graph/program.js';
-import { frontier, substitute } from '../graph/rewrite.js';
-import { topological, type Value } from '../graph/value.js';
-import { workSpace } from '../graph/work-space.js';
 import { collectGarbage } from '../runtime/garbage.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Moments } from '../types.js';
 import { type ActivationCache, createActivationCache, type Kept } from './activation-cache.js';
 import { createMoments } from './moments.js';
+import { entrance, exit, freshOf, headSegment, type Segment, segments } from './segments.js';
 
 /** Hidden states on their way through one block, and the weights they meet there. */
 export interface Passage {
   readonly hidden: readonly Hidden[];
   readonly weights: Weights;
+}
+
+/** The way through a block. */
+export interface BlockPassage extends Passage {
+  readonly block: number;
 }
 
 /** Weights by role; those that are functions are fetched for each part of a block that needs them, and let go again. */
@@ -51,7 +53,7 @@ export interface Calibrator {
    * @returns what comes out of the block
    */
   walk(
-    passage: Passage,
+    passage: BlockPassage,
     visit: Visit,
     options?: WalkOptions,
   ): Promise<{ readonly output: Hidden[]; readonly original?: Hidden[] }>;
@@ -77,16 +79,16 @@ export function createCalibrator(
   const cache = programCache(options);
   const moments = createMoments(options);
 
-  /** The same for all blocks. */
-  const known = new Map<string, Stage[]>();
-  const stagesOf = (batch: Batch): Stage[] => {
-    const key = `${batch.sequences} ${batch.length}`;
-    const found = known.get(key) ?? stages(architecture, batch);
+  /** The same for all blocks of a kind. */
+  const known = new Map<string, Segment[]>();
+  const segmentsOf = (block: number, batch: Batch): Segment[] => {
+    const key = `${architecture.kindOf(block)} ${batch.sequences} ${batch.length}`;
+    const found = known.get(key) ?? segments(architecture, block, batch);
     known.set(key, found);
     return found;
   };
-  const programOf = ({ key, cut, stage }: Part, batch: Batch) =>
-    Object.keys(stage.fresh).length > 0
+  const programOf = ({ key, cut, segment }: Part, batch: Batch) =>
+    Object.keys(segment.fresh).length > 0
       ? cache.get(`${key} ${batch.sequences} ${batch.length}`, () => freshOf(cut(batch)))
       : undefined; // the site is what has entered
 
@@ -104,7 +106,7 @@ export function createCalibrator(
     );
     await program?.run({ ...weights, ...inputs }, results);
     state.arrays = Object.fromEntries(
-      part.stage.carried.map((name) => [
+      part.segment.carried.map((name) => [
         name,
         arrays[name] ?? activationCache.keep(results[name] as Float32Array),
       ]),
@@ -131,7 +133,7 @@ export function createCalibrator(
   const pass = async (part: Part, travel: Travel) => collectGarbage(await run(part, travel));
 
   /** Moments of a site that both models have reached, from what waits there for the next part. */
-  const sum = async ({ site, width }: Stage, own: Travel, original?: Travel): Promise<SiteMoments> => {
+  const sum = async ({ site, width }: Segment, own: Travel, original?: Travel): Promise<SiteMoments> => {
     const [gram, cross] = [moments.sum(width), original && moments.sum(width)];
     const [mean, originalMean] = [moments.vector(width), original && moments.vector(width)];
     let tokens = 0;
@@ -160,30 +162,36 @@ export function createCalibrator(
   return {
     async walk(passage, visit, { original, skip } = {}) {
       const [own, reference] = [enter(passage), original && enter(original)];
+      const { block } = passage;
+      const kind = architecture.kindOf(block);
       const [first] = passage.hidden;
       /** A function of its own, so that nothing of one site is still in memory at the next. */
-      const stop = async (stage: Stage, index: number) => {
-        const part = { key: `${index}`, cut: (batch: Batch) => stagesOf(batch)[index], stage };
-        const wanted = stage.roles.length > 0 && !(await skip?.(stage.roles));
+      const stop = async (segment: Segment, index: number) => {
+        const part = {
+          key: `${kind} ${index}`,
+          cut: (batch: Batch) => segmentsOf(block, batch)[index],
+          segment,
+        };
+        const wanted = segment.roles.length > 0 && !(await skip?.(segment.roles));
         if (reference) await pass(part, reference);
         await pass(part, own);
-        if (wanted) await visit(stage.roles, await sum(stage, own, reference));
+        if (wanted) await visit(segment.roles, await sum(segment, own, reference));
       };
-      for (const [index, stage] of first ? stagesOf(first.batch).entries() : []) {
-        await stop(stage, index);
-        collectGarbage(4 * stage.width ** 2);
+      for (const [index, segment] of first ? segmentsOf(block, first.batch).entries() : []) {
+        await stop(segment, index);
+        collectGarbage(4 * segment.width ** 2);
       }
       return { output: leave(own), ...(reference ? { original: leave(reference) } : {}) };
     },
     async head(passage, original) {
       const [first] = passage.hidden;
       if (!first) throw new Error('moments need at least one batch');
-      const cut = (batch: Batch) => headStage(architecture, batch);
-      const part = { key: 'head', cut, stage: cut(first.batch) };
+      const cut = (batch: Batch) => headSegment(architecture, batch);
+      const part = { key: 'head', cut, segment: cut(first.batch) };
       const [own, reference] = [enter(passage), original && enter(original)];
       if (reference) await pass(part, reference);
       await pass(part, own);
-      const found = await sum(part.stage, own, reference);
+      const found = await sum(part.segment, own, reference);
       for (const { arrays } of [...own.states, ...(reference?.states ?? [])])
         for (const kept of Object.values(arrays)) kept.drop?.();
       return found;
@@ -193,47 +201,6 @@ export function createCalibrator(
     },
   };
 }
-
-/** What a walk takes. */
-export interface Footprint {
-  /** Floats per token in the activation cache, at most, with the idle arrays that it keeps for later parts. */
-  readonly cachedFloats: number;
-  /** Inputs of each site, and the layers that take them in. */
-  readonly sites: readonly { readonly width: number; readonly roles: readonly string[] }[];
-  /** Floats of onnxruntime's own arrays, of all parts together: none gives its memory back before the end. */
-  readonly workSpace: number;
-  /** Elements of the weights that a part needs, at most. */
-  readonly weights: number;
-}
-
-/** @returns the footprint of one block for batches of this size, the same for all blocks */
-export function footprint(architecture: Architecture, batch: Batch): Footprint {
-  const parts = stages(architecture, batch);
-  const weights = new Set(
-    architecture.tensors.filter(({ kind }) => kind === 'linear').map(({ role }) => role),
-  );
-  const weightsOf = ({ fresh }: Stage) =>
-    topological(Object.values(fresh))
-      .filter(({ op, name = '' }) => op === 'input' && weights.has(name))
-      .reduce((sum, { shape }) => sum + elements(shape), 0);
-  // An array is used again for any other of its length.
-  const most = new Map<number, number>();
-  for (const { carriedWidths } of parts)
-    for (const width of carriedWidths)
-      most.set(
-        width,
-        Math.max(most.get(width) ?? 0, carriedWidths.filter((other) => other === width).length),
-      );
-  return {
-    cachedFloats: [...most].reduce((sum, [width, count]) => sum + width * count, 0),
-    sites: parts.filter(({ roles }) => roles.length > 0).map(({ width, roles }) => ({ width, roles })),
-    workSpace: parts.reduce((sum, { fresh }) => sum + workSpace(Object.values(fresh)), 0),
-    weights: Math.max(...parts.map(weightsOf)),
-  };
-}
-
-/** Names of arrays that enter and leave a block. */
-const [entrance, exit] = ['hidden', 'exit'] as const;
 
 /** One batch between two parts of a block. */
 interface State {
@@ -254,84 +221,11 @@ const enter = ({ hidden, weights }: Passage): Travel => ({
 const leave = ({ states }: Travel): Hidden[] =>
   states.map(({ batch, arrays }) => hiddenOf(batch, arrays[exit] as Kept));
 
-/** A stage as it is for batches of any size. */
+/** A segment as it is for batches of any size. */
 interface Part {
   /** Tells its programs from those of others. */
   readonly key: string;
   /** For the first batch: roles, width and names are the same for all. */
-  readonly stage: Stage;
-  readonly cut: (batch: Batch) => Stage | undefined;
-}
-
-/** A part of a block: from one site (or the block's input) to the next (or the block's output). */
-interface Stage {
-  /** Weights that take in the site's activations; none at the block's output. */
-  readonly roles: readonly string[];
-  /** Name of the site's activations, tokens × width. */
-  readonly site: string;
-  readonly width: number;
-  /** Values that this part computes for later parts. */
-  readonly fresh: Readonly<Record<string, Value>>;
-  /** Names of all arrays that later parts need. */
-  readonly carried: readonly string[];
-  /** Floats per token of each of those. */
-  readonly carriedWidths: readonly number[];
-}
-
-function freshOf(stage: Stage | undefined): Readonly<Record<string, Value>> {
-  if (!stage) throw new Error('the block has fewer parts for one batch than for another');
-  return stage.fresh;
-}
-
-function stages(architecture: Architecture, batch: Batch): Stage[] {
-  const hidden = g.input(entrance, [batch.sequences * batch.length, architecture.hidden]);
-  const output = architecture.block(hidden, batch);
-  const names = new Map<Value, string>([
-    [hidden, entrance],
-    [output, exit],
-  ]);
-  /** Values of earlier parts, as inputs of later ones. */
-  const known = new Map([[hidden, hidden]]);
-  const reached: Value[] = [];
-  return [...findSites(output), [output, []] as const].map(([value, roles]) => {
-    reached.push(value);
-    const kept = frontier(output, reached, hidden);
-    const fresh: Record<string, Value> = {};
-    for (const each of kept.filter((candidate) => !known.has(candidate))) {
-      const name = names.get(each) ?? `kept:${names.size}`;
-      names.set(each, name);
-      fresh[name] = substitute(each, known);
-    }
-    for (const each of kept)
-      if (!known.has(each)) known.set(each, g.input(names.get(each) ?? '', each.shape));
-    return {
-      roles,
-      site: names.get(value) ?? '',
-      width: value.shape[1] ?? 0,
-      fresh,
-      carried: kept.map((each) => names.get(each) ?? ''),
-      carriedWidths: kept.map(({ shape }) => elements(shape) / (batch.sequences * batch.length)),
-    };
-  });
-}
-
-/** From the last block's outputs to what the head multiplies with; nothing comes after it. */
-function headStage(architecture: Architecture, batch: Batch): Stage {
-  const hidden = g.input(entrance, [batch.sequences * batch.length, architecture.hidden]);
-  const [found] = findSites(architecture.head(hidden));
-  if (!found) throw new Error('the head has no linear layer');
-  const [value, roles] = found;
-  const width = value.shape[1] ?? 0;
-  return { roles, site: 'head', width, fresh: { head: value }, carried: ['head'], carriedWidths: [width] };
-}
-
-/** Values that feed linear layers, in the order in which the block reaches them, with the weights' names. */
-export function findSites(output: Value): [Value, string[]][] {
-  const sites = new Map<Value, string[]>();
-  for (const { op, inputs } of topological([output])) {
-    const [x, weight] = inputs;
-    if (op !== 'linear' || !x || weight?.name === undefined) continue;
-    sites.set(x, [...(sites.get(x) ?? []), weight.name]);
-  }
-  return [...sites];
+  readonly segment: Segment;
+  readonly cut: (batch: Batch) => Segment | undefined;
 }

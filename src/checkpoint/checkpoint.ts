@@ -41,6 +41,8 @@ export interface Checkpoint {
    * Hugging Face's order; GGUF files as they are (architecture/ knows how to translate).
    */
   readonly naming: 'huggingface' | 'gguf';
+  /** Whether vectors hold what a runtime computes with where Hugging Face's files do not, such as 1 + w for w (ONNX, stacks). */
+  readonly runtimeValues?: true;
   /** config.json's contents (llama2.c: an equivalent made from the header), or all key-value pairs of a GGUF. */
   readonly metadata: Readonly<Record<string, unknown>>;
   /** Folder in which tokenizer files may lie. */

@@ -52,7 +52,7 @@ export async function continueGreedily(
     padded.set([...tokens, ...guess]);
     let hidden = await forward.embed([padded], outside);
     for (let block = 0; block < layers; block++) {
-      hidden = await forward.block(hidden, await model.readBlock(block));
+      hidden = await forward.block(block, hidden, await model.readBlock(block));
     }
     const first = Math.min(from, length - window);
     const logits = await forward.logits(

@@ -65,7 +65,7 @@ export async function createDivergenceEvaluator(
     for (let block = from; block < architecture.layers; block++) {
       const weights = await readBlock(block);
       const next: Hidden[][] = [];
-      for (const hidden of current) next.push(await forward.blockAll(hidden, weights));
+      for (const hidden of current) next.push(await forward.blockAll(block, hidden, weights));
       current = next;
     }
     return current;
@@ -104,9 +104,9 @@ export async function createDivergenceEvaluator(
     async block(block, weights, probes) {
       const variants: Hidden[][] = [];
       for (const { role, weight } of probes) {
-        variants.push(await forward.blockAll(entrance, { ...weights, [role]: weight }));
+        variants.push(await forward.blockAll(block, entrance, { ...weights, [role]: weight }));
       }
-      entrance = await forward.blockAll(entrance, weights);
+      entrance = await forward.blockAll(block, entrance, weights);
       const means: number[] = [];
       for (const hidden of await run(variants, block + 1, original)) {
         means.push((await measure(hidden, outside)).mean);

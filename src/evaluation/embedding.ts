@@ -27,7 +27,7 @@ export async function embed(
   let hidden = await forward.embedAll(sorted, await readBlock(undefined));
   for (let block = 0; block < architecture.layers; block++) {
     options.progress?.('embed', block, architecture.layers);
-    hidden = await forward.blockAll(hidden, await readBlock(block), { consume: true });
+    hidden = await forward.blockAll(block, hidden, await readBlock(block), { consume: true });
   }
   options.progress?.('embed', architecture.layers, architecture.layers);
   const rows = await pool(cache, architecture, hidden);

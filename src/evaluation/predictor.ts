@@ -1,4 +1,9 @@
-import { type Architecture, blockTensors, type TensorSpec } from '../architecture/architecture.js';
+import {
+  type Architecture,
+  blockTensors,
+  largestBlock,
+  type TensorSpec,
+} from '../architecture/architecture.js';
 import {
   createForward,
   embeddingOf,
@@ -10,7 +15,6 @@ import {
 } from '../architecture/forward.js';
 import type { Model } from '../architecture/model.js';
 import { rowsInUse, usedTokens } from '../architecture/used-tokens.js';
-import { product } from '../checkpoint/decode.js';
 import type { Arrays } from '../graph/program.js';
 import { collectGarbage } from '../runtime/garbage.js';
 import type { RuntimeOptions } from '../runtime/session.js';
@@ -38,8 +42,8 @@ export async function predict(
   const { outside, entrance, texts, table } = await readOutside(model, sequences);
   /** A function of its own, so that no weights of one block are still in memory at the next. */
   const through = async (block: number, hidden: readonly Hidden[]) =>
-    forward.blockAll(hidden, await model.readBlock(block), { consume: true });
-  const blockElements = blockTensors(architecture, 0).reduce((sum, { shape }) => sum + product(shape), 0);
+    forward.blockAll(block, hidden, await model.readBlock(block), { consume: true });
+  const blockElements = largestBlock(architecture);
   let hidden = await forward.embedAll(texts, entrance);
   for (let block = 0; block < architecture.layers; block++) {
     options.progress?.('predict', block, architecture.layers);

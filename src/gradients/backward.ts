@@ -61,9 +61,9 @@ export interface Backward {
 export function createBackward(architecture: Architecture, options: RuntimeOptions = {}): Backward {
   const cache = programCache(options);
   const key = ({ sequences, length }: Batch) => `${sequences} ${length}`;
-  const run = async (wanted: Wanted, { hidden: { batch, data }, upstream, weights }: BackwardPass) => {
-    const program = await cache.get(`${wanted} ${key(batch)}`, () =>
-      blockBackward(architecture, batch, wanted),
+  const run = async (wanted: Wanted, { block, hidden: { batch, data }, upstream, weights }: BackwardPass) => {
+    const program = await cache.get(`${wanted} ${architecture.kindOf(block)} ${key(batch)}`, () =>
+      blockBackward(architecture, block, batch, wanted),
     );
     const results = await program.run({ ...weights, hidden: data, upstream });
     return { results, entrance: required(results, 'entrance') };
@@ -126,9 +126,14 @@ const startingWith = (results: Readonly<Record<string, Float32Array>>, prefix: s
 /** What is wanted of a block's linear layers. */
 type Wanted = 'nothing' | 'layers' | 'squares';
 
-function blockBackward(architecture: Architecture, batch: Batch, wanted: Wanted): Record<string, Value> {
+function blockBackward(
+  architecture: Architecture,
+  block: number,
+  batch: Batch,
+  wanted: Wanted,
+): Record<string, Value> {
   const hidden = g.input('hidden', [batch.sequences * batch.length, architecture.hidden]);
-  const output = architecture.block(hidden, batch);
+  const output = architecture.block(block, hidden, batch);
   const layers = wanted === 'nothing' ? [] : linearLayers(output);
   const sources = [hidden, ...layers.map(({ value }) => value)];
   const [entrance = hidden, ...own] = differentiate(output, g.input('upstream', hidden.shape), sources);

@@ -30,7 +30,7 @@ async function loss(): Promise<number> {
   const outside = await model.readBlock(undefined);
   let hidden = await forward.embedAll(text, outside);
   for (let block = 0; block < architecture.layers; block++) {
-    hidden = await forward.blockAll(hidden, await model.readBlock(block));
+    hidden = await forward.blockAll(block, hidden, await model.readBlock(block));
   }
   const states = hidden[0]?.data.subarray(0, architecture.hidden) ?? new Float32Array();
   const logits = await forward.logits(states, outside);

@@ -34,7 +34,7 @@ export async function recordInputs(
   let outputs = hidden;
   for (let block = from; block < layers; block++) {
     inputs.set(block, outputs);
-    outputs = await forward.blockAll(outputs, await weightsOf(block));
+    outputs = await forward.blockAll(block, outputs, await weightsOf(block));
   }
   return { inputs, outputs };
 }

@@ -16,7 +16,7 @@ async function lossOf(model: ReturnType<typeof randomModel>, text: Int32Array): 
   const outside = await readBlock(undefined);
   let hidden = await forward.embedAll([text], outside);
   for (let block = 0; block < architecture.layers; block++)
-    hidden = await forward.blockAll(hidden, await readBlock(block));
+    hidden = await forward.blockAll(block, hidden, await readBlock(block));
   const logits = await forward.logits(hidden[0]?.data ?? new Float32Array(), outside);
   await forward.release();
   let loss = 0;

@@ -224,8 +224,9 @@ async function readAll(checkpoint: Checkpoint): Promise<void> {
   const { architecture, readBlock } = await openModel(checkpoint);
   const batch = { sequences: 1, length: Math.min(4, architecture.context) };
   const embedded = architecture.embed(g.input('tokens', [batch.length], 'i64'), batch);
-  architecture.head(architecture.block(embedded, batch));
+  architecture.head(embedded);
   for (let block = 0; block < architecture.layers; block++) {
+    architecture.block(block, embedded, batch);
     if (blockTensors(architecture, block).length > 0) await readBlock(block);
   }
   await readBlock(undefined);

@@ -60,7 +60,7 @@ async function outputs(
   for (const text of texts) {
     let hidden = await forward.embedAll([text], outside);
     for (let block = 0; block < architecture.layers; block++)
-      hidden = await forward.blockAll(hidden, await readBlock(block));
+      hidden = await forward.blockAll(block, hidden, await readBlock(block));
     const data = hidden[0]?.data ?? new Float32Array();
     const width = architecture.objective === 'embedding' ? architecture.hidden : architecture.vocabulary;
     const values = architecture.objective === 'embedding' ? data : await forward.logits(data, outside);

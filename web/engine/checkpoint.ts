@@ -18,6 +18,7 @@ export function modelOf(
     path,
     format: 'safetensors',
     naming: 'huggingface',
+    runtimeValues: true,
     metadata: config,
     folder: '',
     tensors: infos,

@@ -62,6 +62,7 @@ export async function openOnnx(path: string, shownAs = path, kernels?: Kernels):
         path: shownAs,
         format: 'onnx',
         naming: 'huggingface',
+        runtimeValues: true,
         metadata: { ...config, ...Object.fromEntries(own) },
         folder,
         files: [file, ...externals.values()],

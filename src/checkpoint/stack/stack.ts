@@ -162,6 +162,7 @@ function stackCheckpoint(
     path: file.path,
     format: 'stack',
     naming: 'huggingface',
+    runtimeValues: true,
     metadata: { ...config, ...provenance },
     folder: dirname(file.path),
     companions: new Map(

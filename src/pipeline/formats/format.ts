@@ -65,6 +65,8 @@ export interface OutputFormat extends Format {
   checkModel?(model: Model): void;
   /** A tensor's name in the output. */
   nameOf(model: Model, spec: TensorSpec): string;
+  /** Whether vectors are stored as Hugging Face's files have them, and not as a runtime computes with them. */
+  readonly storedValues?: true;
   /** Packed rows in the order of the output. */
   arrange(rows: Uint8Array, spec: TensorSpec): Uint8Array;
   layout(contents: Contents, options: CompressOptions): Layout;

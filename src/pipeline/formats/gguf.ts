@@ -42,6 +42,12 @@ export const gguf: OutputFormat = {
     await checkOutput(output, '.gguf');
   },
   checkModel({ architecture, checkpoint }) {
+    if (architecture.ggufObstacle)
+      throw new TersorError(architecture.ggufObstacle, {
+        code: 'unsupported',
+        file: checkpoint.path,
+        remedy: 'write it with --format onnx (for transformers.js) or --format safetensors',
+      });
     if (architecture.objective !== 'embedding') return;
     throw new TersorError('an encoder cannot be written as a GGUF', {
       code: 'unsupported',

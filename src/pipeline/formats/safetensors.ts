@@ -30,6 +30,7 @@ export const safetensors: OutputFormat = {
   check: checkOutputFolder,
   open: openCheckpoint,
   nameOf: (model, spec) => model.nameOf(spec),
+  storedValues: true,
   arrange: (rows) => rows,
   extras: () => [],
   layout({ model, assignments, recipe, calibration }, options) {

@@ -54,6 +54,7 @@ function folder(
     check: checkQuantizedFolder,
     open: openCheckpoint,
     nameOf: (model, spec) => model.nameOf(spec),
+    storedValues: true,
     arrange: (rows) => rows,
     extras: () => [],
     layout({ model, assignments, recipe, calibration }, options) {

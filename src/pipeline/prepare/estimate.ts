@@ -1,5 +1,6 @@
-import { matrixShape } from '../../architecture/architecture.js';
-import { footprint } from '../../calibration/walk.js';
+import { type Architecture, firstOfKinds, matrixShape } from '../../architecture/architecture.js';
+import { footprint } from '../../calibration/footprint.js';
+import { required } from '../../required.js';
 import { findSolver } from '../../solver/index.js';
 import type { Context } from '../context/context.js';
 import type { Job } from './job.js';
@@ -23,7 +24,6 @@ const [targetProducts, solverProducts] = [17, 3];
 export async function estimate(context: Context, job: Job, memory?: number): Promise<Estimate> {
   const { model, assignments, recipe, calibration } = job;
   const { architecture } = model;
-  const { sites } = footprint(architecture, { sequences: 1, length: 1 });
   const models = recipe.match === 'original' ? 2 : 1;
   const linear = assignments.filter(({ spec }) => spec.kind === 'linear');
   const weights = linear.reduce((sum, { elements }) => sum + elements, 0);
@@ -31,9 +31,9 @@ export async function estimate(context: Context, job: Job, memory?: number): Pro
     (sum, { spec, elements }) => sum + (spec.block === undefined ? elements : 0),
     0,
   );
-  const squares = sites.reduce((sum, { width }) => sum + width ** 2, 0);
+  const squares = squaresOf(architecture);
   const forward = 2 * weights * models;
-  const moments = 2 * squares * architecture.layers * models;
+  const moments = 2 * squares * models;
   const products = solverProducts + (models > 1 ? targetProducts : 0);
   const solving = linear.reduce((sum, { spec, elements }) => sum + elements * matrixShape(spec)[1], 0);
   const flops = (forward + moments) * recipe.tokens + 2 * products * solving;
@@ -49,6 +49,20 @@ export async function estimate(context: Context, job: Job, memory?: number): Pro
     peakMemoryBytes: peak.bytes,
     mappedBytes: peak.mapped,
   };
+}
+
+/** Elements of the second moments of all sites. */
+function squaresOf(architecture: Architecture): number {
+  const ofKind = new Map(
+    firstOfKinds(architecture).map((block) => {
+      const { sites } = footprint(architecture, block, { sequences: 1, length: 1 });
+      return [architecture.kindOf(block), sites.reduce((sum, { width }) => sum + width ** 2, 0)];
+    }),
+  );
+  let sum = 0;
+  for (let block = 0; block < architecture.layers; block++)
+    sum += required(ofKind, architecture.kindOf(block));
+  return sum;
 }
 
 /** Floating-point operations per second of a matrix product, the best of a few. */

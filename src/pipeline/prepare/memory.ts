@@ -2,14 +2,16 @@ import { totalmem } from 'node:os';
 import {
   type Architecture,
   blockTensors,
+  firstOfKinds,
+  largestBlock,
   matrixShape,
   type TensorSpec,
 } from '../../architecture/architecture.js';
 import { batchTokensOf, largestTable } from '../../architecture/forward.js';
 import type { Model } from '../../architecture/model.js';
 import { usedTokens } from '../../architecture/used-tokens.js';
+import { type Footprint, footprint } from '../../calibration/footprint.js';
 import { stripRows } from '../../calibration/moments.js';
-import { type Footprint, footprint } from '../../calibration/walk.js';
 import { product } from '../../checkpoint/decode.js';
 import { TersorError } from '../../errors.js';
 import * as g from '../../graph/build.js';
@@ -68,10 +70,14 @@ export function memoryOf(job: MemoryJob): Memory {
   const { architecture } = model;
   const models = recipe.match === 'original' ? 2 : 1;
   const batch = batchOf(architecture, recipe);
-  const walk = footprint(architecture, batch);
+  const kinds = firstOfKinds(architecture);
+  const walks = kinds.map((block) => ({ block, ...footprint(architecture, block, batch) }));
   const embeddingAndHead = assignments.filter(({ spec }) => isEmbeddingOrHead(spec));
   // An importance matrix takes the place of calibration.
-  const sites = recipe.imatrix === undefined ? walk.sites : [];
+  const sites =
+    recipe.imatrix === undefined
+      ? walks.flatMap(({ block, sites }) => sites.map((site) => ({ block, ...site })))
+      : [];
   const { descends } = findSolver(recipe.solver);
 
   const slabs = new Map(
@@ -99,22 +105,28 @@ export function memoryOf(job: MemoryJob): Memory {
   const standing = processBytes + bytesPerToken * architecture.vocabulary + looseBytes + kernels;
   // Rows of the embedding that the text needs, before and after.
   const used = usedTokens(job.calibration.sequences).tokens.length;
-  // A table is packed as a whole; a coded one is copied for a later run.
   // What a block has become, which its later parts compute with.
-  const block = assignments.reduce((sum, { spec, bytes }) => sum + (spec.block === 0 ? bytes : 0), 0);
+  const becomes = most(
+    kinds.map((block) =>
+      assignments.reduce((sum, { spec, bytes }) => sum + (spec.block === block ? bytes : 0), 0),
+    ),
+  );
+  // A table is packed as a whole; a coded one is copied for a later run.
   const packed = most(embeddingAndHead.map(({ bytes, grid }) => (isCoded(grid) ? 2 : 1) * bytes));
   const compressing = most([
-    4 * walk.weights,
+    4 * most(walks.map(({ weights }) => weights)),
     ...sites.map(({ width }) => 4 * (models * width ** 2 + stripRows(width) * width)),
     ...sites.map((site) => solving(architecture, site, models, outside)),
     packed + outside(embeddingAndHead.map(({ spec }) => spec)) + 6 * architecture.hidden ** 2,
     embeddingMomentsBytes(job),
   ]);
+  // Programs of every kind of block stay compiled.
+  const workSpaceOfAll = walks.reduce((sum, walk) => sum + walk.workSpace, 0);
   return {
-    compressing: standing + 4 * (walk.workSpace + 2 * used * architecture.hidden) + block + compressing,
+    compressing: standing + 4 * (workSpaceOfAll + 2 * used * architecture.hidden) + becomes + compressing,
     measuring: standing + measuringBytes(job, batch),
     mapped: job.format.runtime?.mapsFiles ? assignments.reduce((sum, { bytes }) => sum + bytes, 0) : 0,
-    activations: 4 * recipe.tokens * walk.cachedFloats * models,
+    activations: 4 * recipe.tokens * most(walks.map(({ cachedFloats }) => cachedFloats)) * models,
   };
 }
 
@@ -129,11 +141,11 @@ const isEmbeddingOrHead = ({ kind }: TensorSpec) => kind === 'embedding' || kind
 /** The second moments of a site, the factor of a layer there, and a slab of it; src/pipeline/solve/blocks.ts. */
 function solving(
   architecture: Architecture,
-  { width, roles }: Footprint['sites'][number],
+  { block, width, roles }: Footprint['sites'][number] & { readonly block: number },
   models: number,
   outside: (specs: readonly TensorSpec[]) => number,
 ): number {
-  const specs = blockTensors(architecture, 0).filter(({ role }) => roles.includes(role));
+  const specs = blockTensors(architecture, block).filter(({ role }) => roles.includes(role));
   const all = specs.reduce((sum, { shape }) => sum + product(shape), 0);
   const square = width ** 2;
   // Targets are made before, where they take less than the crossMoments (with a part of the weight, and its own).
@@ -154,15 +166,13 @@ function embeddingMomentsBytes({ model }: MemoryJob): number {
   const readers = block.filter(({ kind, shape }) => kind === 'linear' && shape[1] === hidden);
   // The weight, the same times the gains, either turned over, and what onnxruntime reserves beside them.
   const reading = 6 * most(readers.map(({ shape }) => product(shape))) + 4 * hidden ** 2;
-  const all = block.reduce((sum, { shape }) => sum + product(shape), 0);
-  return 4 * Math.max(reading, tied ? all : 0);
+  return 4 * Math.max(reading, tied ? largestBlock(architecture) : 0);
 }
 
 /** A block of either model on its way, and logits. */
 function measuringBytes({ model, calibration }: MemoryJob, batch: ReturnType<typeof batchOf>): number {
   const { architecture } = model;
   const { hidden, vocabulary } = architecture;
-  const block = blockTensors(architecture, 0).reduce((sum, { shape }) => sum + product(shape), 0);
   const tokens = calibration.heldOut.reduce((sum, { length }) => sum + length, 0);
   const states = g.input('hidden', [batch.sequences * batch.length, hidden]);
   const embeddingAndHead = blockTensors(architecture, undefined)
@@ -172,9 +182,12 @@ function measuringBytes({ model, calibration }: MemoryJob, batch: ReturnType<typ
     (sum, size) => sum + (size > largestTable ? largestTable / 2 : size),
     0,
   );
-  const predicting = workSpace([architecture.block(states, batch)]);
+  const predicting = firstOfKinds(architecture).reduce(
+    (sum, block) => sum + workSpace([architecture.block(block, states, batch)]),
+    0,
+  );
   const scoring = logitsArrays * scoredPositions * vocabulary;
-  return 4 * (2 * (held + predicting) + 3 * tokens * hidden + Math.max(block, scoring));
+  return 4 * (2 * (held + predicting) + 3 * tokens * hidden + Math.max(largestBlock(architecture), scoring));
 }
 
 /** Batches as they go through a block. */

@@ -37,7 +37,7 @@ export async function tokenEmbeddingMoments(
   if (tied) {
     for (let block = 0; block < layers; block++) {
       const weights = await time('read', () => readBlock(block));
-      hidden = await time('calibrate', () => forward.blockAll(hidden, weights, { consume: true }));
+      hidden = await time('calibrate', () => forward.blockAll(block, hidden, weights, { consume: true }));
     }
     const head = await time('calibrate', () => calibrator.head({ hidden, weights: outside }));
     moments = combinedMoments(moments, head);

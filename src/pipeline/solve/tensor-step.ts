@@ -1,5 +1,6 @@
 import { matrixShape, type TensorSpec } from '../../architecture/architecture.js';
 import type { Rows } from '../../architecture/forward.js';
+import { fromStored, toStored } from '../../architecture/stored-values.js';
 import type { Moments } from '../../types.js';
 import { checkAborted } from '../context/hooks.js';
 import { embeddingAndHeadRecipe } from './embedding-and-head.js';
@@ -29,7 +30,10 @@ export async function storeTensor(run: Run, spec: TensorSpec, inputs: TensorInpu
     inputs.known ?? (await time('solve', () => solveTensor(run, spec, inputs)));
   await time('write', () => write(assignment.name, job.format.arrange(bytes, spec)));
   run.done(assignment, { bytes: bytes.length, relativeError });
-  return (from, to) => time('read', () => unpackTensor(context.kernels, assignment, bytes, from, to));
+  return async (from, to) => {
+    const data = await time('read', () => unpackTensor(context.kernels, assignment, bytes, from, to));
+    return job.format.storedValues && spec.stored ? fromStored(data, spec.stored) : data;
+  };
 }
 
 /** Solves a tensor for its target: its own values, or what gives the original model's outputs. */
@@ -41,6 +45,7 @@ async function solveTensor(run: Run, spec: TensorSpec, { moments, values }: Tens
     : run.original(spec);
   const target: Rows = async (from, to) => {
     const data = await read(from, to);
+    if (job.format.storedValues && spec.stored) return toStored(data, spec.stored);
     if (!moments?.crossMoments) return data;
     return (await targets.of({ rows: to - from, cols, data }, moments)).data;
   };

@@ -53,7 +53,7 @@ export async function solveLevels(
       },
       async block(block, { hidden }) {
         const weights = await time('read', () => model.readBlock(block));
-        const seen = await time('calibrate', async () => steps.statistician?.block(hidden, weights));
+        const seen = await time('calibrate', async () => steps.statistician?.block(block, hidden, weights));
         const solved = new Map<TensorSpec, Solved[]>();
         const descriptions = new Map<TensorSpec, Awaited<ReturnType<LevelSteps['describe']>>>();
         return {

@@ -22,7 +22,7 @@ interface BlockStatistics {
 /** Collects what measures of sensitivity need (src/sensitivity/measure.ts). */
 export interface Statistician {
   /** Looks at the first batch of what enters a block. */
-  block(hidden: readonly Hidden[], weights: Arrays): Promise<BlockStatistics>;
+  block(block: number, hidden: readonly Hidden[], weights: Arrays): Promise<BlockStatistics>;
   tensor(
     spec: TensorSpec,
     weight: Float32Array,
@@ -38,9 +38,9 @@ export function createStatistician(architecture: Architecture, context: Context)
   const { kernels } = context;
   const observer = createObserver(architecture, context);
   return {
-    async block([first], weights) {
+    async block(block, [first], weights) {
       if (!first) throw new Error('there is no text to observe');
-      const { sites, cosine } = await observer.observe(first, weights);
+      const { sites, cosine } = await observer.observe(block, first, weights);
       const entropies = new Map<string, number>();
       for (const { roles, inputs } of sites) {
         const entropy = await valueEntropy(kernels, inputs);
