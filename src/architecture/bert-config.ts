@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Pooling } from '../checkpoint/pooling.js';
-import { blockCount, dimension, parseConfig, shared } from './config.js';
+import { blockCount, dimension, shared } from './config.js';
+import { parseHuggingFace } from './config-keys.js';
 
 /** What the graph of a BERT (Devlin et al., 2018) needs to know. */
 export interface BertShape {
@@ -31,11 +32,13 @@ const huggingfaceConfig = z.object({
   hidden_act: z.enum(['gelu', 'gelu_new', 'gelu_pytorch_tanh']).default('gelu'),
   position_embedding_type: z.literal('absolute').default('absolute'),
   is_decoder: z.literal(false).default(false),
+  // Keys of other families, which Hugging Face's code of this one does not read.
+  num_key_value_heads: z.unknown().optional(),
 });
 
 /** Reads a BERT config.json. */
 export function bertFromHuggingFace(config: unknown, file: string, pooling: Pooling): BertShape {
-  const parsed = parseConfig(huggingfaceConfig, config, file);
+  const parsed = parseHuggingFace(huggingfaceConfig, config, file);
   shared(parsed.hidden_size, 'columns', parsed.num_attention_heads, 'attention heads', file);
   return {
     layers: parsed.num_hidden_layers,

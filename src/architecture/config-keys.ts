@@ -60,6 +60,9 @@ const harmless = new Set([
   ...['num_return_sequences', 'exponential_decay_length_penalty', 'remove_invalid_values'],
 ]);
 
+/** What tersor writes about a file beside its configuration. */
+const isOwn = (key: string): boolean => key.startsWith('tersor.');
+
 /** Whether a setting says that something is not used. */
 const isUnset = (value: unknown): boolean =>
   value === null ||
@@ -81,7 +84,7 @@ export function parseHuggingFace<S extends z.ZodObject>(
 ): z.infer<S> {
   const parsed = parseConfig(schema, config, file);
   for (const [key, value] of Object.entries(config as object)) {
-    if (key in schema.shape || harmless.has(key) || isUnset(value)) continue;
+    if (key in schema.shape || harmless.has(key) || isOwn(key) || isUnset(value)) continue;
     throw new TersorError(
       `config.json sets ${key} to ${shortened(value)}, which may change what the model computes, and tersor does not know it`,
       {

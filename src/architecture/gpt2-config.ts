@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { blockCount, dimension, parseConfig, shared } from './config.js';
+import { parseHuggingFace } from './config-keys.js';
 
 /** What the graph of a GPT-2 (Radford et al., 2019) needs to know, from whichever format. */
 export interface Gpt2Shape {
@@ -21,11 +22,18 @@ const huggingfaceConfig = z.object({
   n_positions: dimension.default(1024),
   layer_norm_epsilon: z.number().positive().default(1e-5),
   activation_function: z.enum(['gelu_new', 'gelu_pytorch_tanh']).default('gelu_new'),
+  scale_attn_weights: z.literal(true).default(true),
+  scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
+  // An earlier name of n_positions.
+  n_ctx: dimension.nullish(),
+  // Keys of other families, which Hugging Face's code of this one does not read.
+  intermediate_size: z.unknown().optional(),
+  num_key_value_heads: z.unknown().optional(),
 });
 
 /** Reads a GPT-2 config.json. */
 export function gpt2FromHuggingFace(config: unknown, file: string): Gpt2Shape {
-  const parsed = parseConfig(huggingfaceConfig, config, file);
+  const parsed = parseHuggingFace(huggingfaceConfig, config, file);
   return checked(
     {
       layers: parsed.n_layer,
