@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { TersorError } from '../errors.js';
 import { bertFromHuggingFace } from './bert-config.js';
+import { gemma3FromHuggingFace } from './gemma3.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
 import { llamaFromGguf, llamaFromHuggingFace } from './llama-config.js';
 
@@ -41,15 +42,20 @@ const bert = {
 };
 const readers = {
   llama: (change: object) => llamaFromHuggingFace({ ...llama, ...change }, 'config.json'),
+  mistral: (change: object) =>
+    llamaFromHuggingFace({ ...llama, model_type: 'mistral', ...change }, 'config.json'),
   'llama, gguf': (change: object) => llamaFromGguf({ ...llamaGguf, ...change }, 300, undefined, 'a.gguf'),
   gpt2: (change: object) => gpt2FromHuggingFace({ ...gpt2, ...change }, 'config.json'),
   'gpt2, gguf': (change: object) => gpt2FromGguf({ ...gpt2Gguf, ...change }, 300, 'a.gguf'),
+  gemma3: (change: object) => gemma3FromHuggingFace({ ...gemma3, ...change }, 'config.json'),
   bert: (change: object) => bertFromHuggingFace({ ...bert, ...change }, 'config.json', 'mean'),
 };
 type Reader = keyof typeof readers;
+const gemma3 = { ...llama, model_type: 'gemma3_text', head_dim: 16, sliding_window: 32 };
+const mixed = ['full_attention', 'sliding_attention'];
 
 test.each(Object.keys(readers) as Reader[])('%s: a sound configuration is read', (reader) => {
-  expect(readers[reader]({})).toMatchObject({ layers: 2, hidden: 64, heads: 4 });
+  expect(readers[reader]({})).toMatchObject({ hidden: 64, heads: 4 });
 });
 
 test.each<[Reader, object, RegExp]>([
@@ -66,6 +72,16 @@ test.each<[Reader, object, RegExp]>([
   ['llama', { rope_theta: 1e-320 }, /rope_theta/],
   ['llama', { rope_parameters: { rope_theta: 0 } }, /rope_theta/],
   ['llama', { rope_scaling: { type: 'linear', factor: 1e-320 } }, /factor must be a number above zero/],
+  // What no graph follows is refused by name.
+  ['llama', { logit_scale: 2 }, /sets logit_scale to 2/],
+  ['llama', { sliding_window: 64 }, /sets sliding_window to 64/],
+  ['llama', { rope_scaling: { type: 'linear', factor: 2, partial_rotary_factor: 0.5 } }, /partial_rotary/],
+  ['mistral', { layer_types: mixed.slice(1), sliding_window: 64 }, /1 entries for 2 blocks/],
+  ['mistral', { layer_types: mixed, sliding_window: null }, /sliding_window is not set/],
+  ['gemma3', { final_logit_softcapping: 30 }, /final_logit_softcapping/],
+  ['gemma3', { altup_num_inputs: 4 }, /sets altup_num_inputs to 4/],
+  ['gpt2', { scale_attn_by_inverse_layer_idx: true }, /scale_attn_by_inverse_layer_idx/],
+  ['bert', { is_decoder: true }, /is_decoder/],
 ])('%s with %o is refused', (reader, change, problem) => {
   expect(() => readers[reader](change)).toThrow(TersorError);
   expect(() => readers[reader](change)).toThrow(problem);
@@ -75,4 +91,34 @@ test('rotary factors that are not those of the heads are refused', () => {
   const read = (count: number) => llamaFromGguf(llamaGguf, 300, new Float32Array(count).fill(1), 'a.gguf');
   expect(read(8).rotary.factors).toHaveLength(8);
   expect(() => read(7)).toThrow(/7 rotary factors do not fit 8 frequencies/);
+});
+
+test('windows follow the list of blocks, and the count of blocks without where there is no list', () => {
+  const qwen = (change: object) =>
+    llamaFromHuggingFace({ ...llama, model_type: 'qwen2', sliding_window: 32, ...change }, 'config.json');
+  expect(qwen({}).windows).toBeUndefined();
+  expect(qwen({ use_sliding_window: true, max_window_layers: 1 }).windows).toEqual([undefined, 32]);
+  expect(qwen({ use_sliding_window: true, layer_types: mixed }).windows).toEqual([undefined, 32]);
+  expect(qwen({ use_sliding_window: true }).windows).toBeUndefined();
+  expect(readers.mistral({ sliding_window: 32 }).windows).toEqual([32, 32]);
+});
+
+test('a Gemma 3 has two kinds of blocks, with rotary settings of their own', () => {
+  const old = { num_hidden_layers: 6, sliding_window_pattern: 3, rope_theta: 5e5, rope_local_base_freq: 2e4 };
+  const { blocks, queryFactor } = readers.gemma3({
+    ...old,
+    rope_scaling: { rope_type: 'linear', factor: 8 },
+    query_pre_attn_scalar: 64,
+  });
+  expect(blocks.map(({ window }) => window)).toEqual([32, 32, undefined, 32, 32, undefined]);
+  expect(blocks.map(({ rotary }) => rotary.theta)).toEqual([2e4, 2e4, 5e5, 2e4, 2e4, 5e5]);
+  expect(blocks.map(({ rotary }) => rotary.factors?.[0])).toEqual([
+    undefined,
+    undefined,
+    8,
+    undefined,
+    undefined,
+    8,
+  ]);
+  expect(queryFactor).toBe(0.5);
 });

@@ -1,7 +1,9 @@
 import { readPooling } from '../checkpoint/pooling.js';
 import { bert } from './bert.js';
 import { bertFromHuggingFace } from './bert-config.js';
+import { decoder } from './decoder.js';
 import { type Family, ggufVocabulary } from './family.js';
+import { gemma3FromGguf, gemma3FromHuggingFace } from './gemma3.js';
 import { gpt2 } from './gpt2.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
 import { llama } from './llama.js';
@@ -19,6 +21,14 @@ export const families: readonly Family[] = [
       const factors = tensors.has(name) ? (await checkpoint.read(name)).data : undefined;
       return llama(llamaFromGguf(metadata, ggufVocabulary(checkpoint), factors, path), has);
     },
+  },
+  {
+    modelTypes: ['gemma3_text'],
+    ggufNames: ['gemma3'],
+    tiedByDefault: true,
+    fromHuggingFace: ({ metadata, path }, has) => decoder(gemma3FromHuggingFace(metadata, path), has),
+    fromGguf: (checkpoint, has) =>
+      decoder(gemma3FromGguf(checkpoint.metadata, ggufVocabulary(checkpoint), checkpoint.path), has),
   },
   {
     modelTypes: ['gpt2'],
