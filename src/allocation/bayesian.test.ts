@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { createRandom } from '../random.js';
-import { optimise, type Recipe, type Space } from './bayesian.js';
+import { optimise, type Settings, type Space } from './bayesian.js';
 import { expectedImprovement, fitSurrogate } from './gaussian.js';
 
 interface Problem {
   readonly name: string;
   readonly space: Space;
-  readonly value: (recipe: Recipe) => number;
+  readonly value: (settings: Settings) => number;
 }
 
 const problems: readonly Problem[] = [
@@ -21,7 +21,7 @@ const problems: readonly Problem[] = [
     },
   },
   {
-    name: 'a recipe: damping, sweeps, order, solver',
+    name: 'a settings: damping, sweeps, order, solver',
     space: {
       damping: { kind: 'real', low: 1e-4, high: 1, scale: 'log' },
       sweeps: { kind: 'integer', low: 1, high: 64, scale: 'log' },
@@ -41,12 +41,12 @@ test.each(problems)('beats random search in equal evaluations: $name', async ({ 
   const random: number[] = [];
   for (let seed = 0; seed < 21; seed++) {
     const options = { evaluations: 24, candidates: 200, seed };
-    const { best, trials } = await optimise(space, async (recipe) => value(recipe), options);
+    const { best, trials } = await optimise(space, async (settings) => value(settings), options);
     expect(trials).toHaveLength(24);
     expect(best.value).toBe(Math.min(...trials.map((trial) => trial.value)));
     guided.push(best.value);
     // All of the evaluations spread over the space: a random search at its best.
-    const spread = await optimise(space, async (recipe) => value(recipe), { ...options, initial: 24 });
+    const spread = await optimise(space, async (settings) => value(settings), { ...options, initial: 24 });
     random.push(spread.best.value);
   }
   const median = (values: number[]) => values.toSorted((a, b) => a - b)[10] ?? 0;
@@ -58,7 +58,7 @@ interface Measurements {
   readonly space: { readonly damping: readonly number[] } & Readonly<
     Record<string, readonly (number | string)[]>
   >;
-  readonly recipes: readonly { readonly recipe: Recipe; readonly value: number }[];
+  readonly recipes: readonly { readonly settings: Settings; readonly value: number }[];
 }
 
 test('beats random search on recipes of tales that were measured (bench/tuning.ts)', async () => {
@@ -74,8 +74,8 @@ test('beats random search on recipes of tales that were measured (bench/tuning.t
     ...choice('groups'),
     ...choice('target'),
   };
-  const known = new Map(recipes.map(({ recipe, value }) => [Object.values(recipe).join(), value]));
-  const measure = async ({ damping, order, groups, target }: Recipe) =>
+  const known = new Map(recipes.map(({ settings, value }) => [Object.values(settings).join(), value]));
+  const measure = async ({ damping, order, groups, target }: Settings) =>
     known.get([lists.damping[Number(damping)], order, groups, target].join()) ?? Number.NaN;
   const least = Math.min(...recipes.map(({ value }) => value));
   let [guided, random] = [0, 0];
@@ -89,15 +89,15 @@ test('beats random search on recipes of tales that were measured (bench/tuning.t
 
 test('is the same for the same seed, and goes on from recipes tried before', async () => {
   const [problem] = problems;
-  const measure = async (recipe: Recipe) => problem?.value(recipe) ?? 0;
+  const measure = async (settings: Settings) => problem?.value(settings) ?? 0;
   const space = problem?.space ?? {};
   const options = { evaluations: 12, seed: 3, candidates: 50 };
   const first = await optimise(space, measure, options);
   expect(await optimise(space, measure, options)).toEqual(first);
   let calls = 0;
-  const counted = async (recipe: Recipe) => {
+  const counted = async (settings: Settings) => {
     calls++;
-    return measure(recipe);
+    return measure(settings);
   };
   const more = await optimise(space, counted, { ...options, evaluations: 15 }, first.trials);
   expect(calls).toBe(3);
@@ -106,9 +106,9 @@ test('is the same for the same seed, and goes on from recipes tried before', asy
 
 test('failures are avoided; a small space is used up', async () => {
   const space: Space = { n: { kind: 'integer', low: 0, high: 3 }, c: { kind: 'choice', values: ['a', 'b'] } };
-  const measure = async ({ n, c }: Recipe) => (c === 'b' ? Number.NaN : Number(n));
+  const measure = async ({ n, c }: Settings) => (c === 'b' ? Number.NaN : Number(n));
   const { best, trials } = await optimise(space, measure, { evaluations: 100, initial: 2 });
-  expect(best.recipe).toEqual({ c: 'a', n: 0 });
+  expect(best.settings).toEqual({ c: 'a', n: 0 });
   expect(trials.length).toBeLessThanOrEqual(8);
   await expect(optimise(space, async () => Number.NaN, { evaluations: 3 })).rejects.toThrow(
     'none of 3 recipes',

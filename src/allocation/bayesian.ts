@@ -2,7 +2,7 @@ import { TersorError } from '../errors.js';
 import { createRandom, type Random } from '../random.js';
 import { expectedImprovement, fitSurrogate } from './gaussian.js';
 
-/** An option of a recipe and the values it may take. */
+/** A setting and the values it may take. */
 export type Dimension =
   | { readonly kind: 'real'; readonly low: number; readonly high: number; readonly scale?: 'linear' | 'log' }
   | {
@@ -14,10 +14,10 @@ export type Dimension =
   | { readonly kind: 'choice'; readonly values: readonly string[] };
 
 export type Space = Readonly<Record<string, Dimension>>;
-export type Recipe = Readonly<Record<string, number | string>>;
+export type Settings = Readonly<Record<string, number | string>>;
 
 export interface BayesianOptions {
-  /** Recipes measured. */
+  /** Settings measured. */
   readonly evaluations: number;
   /** Of these, so many spread over the space before a surrogate is fitted. */
   readonly initial: number;
@@ -29,8 +29,8 @@ export interface BayesianOptions {
 export const bayesianDefaults: BayesianOptions = { evaluations: 30, initial: 8, candidates: 600, seed: 0 };
 
 export interface Trial {
-  readonly recipe: Recipe;
-  /** Measured; Infinity when the recipe failed. */
+  readonly settings: Settings;
+  /** Measured; Infinity when it failed. */
   readonly value: number;
 }
 
@@ -40,18 +40,18 @@ export interface BayesianResult {
 }
 
 /**
- * The best recipe by Bayesian optimisation: a Gaussian process predicts the measured quality of recipes from those
+ * The best settings by Bayesian optimisation: a Gaussian process predicts the measured quality of settings from those
  * tried, and the next is where the expected improvement on the best is largest (Snoek, Larochelle and Adams, 2012,
  * arXiv:1206.2944).
  *
- * @param measure quality of a recipe, less is better; a value that is not finite counts as a failure, and what is
+ * @param measure quality under such settings, less is better; a value that is not finite counts as a failure, and what is
  *   near it is avoided
- * @param tried recipes measured before, such as the default one; count as evaluations
- * @throws TersorError when a dimension is empty or no recipe could be measured
+ * @param tried settings measured before, such as the default one; count as evaluations
+ * @throws TersorError when a dimension is empty or no settings could be measured
  */
 export async function optimise(
   space: Space,
-  measure: (recipe: Recipe) => Promise<number>,
+  measure: (settings: Settings) => Promise<number>,
   options: Partial<BayesianOptions> = {},
   tried: readonly Trial[] = [],
 ): Promise<BayesianResult> {
@@ -60,24 +60,24 @@ export async function optimise(
   const random = createRandom(seed);
   const names = Object.keys(space).sort();
   const trials: Trial[] = [...tried];
-  const seen = new Set(trials.map(({ recipe }) => key(names, recipe)));
+  const seen = new Set(trials.map(({ settings }) => key(names, settings)));
   const cubes = latin(Object.keys(space).length, Math.max(1, initial), random);
   while (trials.length < evaluations) {
-    let recipe = trials.length < initial ? decode(space, names, cubes[trials.length] ?? []) : undefined;
-    recipe ??= suggest(space, names, trials, seen, candidates, random);
-    if (!recipe) break;
-    seen.add(key(names, recipe));
-    const value = await measure(recipe);
-    trials.push({ recipe, value: Number.isFinite(value) ? value : Infinity });
+    let settings = trials.length < initial ? decode(space, names, cubes[trials.length] ?? []) : undefined;
+    settings ??= suggest(space, names, trials, seen, candidates, random);
+    if (!settings) break;
+    seen.add(key(names, settings));
+    const value = await measure(settings);
+    trials.push({ settings, value: Number.isFinite(value) ? value : Infinity });
   }
   const [first, ...rest] = trials;
-  if (!first) throw new TersorError('no recipe was measured', { remedy: 'allow at least one evaluation' });
+  if (!first) throw new TersorError('nothing was measured', { remedy: 'allow at least one evaluation' });
   const best = rest.reduce((a, b) => (b.value < a.value ? b : a), first);
-  if (best.value === Infinity) throw new TersorError(`none of ${trials.length} recipes could be measured`);
+  if (best.value === Infinity) throw new TersorError(`none of ${trials.length} settings could be measured`);
   return { best, trials };
 }
 
-/** The recipe of the largest expected improvement; undefined when all have been tried. */
+/** The settings of the largest expected improvement; undefined when all have been tried. */
 function suggest(
   space: Space,
   names: readonly string[],
@@ -85,10 +85,10 @@ function suggest(
   seen: ReadonlySet<string>,
   candidates: number,
   random: Random,
-): Recipe | undefined {
+): Settings | undefined {
   const finite = trials.map(({ value }) => value).filter(Number.isFinite);
   const [least, worst] = [Math.min(...finite), Math.max(...finite)];
-  const points = trials.map(({ recipe }) => encode(space, names, recipe));
+  const points = trials.map(({ settings }) => encode(space, names, settings));
   const surrogate = finite.length
     ? fitSurrogate(
         points,
@@ -96,32 +96,32 @@ function suggest(
       )
     : undefined;
   const ranked = trials.toSorted((a, b) => a.value - b.value);
-  let best: { readonly recipe: Recipe; readonly gain: number } | undefined;
+  let best: { readonly settings: Settings; readonly gain: number } | undefined;
   for (let count = 0; count < candidates; count++) {
     // Half anywhere, half near one of the best.
     const near = ranked[random.integer(Math.min(3, ranked.length))];
-    const recipe =
+    const settings =
       count % 2 && near
-        ? neighbour(space, names, near.recipe, random)
+        ? neighbour(space, names, near.settings, random)
         : decode(
             space,
             names,
             names.map(() => random.next()),
           );
-    if (seen.has(key(names, recipe))) continue;
-    const expected = surrogate?.predict(encode(space, names, recipe));
+    if (seen.has(key(names, settings))) continue;
+    const expected = surrogate?.predict(encode(space, names, settings));
     const gain = expected ? expectedImprovement(least, expected.mean, expected.deviation) : 0;
-    if (!best || gain > best.gain) best = { recipe, gain };
+    if (!best || gain > best.gain) best = { settings, gain };
   }
-  return best?.recipe;
+  return best?.settings;
 }
 
-const key = (names: readonly string[], recipe: Recipe) => names.map((name) => recipe[name]).join('\n');
+const key = (names: readonly string[], settings: Settings) => names.map((name) => settings[name]).join('\n');
 
 /** One coordinate per number, one per value of a choice: all choices are as far from each other. */
-function encode(space: Space, names: readonly string[], recipe: Recipe): number[] {
+function encode(space: Space, names: readonly string[], settings: Settings): number[] {
   return names.flatMap((name) => {
-    const [dimension, value] = [space[name], recipe[name]];
+    const [dimension, value] = [space[name], settings[name]];
     if (!dimension) return [];
     if (dimension.kind === 'choice') return dimension.values.map((own) => (own === value ? 0.5 : 0));
     const { low, high } = limits(dimension);
@@ -129,8 +129,8 @@ function encode(space: Space, names: readonly string[], recipe: Recipe): number[
   });
 }
 
-/** The recipe at a point of the unit cube, one coordinate per dimension. */
-function decode(space: Space, names: readonly string[], point: readonly number[]): Recipe {
+/** The settings at a point of the unit cube, one coordinate per dimension. */
+function decode(space: Space, names: readonly string[], point: readonly number[]): Settings {
   return Object.fromEntries(
     names.map((name, index) => [name, valueAt(space[name], point[index] ?? 0)] as const),
   );
@@ -151,12 +151,12 @@ function valueAt(dimension: Dimension | undefined, share: number): number | stri
   return dimension.kind === 'integer' ? Math.round(clipped) : clipped;
 }
 
-/** A recipe with about one option changed, numbers by a small step. */
-function neighbour(space: Space, names: readonly string[], recipe: Recipe, random: Random): Recipe {
+/** Settings with about one value changed, numbers by a small step. */
+function neighbour(space: Space, names: readonly string[], settings: Settings, random: Random): Settings {
   const chosen = random.integer(names.length);
   return Object.fromEntries(
     names.map((name, index) => {
-      const [dimension, value] = [space[name], recipe[name] ?? 0];
+      const [dimension, value] = [space[name], settings[name] ?? 0];
       if (!dimension || (index !== chosen && random.next() < 0.6)) return [name, value] as const;
       if (dimension.kind === 'choice') return [name, valueAt(dimension, random.next())] as const;
       const { low, high } = limits(dimension);

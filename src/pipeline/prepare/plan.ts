@@ -1,4 +1,4 @@
-import type { Recipe as Settings } from '../../allocation/bayesian.js';
+import type { Settings } from '../../allocation/bayesian.js';
 import type { Objective, TensorSpec } from '../../architecture/architecture.js';
 import type { Grid } from '../../grid/grid.js';
 import type { FormatName } from '../formats/names.js';

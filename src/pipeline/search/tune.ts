@@ -1,4 +1,4 @@
-import { optimise, type Recipe as Settings, type Space } from '../../allocation/bayesian.js';
+import { optimise, type Settings, type Space } from '../../allocation/bayesian.js';
 import { TersorError } from '../../errors.js';
 import { findSolver } from '../../solver/index.js';
 import type { Context } from '../context/context.js';
@@ -46,7 +46,7 @@ export async function tune(
   };
   try {
     const start = settingsOf(job.recipe, space);
-    const first = { recipe: start, value: await measure(start) };
+    const first = { settings: start, value: await measure(start) };
     const initial = Math.max(2, Math.ceil(count / 3));
     await optimise(space, measure, { evaluations: count, initial, seed: options.seed ?? 0 }, [first]);
   } finally {
