@@ -21,7 +21,7 @@ const problems: readonly Problem[] = [
     },
   },
   {
-    name: 'a settings: damping, sweeps, order, solver',
+    name: 'settings: damping, sweeps, order, solver',
     space: {
       damping: { kind: 'real', low: 1e-4, high: 1, scale: 'log' },
       sweeps: { kind: 'integer', low: 1, high: 64, scale: 'log' },
@@ -58,7 +58,7 @@ interface Measurements {
   readonly space: { readonly damping: readonly number[] } & Readonly<
     Record<string, readonly (number | string)[]>
   >;
-  readonly recipes: readonly { readonly settings: Settings; readonly value: number }[];
+  readonly recipes: readonly { readonly recipe: Settings; readonly value: number }[];
 }
 
 test('beats random search on recipes of tales that were measured (bench/tuning.ts)', async () => {
@@ -74,7 +74,7 @@ test('beats random search on recipes of tales that were measured (bench/tuning.t
     ...choice('groups'),
     ...choice('target'),
   };
-  const known = new Map(recipes.map(({ settings, value }) => [Object.values(settings).join(), value]));
+  const known = new Map(recipes.map(({ recipe, value }) => [Object.values(recipe).join(), value]));
   const measure = async ({ damping, order, groups, target }: Settings) =>
     known.get([lists.damping[Number(damping)], order, groups, target].join()) ?? Number.NaN;
   const least = Math.min(...recipes.map(({ value }) => value));
@@ -111,7 +111,7 @@ test('failures are avoided; a small space is used up', async () => {
   expect(best.settings).toEqual({ c: 'a', n: 0 });
   expect(trials.length).toBeLessThanOrEqual(8);
   await expect(optimise(space, async () => Number.NaN, { evaluations: 3 })).rejects.toThrow(
-    'none of 3 recipes',
+    'none of 3 settings',
   );
   const bad: Space = { x: { kind: 'real', low: 0, high: 1, scale: 'log' } };
   await expect(optimise(bad, measure)).rejects.toThrow('option x cannot range from 0 to 1');
