@@ -12,7 +12,7 @@ export { fitByRatios, largestMagnitude } from './fit/ratios';
 export { fitSigns, signLevels, signsScratch } from './fit/signs';
 export { halfBeside, tensorSums } from './fit/tensor';
 export { fitTwoLevel, projectTwoLevel } from './fit/two-level';
-export { factorSquare, gatherSymmetric, solvePanel } from './linear-algebra/cholesky';
+export { factorSquare, gatherSymmetric, prepareSolve, solvePanel } from './linear-algebra/cholesky';
 export {
   addRowErrors,
   addRowProducts,

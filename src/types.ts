@@ -18,6 +18,18 @@ export interface Moments {
   readonly means?: { readonly original: Float32Array; readonly own: Float32Array };
   /** Number of token positions that went into the sums. */
   readonly tokens: number;
+  /** λ, where the moments are (1 − λ) M + λ diag M of the sums M. */
+  readonly shrinkage?: number;
+  /** Inputs that went into none of the sums, to judge by what was fitted to these. */
+  readonly heldOut?: HeldOutInputs;
+}
+
+/** Inputs of a linear layer, tokens × in. */
+export interface HeldOutInputs {
+  /** x̃, which the moments are about. */
+  readonly own: Matrix;
+  /** x of the same tokens in the original model, where the moments include cross moments. */
+  readonly original?: Matrix;
 }
 
 /** Told to whoever watches a long job: `done` of `total` units of the named stage. */

@@ -81,11 +81,26 @@ export function factorSquare(
     for (let j = 0; j < width; j++) {
       const value = j <= i ? <f32>load<f64>(work + ((<usize>i * width + j) << 3)) : 0;
       store<f32>(block + ((<usize>i * width + j) << 2), value);
+    }
+  }
+  prepareSolve(block, width, upper, inverse);
+  for (let i = 0; i < width; i++)
+    store<f32>(inverse + ((<usize>i) << 2), <f32>(1 / load<f64>(work + ((<usize>i * width + i) << 3))));
+  return -1;
+}
+
+/** What solvePanel reads of a square L: `upper` receives Lᵀ in tiles and `inverse` 1 / diag L. */
+export function prepareSolve(square: F32Array, width: i32, upper: F32Array, inverse: F32Array): void {
+  for (let i = 0; i < width; i++) {
+    for (let j = 0; j < width; j++) {
+      const value = load<f32>(square + ((<usize>i * width + j) << 2));
       store<f32>(tileAt(upper, width, i) + ((<usize>j * tileColumns) << 2), value);
     }
-    store<f32>(inverse + ((<usize>i) << 2), <f32>(1 / load<f64>(work + ((<usize>i * width + i) << 3))));
+    store<f32>(
+      inverse + ((<usize>i) << 2),
+      <f32>(1.0 / <f64>load<f32>(square + ((<usize>i * width + i) << 2))),
+    );
   }
-  return -1;
 }
 
 function dot(x: usize, y: usize, count: i32): f64 {
@@ -143,7 +158,7 @@ function tileAt(upper: usize, width: i32, column: i32): usize {
 
 /**
  * Solves X·Lᵀ = A in place for the rows [start, end) of `panel`, which holds the rows below the square that
- * factorSquare left behind. `width` is a multiple of eight.
+ * factorSquare left behind.
  */
 export function solvePanel(
   start: i32,
@@ -157,16 +172,18 @@ export function solvePanel(
     const to = min(end, from + stripRows);
     for (let j = 0; j < width; j += tileColumns) {
       let row = from;
-      for (; row + tileRows <= to; row += tileRows) solveTile(panel, width, row, j, upper, inverse);
+      if (j + tileColumns <= width)
+        for (; row + tileRows <= to; row += tileRows) solveTile(panel, width, row, j, upper, inverse);
       for (; row < to; row++) solveRow(panel, width, row, j, upper, inverse);
     }
   }
 }
 
-/** Columns [j, j + 8) of one row. */
+/** Columns [j, j + 8) of one row, as far as there are. */
 function solveRow(panel: usize, width: i32, row: i32, j: i32, upper: usize, inverse: usize): void {
   const x = panel + ((<usize>row * width) << 2);
-  for (let column = j; column < j + tileColumns; column++) {
+  const end = min(j + tileColumns, width);
+  for (let column = j; column < end; column++) {
     const u = tileAt(upper, width, column);
     const at = x + ((<usize>column) << 2);
     let value = load<f32>(at);

@@ -120,6 +120,59 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
     expect(onDisk).toEqual(await walk());
   });
 
+  test('leaves held-out tokens out of the moments and hands them over', async () => {
+    const long = [5, 3].map((sequences, index) => ({
+      batch: { sequences, length: 8 },
+      data: normals(sequences * 8 * shared.hidden, 200 + index),
+    }));
+    const [weights, original] = [randomWeights(1), randomWeights(2)];
+    const walk = async (holdOut: boolean, hidden: readonly (typeof long)[number][]) => {
+      const calibrator = createCalibrator(architecture, { holdOut });
+      const seen: Moments[] = [];
+      const { output } = await calibrator.walk(
+        { block: 0, hidden, weights },
+        async (_, moments) => void seen.push(moments),
+        { original: { hidden, weights: original } },
+      );
+      await calibrator.release();
+      return { seen, output: output.flatMap(({ data }) => [...data]) };
+    };
+    const parts = await walk(true, long);
+    expect(parts.output).toEqual((await walk(false, long)).output);
+    // The fifth of eight sequences is held out, the last of the first batch.
+    const rows = 8 * shared.hidden;
+    const rest = await walk(false, [
+      {
+        batch: { sequences: 4, length: 8 },
+        data: (long[0]?.data ?? new Float32Array()).subarray(0, 4 * rows),
+      },
+      ...long.slice(1),
+    ]);
+    const alone = await walk(false, [
+      { batch: { sequences: 1, length: 8 }, data: (long[0]?.data ?? new Float32Array()).subarray(4 * rows) },
+    ]);
+    for (const [site, { heldOut, ...moments }] of parts.seen.entries()) {
+      const expected = rest.seen[site];
+      expect(moments.tokens).toBe(56);
+      expectClose(moments.gram.data, [...(expected?.gram.data ?? [])]);
+      expectClose(moments.crossMoments?.data ?? new Float32Array(), [
+        ...(expected?.crossMoments?.data ?? []),
+      ]);
+      expectClose(moments.means?.own ?? new Float32Array(), [...(expected?.means?.own ?? [])]);
+      const { own, original: before } = heldOut ?? {};
+      const held = alone.seen[site];
+      expectClose(
+        held?.gram.data ?? new Float32Array(),
+        product([...(own?.data ?? [])], [...(own?.data ?? [])], own?.cols),
+      );
+      const cross = held?.crossMoments?.data.map((value, at) => value + (held.gram.data[at] ?? 0));
+      expectClose(
+        cross ?? new Float32Array(),
+        product([...(before?.data ?? [])], [...(own?.data ?? [])], own?.cols),
+      );
+    }
+  });
+
   test('gathers what the head multiplies with, beside the original', async () => {
     const calibrator = createCalibrator(architecture);
     const outside = (seed: number) =>
@@ -157,8 +210,7 @@ describe.each(Object.entries(architectures))('the walk through a block of %s', (
   }
 
   /** xᵀ y / tokens. */
-  function product(x: readonly number[], y: readonly number[]): number[] {
-    const width = shared.hidden;
+  function product(x: readonly number[], y: readonly number[], width = shared.hidden): number[] {
     return Array.from({ length: width * width }, (_, at) => {
       let sum = 0;
       for (let t = 0; t < x.length; t += width)

@@ -6,6 +6,7 @@ import { collectGarbage } from '../runtime/garbage.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Moments } from '../types.js';
 import { type ActivationCache, createActivationCache, type Kept } from './activation-cache.js';
+import { createHeldOutCollector, heldOutRows } from './held-out.js';
 import { createMoments } from './moments.js';
 import { entrance, exit, freshOf, headSegment, type Segment, segments } from './segments.js';
 
@@ -66,6 +67,11 @@ export interface Calibrator {
   release(): Promise<void>;
 }
 
+export interface CalibratorOptions extends RuntimeOptions {
+  /** Whether some tokens stay out of the sums and come with the moments (./held-out.ts); by default none. */
+  readonly holdOut?: boolean;
+}
+
 /**
  * Second moments of the inputs of a block's linear layers. The block's program is cut at every *site* (a value
  * that feeds linear layers), so that each part runs once, with everything before it already compressed, and
@@ -73,7 +79,7 @@ export interface Calibrator {
  */
 export function createCalibrator(
   architecture: Architecture,
-  options: RuntimeOptions = {},
+  options: CalibratorOptions = {},
   activationCache: ActivationCache = createActivationCache(),
 ): Calibrator {
   const cache = programCache(options);
@@ -136,14 +142,20 @@ export function createCalibrator(
   const sum = async ({ site, width }: Segment, own: Travel, original?: Travel): Promise<SiteMoments> => {
     const [gram, cross] = [moments.sum(width), original && moments.sum(width)];
     const [mean, originalMean] = [moments.vector(width), original && moments.vector(width)];
-    let tokens = 0;
+    const rows = options.holdOut ? heldOutRows(own.states.map(({ batch }) => batch)) : [];
+    const heldOut = createHeldOutCollector(rows, width);
+    const heldOutOriginal = original && createHeldOutCollector(rows, width);
+    let tokens = -heldOut.tokens;
     for (const [at, { batch, arrays }] of own.states.entries()) {
       const [x, y] = [arrays[site], original?.states[at]?.arrays[site]];
       const [inputs, originals] = [x?.data as Float32Array, y?.data as Float32Array];
+      const given = [heldOut.take(at, inputs), heldOutOriginal?.take(at, originals)];
+      for (const { clear } of given.flatMap((each) => each ?? [])) clear();
       await gram.add(inputs, inputs);
       await cross?.add(originals, inputs);
       await mean.add(inputs);
       await originalMean?.add(originals);
+      for (const { restore } of given.flatMap((each) => each ?? [])) restore();
       if (x?.onDisk) activationCache.give(inputs);
       if (y?.onDisk) activationCache.give(originals);
       tokens += batch.sequences * batch.length;
@@ -156,6 +168,9 @@ export function createCalibrator(
       means: { original: originalMean?.mean(tokens) ?? average, own: average },
       tokens,
       ...(crossMoments && { crossMoments }),
+      ...(heldOut.tokens > 0 && {
+        heldOut: { own: heldOut.inputs, ...(heldOutOriginal && { original: heldOutOriginal.inputs }) },
+      }),
     };
   };
 

@@ -119,11 +119,17 @@ const parsers: Readonly<Record<OptionKind, (row: OptionRow, flag: string) => Par
   choice: choiceOf,
   count: () => positiveInteger,
   seed: () => wholeNumber,
-  number: ({ range: [from, to] = [0, 0] }) => numberBetween(from, to),
+  number: numberOf,
   size: () => byteSize,
   settings: () => (text, previous) => setting(text, previous as Readonly<Record<string, unknown>>),
   overrides: () => (text, previous) => override(text, previous as readonly Override[]),
 };
+
+/** A number of a range, or a word in its place. */
+function numberOf({ words = [], range: [from, to] = [0, 0] }: OptionRow): Parser {
+  const number = numberBetween(from, to);
+  return (text) => (words.includes(text) ? text : number(text));
+}
 
 /** One of a few words, or of a few numbers. */
 function choiceOf({ words = [], schema }: OptionRow, flag: string): Parser {

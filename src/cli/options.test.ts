@@ -34,6 +34,12 @@ test('flags become the options of the table', async () => {
   expect(warnings).toEqual([]);
 });
 
+test('a number may have a word in its place', async () => {
+  expect((await parsed('--shrinkage', 'auto')).options.shrinkage).toBe('auto');
+  expect((await parsed('--shrinkage', '0.3')).options.shrinkage).toBe(0.3);
+  await expect(parsed('--shrinkage', '2')).rejects.toThrow('from 0 to 1');
+});
+
 test('names of the version before work and say the new ones', async () => {
   const { options, warnings } = await parsed(
     ...['--damage', 'trace', '--prefix', 'compressed', '--target', 'symmetric'],

@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from 'vitest';
 import { normals } from '../../test/reference/random.js';
+import { shrinkMoments } from '../calibration/shrinkage.js';
 import { createBiasCorrection } from './bias.js';
 
 const correction = createBiasCorrection({ threads: 1 });
@@ -46,6 +47,32 @@ test('the shift of the means of outputs becomes zero', async () => {
   expect(shift(bias)).toBeGreaterThan(0.5);
   const corrected = await correction.bias({ rows, cols, data: weight }, decoded, bias, means);
   expect(shift(corrected)).toBeLessThan(1e-4);
+});
+
+test('shrunk moments about the means are moments about the means, shrunk', async () => {
+  const moments = () => ({
+    gram: moment(shifted, shifted),
+    crossMoments: moment(inputs, shifted),
+    means,
+    tokens,
+  });
+  const before = await correction.centred(shrinkMoments(moments(), 0.4));
+  const after = shrinkMoments(await correction.centred(moments()), 0.4);
+  for (const key of ['gram', 'crossMoments'] as const) {
+    const differences = after[key]?.data.map((value, at) => value - (before[key]?.data[at] ?? Number.NaN));
+    expect(Math.max(...(differences ?? [Number.NaN]).map(Math.abs))).toBeLessThan(1e-4);
+  }
+});
+
+test('tokens to judge by lose the same means', async () => {
+  const tall = (data: Float32Array) => ({ rows: tokens, cols, data });
+  const heldOut = { own: tall(shifted), original: tall(inputs) };
+  const centred = await correction.centred({ gram: moment(shifted, shifted), means, tokens, heldOut });
+  for (const [actual, data, mean] of [
+    [centred.heldOut?.own, shifted, means.own],
+    [centred.heldOut?.original, inputs, means.original],
+  ] as const)
+    expect(actual?.data).toEqual(data.map((value, at) => value - (mean[at % cols] ?? 0)));
 });
 
 test('moments about the means are those of inputs without their means', async () => {

@@ -7,7 +7,7 @@ import type { Matrix, Moments } from '../types.js';
 export interface BiasCorrection {
   /**
    * Moments about the means: all that is left for the codes to reproduce where the bias takes the rest,
-   * H − μ̃ μ̃ᵀ and D − (μ − μ̃) μ̃ᵀ. Without means, the moments as they are.
+   * H − μ̃ μ̃ᵀ and D − (μ − μ̃) μ̃ᵀ, shrunk where the moments are. Without means, the moments as they are.
    */
   centred(moments: Moments): Promise<Moments>;
   /**
@@ -27,22 +27,42 @@ export interface BiasCorrection {
 
 export function createBiasCorrection(options: RuntimeOptions = {}): BiasCorrection {
   const cache = programCache(options);
-  const subtract = async ({ rows, cols, data }: Matrix, left: Float32Array, right: Float32Array) => {
+  const subtract = async (
+    { rows, cols, data }: Matrix,
+    left: Float32Array,
+    right: Float32Array,
+    shrinkage: number,
+  ) => {
     const program = await cache.get(`outer ${rows}`, () => ({
       y: g.sub(g.input('x', [rows, cols]), g.mul(g.input('left', [rows, 1]), g.input('right', [1, cols]))),
     }));
-    const { y } = await program.run({ x: data, left, right });
-    return { rows, cols, data: y ?? data };
+    const y =
+      (await program.run({ x: data, left: left.map((each) => (1 - shrinkage) * each), right })).y ?? data;
+    for (let i = 0; i < rows; i++)
+      y[i * (cols + 1)] = (y[i * (cols + 1)] ?? 0) - shrinkage * (left[i] ?? 0) * (right[i] ?? 0);
+    return { rows, cols, data: y };
+  };
+  const centreRows = async ({ rows, cols, data }: Matrix, mean: Float32Array): Promise<Matrix> => {
+    const program = await cache.get(`rows ${rows} ${cols}`, () => ({
+      y: g.sub(g.input('x', [rows, cols]), g.input('mean', [cols])),
+    }));
+    return { rows, cols, data: (await program.run({ x: data, mean })).y ?? data };
   };
   return {
     async centred(moments) {
-      const { gram, crossMoments, means } = moments;
+      const { gram, crossMoments, means, heldOut, shrinkage = 0 } = moments;
       if (!means) return moments;
       const moved = means.original.map((mean, at) => mean - (means.own[at] ?? 0));
       return {
         ...moments,
-        gram: await subtract(gram, means.own, means.own),
-        ...(crossMoments && { crossMoments: await subtract(crossMoments, moved, means.own) }),
+        gram: await subtract(gram, means.own, means.own, shrinkage),
+        ...(crossMoments && { crossMoments: await subtract(crossMoments, moved, means.own, shrinkage) }),
+        ...(heldOut && {
+          heldOut: {
+            own: await centreRows(heldOut.own, means.own),
+            ...(heldOut.original && { original: await centreRows(heldOut.original, means.original) }),
+          },
+        }),
       };
     },
     async bias({ rows, cols, data }, decoded, bias, { original, own }) {

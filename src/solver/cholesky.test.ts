@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { gemm, kernels } from '../../test/fixtures/solver-context.js';
 import { syntheticGram } from '../../test/reference/gram.js';
+import { normals } from '../../test/reference/random.js';
 import { choleskyReference } from '../../test/reference/solvers.js';
 import { createKernels } from '../kernels/kernels.js';
 import type { Matrix } from '../types.js';
-import { type Factor, factorDamped, meanDiagonal } from './cholesky.js';
+import { type Factor, factorDamped, meanDiagonal, solveRows } from './cholesky.js';
 
 /** L as a dense matrix in double precision. */
 function unpack({ size, blockSize, columns }: Factor): Float64Array {
@@ -128,6 +129,49 @@ describe('damped Cholesky factor', () => {
       });
       own.close();
     }
+  });
+
+  test('a ridge adds a share of each entry of the diagonal', async () => {
+    const gram = await syntheticGram(gemm, 40, 10);
+    const raised = gram.data.map((value, at) => (at % 41 === 0 ? 1.5 * value : value));
+    const ridged = await kernels.scope((arena) => {
+      const order = arena.i32(40);
+      for (let i = 0; i < 40; i++) order[i] = i;
+      return factorDamped({ kernels, gemm }, gram, order, 0.01, 16, 0.5);
+    });
+    const dense = Float64Array.from(raised, (value, at) => value / ridged.scale + (at % 41 === 0 ? 0.01 : 0));
+    expectClose(unpack(ridged), choleskyReference(dense, 40), 2e-6);
+  });
+
+  // Widths that eight does not divide, alone and behind whole blocks.
+  test.each([
+    [5, 16],
+    [64, 16],
+    [131, 32],
+  ])('solves rows of %i columns in blocks of %i', async (size, blockSize) => {
+    const gram = await syntheticGram(gemm, size, 11);
+    const result = await factor(gram, 0.01, blockSize);
+    const [lower, count] = [unpack(result), 19];
+    const blocks = result.columns.map((_, b) =>
+      normals(count * Math.min(blockSize, size - b * blockSize), 12 + b),
+    );
+    const dense = (of: readonly Float32Array[]) =>
+      Float64Array.from({ length: count * size }, (_, at) => {
+        const [row, b] = [Math.floor(at / size), Math.floor((at % size) / blockSize)];
+        const width = Math.min(blockSize, size - b * blockSize);
+        return of[b]?.[row * width + ((at % size) - b * blockSize)] ?? Number.NaN;
+      });
+    const expected = dense(blocks);
+    await solveRows({ kernels, gemm }, result, blocks);
+    const solved = dense(blocks);
+    const product = Float64Array.from({ length: count * size }, (_, at) => {
+      const [row, column] = [Math.floor(at / size), at % size];
+      let sum = 0;
+      for (let k = 0; k <= column; k++)
+        sum += (solved[row * size + k] ?? Number.NaN) * (lower[column * size + k] ?? Number.NaN);
+      return sum;
+    });
+    expectClose(product, expected, 1e-5);
   });
 
   test('damping is in units of the mean of the diagonal', () => {

@@ -33,6 +33,7 @@ const minimumDamping = 1e-4;
  * @param order position i of the factor is row and column `order[i]` of `gram`; in the kernels' memory
  * @param damping added to the diagonal, in units of its mean
  * @param blockSize columns factored at a time, a multiple of eight
+ * @param ridge share of each entry of the diagonal that is added to it, beside the damping
  * @throws TersorError when `gram` has a NaN or an infinity, or no damping helps
  */
 export async function factorDamped(
@@ -41,11 +42,12 @@ export async function factorDamped(
   order: Int32Array,
   damping: number,
   blockSize: number,
+  ridge = 0,
 ): Promise<Factor> {
   const scale = meanDiagonal(gram);
   for (let tried = damping; ; tried = Math.max(tried * 10, minimumDamping)) {
     const factor = await kernels.scope((arena) =>
-      cholesky({ kernels, gemm }, arena, gram, { order, scale, damping: tried, blockSize }),
+      cholesky({ kernels, gemm }, arena, gram, { order, scale, damping: tried, ridge, blockSize }),
     );
     if (factor) return factor;
     if (tried >= maximumDamping) {
@@ -75,6 +77,7 @@ interface CholeskyOptions {
   readonly order: Int32Array;
   readonly scale: number;
   readonly damping: number;
+  readonly ridge: number;
   readonly blockSize: number;
 }
 
@@ -87,7 +90,7 @@ async function cholesky(
   { kernels, gemm }: Tools,
   arena: Arena,
   gram: Matrix,
-  { order, scale, damping, blockSize }: CholeskyOptions,
+  { order, scale, damping, ridge, blockSize }: CholeskyOptions,
 ): Promise<Factor | undefined> {
   const size = gram.rows;
   const gather = blockColumns(kernels, arena, gram, order, scale, blockSize);
@@ -101,7 +104,8 @@ async function cholesky(
     const width = Math.min(blockSize, size - from);
     const height = size - from;
     const panel = gather(from);
-    for (let c = 0; c < width; c++) panel[c * width + c] = (panel[c * width + c] ?? 0) + damping;
+    for (let c = 0; c < width; c++)
+      panel[c * (width + 1)] = (1 + ridge) * (panel[c * (width + 1)] ?? 0) + damping;
 
     const column = panel.slice();
     let rest: Float32Array = column;
@@ -120,6 +124,42 @@ async function cholesky(
     columns.push(column);
   }
   return { size, blockSize, columns, scale, damping };
+}
+
+/**
+ * Solves Y·Lᵀ = X, row by row of X.
+ * @param rows X in the order of the factor and in blocks of its columns, each rows × width; becomes Y
+ */
+export async function solveRows(
+  { kernels, gemm }: Tools,
+  { size, blockSize, columns }: Factor,
+  rows: readonly Float32Array[],
+): Promise<void> {
+  const count = (rows[0]?.length ?? 0) / Math.min(blockSize, size);
+  const products = [0, 1].map(() => new Float32Array(size > blockSize ? count * blockSize : 0));
+  await kernels.scope(async (arena) => {
+    const panel = arena.f32(count * Math.min(blockSize, size));
+    const square = arena.f32(blockSize ** 2);
+    const upper = arena.f32(blockSize ** 2);
+    const inverse = arena.f32(blockSize);
+    for (const [b, own] of rows.entries()) {
+      const width = own.length / count;
+      let rest = own;
+      for (const [c, before] of columns.slice(0, b).entries()) {
+        const from = (b - c) * blockSize * blockSize;
+        const factor = { data: before.subarray(from, from + width * blockSize), shape: [width, blockSize] };
+        const solved = { data: rows[c] as Float32Array, shape: [count, blockSize] };
+        const add = { data: rest, shape: [count, width] };
+        const into = products[c % 2]?.subarray(0, own.length) as Float32Array;
+        rest = await gemm(solved, factor, { transposeB: true, alpha: -1, add, into });
+      }
+      panel.set(rest);
+      square.set((columns[b] as Float32Array).subarray(0, width * width));
+      kernels.call('prepareSolve', { square, width, upper, inverse });
+      kernels.parallel('solvePanel', count, { panel, width, upper, inverse });
+      own.set(panel.subarray(0, own.length));
+    }
+  });
 }
 
 /**

@@ -76,6 +76,8 @@ test('unknown options and values are refused by name', () => {
   expect(() => checkOptions({ ...paths, tokens: 0 })).toThrow('--tokens');
   expect(() => checkOptions({ ...paths, match: 'both' as never })).toThrow('"original"|"own"');
   expect(() => checkOptions({ ...paths, accuracyLevel: 3 as never })).toThrow('expected 0 or 4');
+  expect(() => checkOptions({ ...paths, shrinkage: 2 })).toThrow('auto or a number from 0 to 1');
+  checkOptions({ ...paths, shrinkage: 'auto' });
   checkOptions({ ...paths, overrides: [{ pattern: /x/, type: 'q8_0' }], seed: 0, predict: true });
 });
 

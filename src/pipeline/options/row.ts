@@ -67,7 +67,7 @@ export interface OptionDetails {
 export interface OptionRow<T = unknown> extends OptionDetails {
   readonly kind: OptionKind;
   readonly schema: z.ZodType<T>;
-  /** Of choices. */
+  /** Of choices; of numbers, what may stand in their place. */
   readonly words?: readonly string[];
   /** Of numbers. */
   readonly range?: readonly [from: number, to: number];
@@ -118,6 +118,22 @@ export const numberChoice = <const N extends readonly number[], const D extends 
   schema: z.custom<N[number]>((value) => numbers.includes(value as number), {
     error: `expected ${numbers.join(' or ')}`,
   }),
+});
+
+/** A number in [from, to], or a word in its place. */
+export const numberOr = <const W extends string, const D extends OptionDetails>(
+  word: W,
+  [from, to]: readonly [from: number, to: number],
+  details: D,
+): OptionRow<W | number> & D => ({
+  ...details,
+  kind: 'number',
+  words: [word],
+  range: [from, to],
+  schema: z.custom<W | number>(
+    (value) => value === word || (typeof value === 'number' && value >= from && value <= to),
+    { error: `expected ${word} or a number from ${from} to ${to}` },
+  ),
 });
 
 /** A number in [from, to]. */

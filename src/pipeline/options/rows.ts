@@ -3,6 +3,7 @@ import {
   count,
   number,
   numberChoice,
+  numberOr,
   type OptionRow,
   overrides,
   seed,
@@ -185,6 +186,16 @@ export const optionRows = {
     group: 'Rounding:',
     placeholder: 'which',
     help: 'biases of compressed layers: corrected for their errors (default) or kept',
+    recipe: { decides: 'solution' },
+  }),
+  /**
+   * How far second moments are shrunk to their diagonal, λ in (1 − λ) H + λ diag H: by default as far as feedback of
+   * errors then does best on tokens that are held out (src/solver/shrinkage.ts), 0 for the sums as they are.
+   */
+  shrinkage: numberOr('auto', [0, 1], {
+    group: 'Rounding:',
+    placeholder: 'n',
+    help: 'how far second moments are shrunk to their diagonal: auto (default), or 0 to 1',
     recipe: { decides: 'solution' },
   }),
   /** Settings of the solver to try before the best of them are taken (src/pipeline/search/tune.ts). */

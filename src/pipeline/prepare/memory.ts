@@ -11,6 +11,7 @@ import { batchTokensOf, largestTable } from '../../architecture/forward.js';
 import type { Model } from '../../architecture/model.js';
 import { usedTokens } from '../../architecture/used-tokens.js';
 import { type Footprint, footprint } from '../../calibration/footprint.js';
+import { mostHeldOut } from '../../calibration/held-out.js';
 import { stripRows } from '../../calibration/moments.js';
 import { product } from '../../checkpoint/decode.js';
 import { TersorError } from '../../errors.js';
@@ -78,6 +79,8 @@ export function memoryOf(job: MemoryJob): Memory {
     recipe.imatrix === undefined
       ? walks.flatMap(({ block, sites }) => sites.map((site) => ({ block, ...site })))
       : [];
+  const heldOut = (width: number) =>
+    4 * models * width * Math.min(recipe.tokens, Math.max(mostHeldOut, recipe.context));
   const { descends } = findSolver(recipe.solver);
 
   const slabs = new Map(
@@ -115,8 +118,9 @@ export function memoryOf(job: MemoryJob): Memory {
   const packed = most(embeddingAndHead.map(({ bytes, grid }) => (isCoded(grid) ? 2 : 1) * bytes));
   const compressing = most([
     4 * most(walks.map(({ weights }) => weights)),
-    ...sites.map(({ width }) => 4 * (models * width ** 2 + stripRows(width) * width)),
-    ...sites.map((site) => solving(architecture, site, models, outside)),
+    ...sites.map(({ width }) => 4 * (models * width ** 2 + stripRows(width) * width) + heldOut(width)),
+    ...sites.map(({ width }) => shrinking(width, models) + (1 + 1 / models) * heldOut(width)),
+    ...sites.map((site) => solving(architecture, site, models, outside) + heldOut(site.width)),
     packed + outside(embeddingAndHead.map(({ spec }) => spec)) + 6 * architecture.hidden ** 2,
     embeddingMomentsBytes(job),
   ]);
@@ -137,6 +141,9 @@ interface Slab {
 }
 
 const isEmbeddingOrHead = ({ kind }: TensorSpec) => kind === 'embedding' || kind === 'head';
+
+/** The second moments of a site and the factor that tells how far to shrink them, of which two columns are on their way. */
+const shrinking = (width: number, models: number) => 4 * ((models + 0.5) * width ** 2 + 2 * 256 * width);
 
 /** The second moments of a site, the factor of a layer there, and a slab of it; src/pipeline/solve/blocks.ts. */
 function solving(

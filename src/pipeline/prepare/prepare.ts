@@ -49,6 +49,7 @@ function checkImportance(options: CompressOptions, { warn }: Hooks): void {
       '--imatrix and --solver-option contradict each other: the matrix decides on scales',
       { code: 'invalid-option', file, remedy: 'leave one of them out' },
     );
+  if (options.shrinkage !== undefined) throw contradiction('imatrix', 'shrinkage');
   if (isSearch(options))
     throw new TersorError('a search for types needs the second moments of a text', {
       code: 'invalid-option',

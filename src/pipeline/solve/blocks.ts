@@ -12,7 +12,7 @@ import type { Assignment } from '../prepare/plan.js';
 import { tokenEmbeddingMoments } from './embedding-and-head.js';
 import { correctableBias, correctedBias } from './layer-bias.js';
 import type { Packed } from './packed.js';
-import { createPasses, type Passes } from './passes.js';
+import { createPasses, type Passes, shrinkageOf } from './passes.js';
 import { type BlocksJob, type Run, type RunOutput, startRun } from './run.js';
 import { siteTargets } from './site-targets.js';
 import { storeTensor } from './tensor-step.js';
@@ -33,7 +33,7 @@ export async function compressBlocks(
   const { model, assignments, recipe } = job;
   const { architecture } = model;
   const run = await startRun(context, job, output);
-  const passes = createPasses(context, architecture, cache);
+  const passes = createPasses(context, architecture, { cache, shrinkage: shrinkageOf(recipe) });
   const outside: Outside = { original: {}, decoded: {} };
   await walkModel(architecture, passes.calibrator, {
     embedding: () => compressEmbedding(run, passes, outside),
@@ -74,7 +74,7 @@ async function compressEmbedding(run: Run, passes: Passes, outside: Outside): Pr
     const known = await journal.find(run.assignment(spec));
     const moments =
       spec.kind === 'embedding' && wantsMoments(run, spec, known)
-        ? await tokenEmbeddingMoments(context, model, texts.sequences, outside.original)
+        ? await tokenEmbeddingMoments(context, model, texts.sequences, outside.original, shrinkageOf(recipe))
         : undefined;
     outside.decoded[spec.role] = await inUse(spec, await storeTensor(run, spec, { moments, known }));
   }

@@ -15,7 +15,7 @@ import { compressRows } from './rows.js';
 import { solvedRows } from './slab.js';
 
 /** How tensors are solved. */
-export type TensorRecipe = Pick<Recipe, 'solver' | 'options'>;
+export type TensorRecipe = Pick<Recipe, 'solver' | 'options' | 'shrinkage'>;
 
 /** All of a tensor's values, or what reads some of its rows. */
 export type Weight = Float32Array | Rows;

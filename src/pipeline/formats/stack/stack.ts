@@ -59,6 +59,7 @@ async function compressStack(context: Context, options: CompressOptions, hooks: 
   const recipe = {
     solver: options.solver ?? solving.solver,
     options: options.solverOptions ?? solving.options,
+    shrinkage: options.shrinkage,
   };
   checkSolver(recipe.solver, recipe.options);
   const model = await time('prepare', () => context.open(options.model));

@@ -21,7 +21,7 @@ import type { SpooledSlice, StackWriter } from '../../../writer/stack.js';
 import type { Context } from '../../context/context.js';
 import { checkAborted, type Hooks } from '../../context/hooks.js';
 import { embeddingAndHeadRecipe, tokenEmbeddingMoments } from '../../solve/embedding-and-head.js';
-import { createPasses } from '../../solve/passes.js';
+import { createPasses, shrinkageOf } from '../../solve/passes.js';
 import { slabRows } from '../../solve/slab.js';
 import type { TensorRecipe } from '../../solve/tensor.js';
 
@@ -84,7 +84,8 @@ export async function stackTensors(
 ): Promise<StackedTensors> {
   const { architecture } = model;
   const { time } = context.stopwatch;
-  const passes = createPasses(context, architecture);
+  const shrinkage = shrinkageOf(recipe);
+  const passes = createPasses(context, architecture, { shrinkage });
   const results = new Map<TensorSpec, { refined: Refined; divergence: number }>();
   const total = architecture.tensors.reduce((sum, { shape }) => sum + product(shape), 0);
   let done = 0;
@@ -116,7 +117,7 @@ export async function stackTensors(
   await walkModel(architecture, passes.calibrator, {
     async embedding() {
       for (const spec of outer.filter(({ kind }) => kind !== 'head'))
-        await stackOutside(spec, () => tokenEmbeddingMoments(context, model, sequences, outside));
+        await stackOutside(spec, () => tokenEmbeddingMoments(context, model, sequences, outside, shrinkage));
       return { hidden: await passes.embed(sequences, outside) };
     },
     async block(block) {

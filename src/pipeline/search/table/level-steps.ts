@@ -82,7 +82,9 @@ export async function createLevelSteps(
   return {
     statistician,
     async solve(spec, weight, moments) {
-      const identity = keyOf(weight, moments?.gram.data ?? '', JSON.stringify(recipe), codeVersion());
+      const { gram, heldOut } = moments ?? {};
+      const known = [gram, heldOut?.own].map((matrix) => matrix?.data ?? '');
+      const identity = keyOf(weight, ...known, JSON.stringify(recipe), codeVersion());
       const results: Solved[] = [];
       for (const grid of required(gridsOf, spec)) {
         checkAborted(hooks);

@@ -7,7 +7,7 @@ import type { Context } from '../../context/context.js';
 import type { Hooks } from '../../context/hooks.js';
 import type { Store } from '../../context/store.js';
 import { tokenEmbeddingMoments } from '../../solve/embedding-and-head.js';
-import { createPasses } from '../../solve/passes.js';
+import { createPasses, shrinkageOf } from '../../solve/passes.js';
 import type { Solved } from './entries.js';
 import { createLevelSteps, type LevelSteps } from './level-steps.js';
 import type { LevelRequest, TensorLevels } from './request.js';
@@ -22,11 +22,12 @@ export async function solveLevels(
   request: LevelRequest,
   hooks: Hooks,
 ): Promise<TensorLevels[]> {
-  const { model, candidates, calibration, evaluator } = request;
+  const { model, candidates, calibration, evaluator, recipe } = request;
+  const shrinkage = shrinkageOf(recipe);
   const { architecture } = model;
   const { time } = context.stopwatch;
   const steps = await createLevelSteps(context, store, request, hooks);
-  const passes = createPasses(context, architecture);
+  const passes = createPasses(context, architecture, { shrinkage });
   const outside = await time('read', () => model.readBlock(undefined));
   const coded = new Set(candidates.filter(({ grids }) => grids.some(isCoded)).map(({ spec }) => spec));
 
@@ -48,7 +49,9 @@ export async function solveLevels(
     await walkModel(architecture, passes.calibrator, {
       async embedding() {
         for (const spec of outer.filter(({ kind }) => kind !== 'head'))
-          await solveOutside(spec, () => tokenEmbeddingMoments(context, model, calibration, outside));
+          await solveOutside(spec, () =>
+            tokenEmbeddingMoments(context, model, calibration, outside, shrinkage),
+          );
         return { hidden: await passes.embed(calibration, outside) };
       },
       async block(block, { hidden }) {

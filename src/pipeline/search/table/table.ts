@@ -106,7 +106,7 @@ async function tableOf(
   const request = {
     model,
     candidates,
-    recipe: { solver: tableSolver },
+    recipe: { solver: tableSolver, shrinkage: options.shrinkage },
     calibration: calibrationForTable(calibration),
     evaluator,
     probed: measure.needs.includes('divergence') ? probed : () => [],

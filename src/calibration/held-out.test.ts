@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest';
+import { normals } from '../../test/reference/random.js';
+import { createHeldOutCollector, heldOutRows, mostHeldOut } from './held-out.js';
+
+const batches = (...sizes: readonly (readonly [sequences: number, length: number])[]) =>
+  sizes.map(([sequences, length]) => ({ sequences, length }));
+const count = (rows: ReturnType<typeof heldOutRows>) =>
+  rows.flat().reduce((sum, each) => sum + each.count, 0);
+
+describe('rows that are held out', () => {
+  test('are every eighth sequence, spread over the text', () => {
+    expect(heldOutRows(batches([12, 10], [4, 10]))).toEqual([
+      [{ from: 40, count: 10 }],
+      [{ from: 0, count: 10 }],
+    ]);
+  });
+
+  test('are fewer where the text is long', () => {
+    const rows = heldOutRows(batches(...Array.from({ length: 64 }, () => [4, 256] as const)));
+    expect(count(rows)).toBe(mostHeldOut);
+    expect(rows.slice(0, 32).flat()).toHaveLength(4);
+  });
+
+  test('are one sequence of a few, and the ends of fewer', () => {
+    expect(heldOutRows(batches([3, 16], [2, 8]))).toEqual([[{ from: 32, count: 16 }], []]);
+    expect(heldOutRows(batches([2, 16], [1, 8]))).toEqual([
+      [
+        { from: 14, count: 2 },
+        { from: 30, count: 2 },
+      ],
+      [{ from: 7, count: 1 }],
+    ]);
+    expect(heldOutRows(batches([1, 7]))).toEqual([[]]);
+  });
+});
+
+test('batches get their rows back', () => {
+  const rows = [[{ from: 1, count: 2 }], [], [{ from: 0, count: 1 }]];
+  const [data, whole] = [0, 1].map(() => [1, 2, 3].map((seed) => normals(4 * 3, seed)));
+  const collector = createHeldOutCollector(rows, 3);
+  for (const [at, batch] of (data ?? []).entries()) {
+    const taken = collector.take(at, batch);
+    taken.clear();
+    const held = (row: number) => rows[at]?.some(({ from, count: many }) => row >= from && row < from + many);
+    expect(batch).toEqual(whole?.[at]?.map((value, i) => (held(Math.floor(i / 3)) ? 0 : value)));
+    taken.restore();
+  }
+  expect(data).toEqual(whole);
+  expect(collector.tokens).toBe(3);
+  expect(collector.inputs.data).toEqual(
+    Float32Array.of(...(whole?.[0]?.subarray(3, 9) ?? []), ...(whole?.[2]?.subarray(0, 3) ?? [])),
+  );
+});

@@ -1,0 +1,81 @@
+import type { Batch } from '../architecture/architecture.js';
+import type { Matrix } from '../types.js';
+
+/** One token in so many is held out. */
+const oneIn = 8;
+/** Of longer texts a smaller share is held out: about so many tokens are enough to judge by. */
+export const mostHeldOut = 2048;
+/** Of fewer sequences none can be done without: the end of each is held out. */
+const fewestSequences = 4;
+
+/** Rows of a batch that are held out. */
+interface Range {
+  readonly from: number;
+  readonly count: number;
+}
+
+/**
+ * Which rows of each batch stay out of second moments. Whole sequences, spread over the text, because neighbours in a
+ * sequence are alike, so that one says too little about what the moments of the other miss.
+ */
+export function heldOutRows(batches: readonly Batch[]): readonly (readonly Range[])[] {
+  const sequences = batches.reduce((sum, batch) => sum + batch.sequences, 0);
+  const tokens = batches.reduce((sum, batch) => sum + batch.sequences * batch.length, 0);
+  const count = Math.max(1, Math.floor(sequences / Math.max(oneIn, Math.ceil(tokens / mostHeldOut))));
+  const chosen = new Set(
+    Array.from({ length: count }, (_, i) => Math.floor(((i + 0.5) * sequences) / count)),
+  );
+  let first = 0;
+  return batches.map(({ sequences: own, length }) => {
+    const start = first;
+    first += own;
+    const all = Array.from({ length: own }, (_, i) => ({ from: i * length, count: length }));
+    if (sequences >= fewestSequences) return all.filter((_, i) => chosen.has(start + i));
+    const end = Math.floor(length / oneIn);
+    return end > 0 ? all.map(({ from }) => ({ from: from + length - end, count: end })) : [];
+  });
+}
+
+/** Rows of a batch that were copied. */
+export interface Taken {
+  /** Makes them zero in the batch, so that they add nothing to any sum. */
+  clear(): void;
+  /** Gives them back to the batch. */
+  restore(): void;
+}
+
+/** Collects the inputs of one site that are held out. */
+export interface HeldOutCollector {
+  /** Rows that are held out. */
+  readonly tokens: number;
+  /** Copies the rows of a batch that are held out. */
+  take(batch: number, data: Float32Array): Taken;
+  readonly inputs: Matrix;
+}
+
+export function createHeldOutCollector(rows: readonly (readonly Range[])[], width: number): HeldOutCollector {
+  const tokens = rows.flat().reduce((sum, { count }) => sum + count, 0);
+  const inputs = { rows: tokens, cols: width, data: new Float32Array(tokens * width) };
+  let filled = 0;
+  return {
+    tokens,
+    inputs,
+    take(batch, data) {
+      const pairs = (rows[batch] ?? []).map(({ from, count }) => {
+        const place = data.subarray(from * width, (from + count) * width);
+        const copy = inputs.data.subarray(filled, filled + place.length);
+        copy.set(place);
+        filled += place.length;
+        return { place, copy };
+      });
+      return {
+        clear() {
+          for (const { place } of pairs) place.fill(0);
+        },
+        restore() {
+          for (const { place, copy } of pairs) place.set(copy);
+        },
+      };
+    },
+  };
+}
