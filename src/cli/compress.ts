@@ -111,9 +111,18 @@ async function run(
 export function describeResult(result: CompressResult, style: Terminal['style'], all = false): string {
   const { verified, heldOut, embeddings, prefixes, search, tuning, seconds, peakMemoryBytes, resumed } =
     result;
+  const roundedCount = result.tensors.filter(({ rounded }) => rounded).length;
   const measures = fields([
     ...(search ? describeSearch(search) : []),
     ...(tuning ? [describeTuning(tuning)] : []),
+    ...(roundedCount > 0
+      ? ([
+          [
+            'rounded',
+            `${roundedCount} of ${result.tensors.length} tensors to nearest, which does better on tokens held out`,
+          ],
+        ] as const)
+      : []),
     ...(resumed > 0
       ? ([
           ['resumed', `${resumed} of ${result.tensors.length} tensors were solved by an earlier run`],
@@ -139,7 +148,10 @@ export function describeResult(result: CompressResult, style: Terminal['style'],
         ] as const)
       : []),
   ]);
-  return [tensorTable(result.tensors, { all }), measures, style.bold(wrap(verdict(result)))].join('\n\n');
+  const tensors = result.tensors.map(({ rounded, ...tensor }) =>
+    rounded ? { ...tensor, note: 'rounded to nearest' } : tensor,
+  );
+  return [tensorTable(tensors, { all }), measures, style.bold(wrap(verdict(result)))].join('\n\n');
 }
 
 function describePrefix({ share, bytes, heldOut }: Prefix): readonly [string, string] {

@@ -45,9 +45,12 @@ export interface CompressedTensor {
   /**
    * ε = tr(Δ H Δᵀ) / tr(W H Wᵀ). For an embedding H is what the first block makes of its errors, together with the
    * moments of the head's inputs where the head is the same matrix; without moments, H = I. Of a layer whose bias takes
-   * the means of errors, H is the moment about the mean.
+   * the means of errors, H is the moment about the mean. H is of tokens that the tensor was not fitted to, where some are
+   * held out.
    */
   readonly relativeError: number;
+  /** Whether rows were rounded to nearest, because what the solver found does worse on tokens that are held out. */
+  readonly rounded?: true;
 }
 
 /** What a runtime made of the output. */

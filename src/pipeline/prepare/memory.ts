@@ -19,6 +19,7 @@ import * as g from '../../graph/build.js';
 import { workSpace } from '../../graph/work-space.js';
 import { isCoded } from '../../grid/grid.js';
 import { findSolver } from '../../solver/index.js';
+import { judgingFloats } from '../solve/judge.js';
 import { slabElements, solvedRows } from '../solve/slab.js';
 import type { Job } from './job.js';
 
@@ -120,7 +121,9 @@ export function memoryOf(job: MemoryJob): Memory {
     4 * most(walks.map(({ weights }) => weights)),
     ...sites.map(({ width }) => 4 * (models * width ** 2 + stripRows(width) * width) + heldOut(width)),
     ...sites.map(({ width }) => shrinking(width, models) + (1 + 1 / models) * heldOut(width)),
-    ...sites.map((site) => solving(architecture, site, models, outside) + heldOut(site.width)),
+    ...sites.map(
+      (site) => solving(architecture, site, models, outside) + heldOut(site.width) + 4 * judgingFloats,
+    ),
     packed + outside(embeddingAndHead.map(({ spec }) => spec)) + 6 * architecture.hidden ** 2,
     embeddingMomentsBytes(job),
   ]);

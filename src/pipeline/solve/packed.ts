@@ -9,6 +9,8 @@ export interface Packed {
   /** Packed rows. */
   readonly bytes: Uint8Array;
   readonly relativeError: number;
+  /** Whether rows were rounded to nearest, because what the solver found does worse on tokens that are held out. */
+  readonly rounded?: true;
 }
 
 /** Values of rows [from, to) as the runtime will decode them, in the programs' shape and order. */

@@ -37,6 +37,9 @@ export const noJournal: Journal = {
   finish: async () => {},
 };
 
+/** Of an entry in front of a tensor's bytes: its relative error as a double, and whether it was rounded. */
+const headBytes = 9;
+
 /** What of a job decides on a tensor's bytes, besides the assignments. */
 export type JournalJob = Pick<Job, 'model' | 'assignments' | 'recipe' | 'calibration' | 'importance'>;
 
@@ -84,17 +87,21 @@ export async function openJournal(
       const key = keyOfTensor(assignment);
       keys.add(key);
       const entry = await store.get(key);
-      if (entry?.length !== assignment.bytes + 8) return undefined;
+      if (entry?.length !== assignment.bytes + headBytes) return undefined;
       if (found++ === 0) {
         hooks.warn?.('going on where an earlier run stopped; --no-resume starts afresh');
       }
       // A copy, because a slice of Node's buffers, which entries are, is a view.
-      return { relativeError: readNumber(entry), bytes: new Uint8Array(entry.subarray(8)) };
+      const bytes = new Uint8Array(entry.subarray(headBytes));
+      return { relativeError: readNumber(entry), bytes, ...(entry[8] === 1 && { rounded: true }) };
     },
-    async put(assignment, { bytes, relativeError }) {
+    async put(assignment, { bytes, relativeError, rounded }) {
       if (!writing || !isCoded(assignment.grid)) return;
       await store
-        .put(keyOfTensor(assignment), Buffer.concat([numberBytes(relativeError), bytes]))
+        .put(
+          keyOfTensor(assignment),
+          Buffer.concat([numberBytes(relativeError), Uint8Array.of(rounded ? 1 : 0), bytes]),
+        )
         .catch((cause) => {
           writing = false;
           const reason = cause instanceof Error ? cause.message : String(cause);

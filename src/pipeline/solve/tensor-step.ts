@@ -26,10 +26,10 @@ export async function storeTensor(run: Run, spec: TensorSpec, inputs: TensorInpu
   const { time } = context.stopwatch;
   const assignment = run.assignment(spec);
   checkAborted(hooks);
-  const { bytes, relativeError } =
+  const { bytes, relativeError, rounded } =
     inputs.known ?? (await time('solve', () => solveTensor(run, spec, inputs)));
   await time('write', () => write(assignment.name, job.format.arrange(bytes, spec)));
-  run.done(assignment, { bytes: bytes.length, relativeError });
+  run.done(assignment, { bytes: bytes.length, relativeError, ...(rounded && { rounded }) });
   return async (from, to) => {
     const data = await time('read', () => unpackTensor(context.kernels, assignment, bytes, from, to));
     return job.format.storedValues && spec.stored ? fromStored(data, spec.stored) : data;
@@ -53,6 +53,7 @@ async function solveTensor(run: Run, spec: TensorSpec, { moments, values }: Tens
   const recipe = spec.kind === 'linear' ? job.recipe : embeddingAndHeadRecipe(job.recipe);
   const solved = await compressTensor(context, assignment, target, moments, recipe, {
     inputs: job.importance?.of(spec),
+    original: values || moments?.crossMoments ? run.original(spec) : undefined,
     rows: run.importanceOfRows.get(spec),
   });
   await context.stopwatch.time('write', () => journal.put(assignment, solved));

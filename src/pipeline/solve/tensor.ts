@@ -1,15 +1,17 @@
 import { matrixShape } from '../../architecture/architecture.js';
 import type { Rows } from '../../architecture/forward.js';
-import type { Grid } from '../../grid/grid.js';
+import { type Grid, isCoded } from '../../grid/grid.js';
 import { isRowMixGrid } from '../../grid/tersor/row-mix.js';
-import { toPanel } from '../../kernels/panel.js';
+import { type Panel, toPanel } from '../../kernels/panel.js';
 import { collectGarbage } from '../../runtime/garbage.js';
 import { findSolver } from '../../solver/index.js';
-import { rtnWeighted } from '../../solver/rtn.js';
-import type { Moments } from '../../types.js';
+import { rtn, rtnWeighted } from '../../solver/rtn.js';
+import type { Solution, SolverContext } from '../../solver/solver.js';
+import type { Matrix, Moments } from '../../types.js';
 import type { Context } from '../context/context.js';
 import type { Assignment } from '../prepare/plan.js';
 import type { Recipe } from '../prepare/recipe.js';
+import { createJudge } from './judge.js';
 import type { Packed } from './packed.js';
 import { compressRows } from './rows.js';
 import { solvedRows } from './slab.js';
@@ -24,11 +26,16 @@ export type Weight = Float32Array | Rows;
 export interface Weighting {
   /** Diagonal of the moments, where no more is known of them: every weight is rounded by itself under it. */
   readonly inputs?: Float32Array | undefined;
+  /** The weight as the checkpoint has it, where that to be compressed is another: its outputs are to be matched. */
+  readonly original?: Rows | undefined;
   /** How much each row matters, where the grid has rows of two precisions. */
   readonly rows?: Float32Array | undefined;
 }
 
-/** One tensor onto its grid. Without moments every input counts the same and rounding is the best there is. */
+/**
+ * One tensor onto its grid. Without moments every input counts the same and rounding is the best there is. Where tokens
+ * are held out of the moments, errors are those on them, and rows stay rounded to nearest where the solver does worse.
+ */
 export async function compressTensor(
   context: Context,
   { spec, grid }: Pick<Assignment, 'spec' | 'grid'>,
@@ -44,32 +51,72 @@ export async function compressTensor(
     );
   }
   const [rows, cols] = matrixShape(spec);
-  const solver = solverFor(grid, moments, recipe);
-  const { solve } = findSolver(solver);
-  const options = solver === recipe.solver ? recipe.options : {};
   // Rows do not depend on each other, given H: a part at a time keeps the kernels' memory small.
   const slab = solvedRows(grid, rows, cols);
   const bytes = new Uint8Array(grid.bytes(rows, cols));
-  let error = 0;
+  let [error, rounded] = [0, false];
   for (let from = 0; from < rows; from += slab) {
     const count = Math.min(slab, rows - from);
     const to = from + count;
-    const data =
+    const target =
       typeof weight === 'function' ? await weight(from, to) : weight.subarray(from * cols, to * cols);
-    await context.kernels.scope(async (arena) => {
-      const panel = await toPanel(context.kernels, arena, { rows: count, cols, data });
-      const solving = { ...context, arena };
-      const solution = weighting.inputs
-        ? await rtnWeighted(solving, panel, weighting.inputs, grid)
-        : await solve(solving, panel, moments, grid, options);
-      const { encoded } = solution;
-      const packed = await context.stopwatch.time('write', () => grid.pack(context.kernels, encoded));
-      bytes.set(packed, from === 0 ? 0 : grid.bytes(from, cols));
-      error += (solution.relativeError * count) / rows;
-    });
+    const original = await weighting.original?.(from, to);
+    const part = { rows: count, cols };
+    const solved = await compressSlab(
+      context,
+      grid,
+      { target: { ...part, data: target }, ...(original && { original: { ...part, data: original } }) },
+      moments,
+      recipe,
+      weighting.inputs,
+    );
+    bytes.set(solved.bytes, from === 0 ? 0 : grid.bytes(from, cols));
+    error += (solved.relativeError * count) / rows;
+    rounded ||= solved.rounded ?? false;
     collectGarbage(4 * count * cols);
   }
-  return { bytes, relativeError: error };
+  return { bytes, relativeError: error, ...(rounded && { rounded }) };
+}
+
+/** Rows of a weight that are solved together. */
+interface Slab {
+  readonly target: Matrix;
+  /** As the checkpoint has them, where the target is another. */
+  readonly original?: Matrix;
+}
+
+async function compressSlab(
+  context: Context,
+  grid: Grid,
+  { target, original }: Slab,
+  moments: Moments | undefined,
+  recipe: TensorRecipe,
+  inputs: Float32Array | undefined,
+): Promise<Packed> {
+  const { kernels, gemm, stopwatch } = context;
+  const judge =
+    moments?.heldOut && isCoded(grid)
+      ? await createJudge(gemm, moments.heldOut, target, original)
+      : undefined;
+  const compressBy = (weight: Matrix, solve: (solving: SolverContext, panel: Panel) => Promise<Solution>) =>
+    kernels.scope(async (arena) => {
+      const solution = await solve({ ...context, arena }, await toPanel(kernels, arena, weight));
+      const { loss = 0, relativeError = solution.relativeError } = (await judge?.(solution.encoded)) ?? {};
+      const bytes = await stopwatch.time('write', () => grid.pack(kernels, solution.encoded));
+      return { bytes, relativeError, loss };
+    });
+  if (inputs) return compressBy(target, (solving, panel) => rtnWeighted(solving, panel, inputs, grid));
+  const solver = solverFor(grid, moments, recipe);
+  const options = solver === recipe.solver ? recipe.options : {};
+  const { solve } = findSolver(solver);
+  const { loss, ...solved } = await compressBy(target, (solving, panel) =>
+    solve(solving, panel, moments, grid, options),
+  );
+  if (!judge || solver === 'rtn' || grid.solver) return solved;
+  const { loss: roundedLoss, ...rounded } = await compressBy(original ?? target, (solving, panel) =>
+    rtn(solving, panel, moments, grid),
+  );
+  return roundedLoss < loss ? { ...rounded, rounded: true } : solved;
 }
 
 /** Without moments there is nothing for any other solver to gain. */

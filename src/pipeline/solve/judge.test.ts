@@ -1,0 +1,112 @@
+import { describe, expect, test } from 'vitest';
+import { gemm, kernels } from '../../../test/fixtures/solver-context.js';
+import { withRun } from '../../../test/fixtures/solving-run.js';
+import { normals } from '../../../test/reference/random.js';
+import { findGrid } from '../../grid/index.js';
+import { toPanel } from '../../kernels/panel.js';
+import { rtn } from '../../solver/rtn.js';
+import type { Matrix, Moments } from '../../types.js';
+import { createJudge } from './judge.js';
+import { compressTensor } from './tensor.js';
+import { storeTensor } from './tensor-step.js';
+
+const matrix = (rows: number, cols: number, seed: number): Matrix => ({
+  rows,
+  cols,
+  data: normals(rows * cols, seed),
+});
+const outputs = (x: Matrix, w: Matrix, token: number, row: number) => {
+  let sum = 0;
+  for (let i = 0; i < x.cols; i++)
+    sum += (x.data[token * x.cols + i] ?? Number.NaN) * (w.data[row * x.cols + i] ?? Number.NaN);
+  return sum;
+};
+
+test('a solution is judged by its outputs on the tokens that are held out', async () => {
+  const [rows, cols, seed] = [6, 32, 1];
+  const [target, original] = [matrix(rows, cols, seed), matrix(rows, cols, seed + 1)];
+  // Of 1100 tokens every third is looked at.
+  const heldOut = { own: matrix(1100, cols, seed + 2), original: matrix(1100, cols, seed + 3) };
+  await kernels.scope(async (arena) => {
+    const { encoded } = await rtn(
+      { kernels, gemm, arena },
+      await toPanel(kernels, arena, target),
+      undefined,
+      findGrid('int4'),
+    );
+    const { values, stride } = encoded;
+    const rounded = {
+      rows,
+      cols,
+      data: Float32Array.from(
+        { length: rows * cols },
+        (_, at) => values[(at % cols) * stride + Math.floor(at / cols)] ?? Number.NaN,
+      ),
+    };
+    let [loss, own, error, energy] = [0, 0, 0, 0];
+    for (let token = 0; token < 1100; token += 3)
+      for (let row = 0; row < rows; row++) {
+        const output = outputs(heldOut.own, rounded, token, row);
+        const aimed = outputs(heldOut.own, target, token, row);
+        loss += (outputs(heldOut.original, original, token, row) - output) ** 2;
+        own += (outputs(heldOut.own, original, token, row) - output) ** 2;
+        error += (aimed - output) ** 2;
+        energy += aimed ** 2;
+      }
+    const relativeError = error / energy;
+    for (const [expected, judge] of [
+      [loss, await createJudge(gemm, heldOut, target, original)],
+      [own, await createJudge(gemm, { own: heldOut.own }, target, original)],
+      [error, await createJudge(gemm, heldOut, target)],
+    ] as const) {
+      const judged = await judge(encoded);
+      expect(judged.loss / expected, `seed ${seed}`).toBeCloseTo(1, 4);
+      expect(judged.relativeError / relativeError).toBeCloseTo(1, 4);
+    }
+  });
+});
+
+describe('what the solver finds', () => {
+  /** Moments of so few tokens that they say nothing of others. */
+  const momentsOf = async (tokens: number): Promise<Moments> => {
+    const x = { data: normals(tokens * 64, 3), shape: [tokens, 64] };
+    const data = await gemm(x, x, { transposeA: true, alpha: 1 / tokens });
+    return { gram: { rows: 64, cols: 64, data }, tokens, heldOut: { own: matrix(500, 64, 4) } };
+  };
+
+  test('is taken where it does better than rounding on other tokens, and only there', async () => {
+    await withRun({}, async ({ run, written, kept, spec }) => {
+      const layer = spec('attn_k.weight');
+      const assignment = run.assignment(layer);
+      const [few, many] = [await momentsOf(4), await momentsOf(4)];
+      const weight = await run.job.model.read(layer);
+      const compressBy = (solver: string, { heldOut, ...moments }: Moments, judged = true) =>
+        compressTensor(
+          run.context,
+          assignment,
+          weight,
+          judged && heldOut ? { ...moments, heldOut } : moments,
+          {
+            solver,
+          },
+        );
+      const rounded = await compressBy('rtn', few);
+      expect(rounded.rounded).toBeUndefined();
+      const unjudged = await compressBy('gptq', few, false);
+      expect(unjudged.bytes).not.toEqual(rounded.bytes);
+      expect(await compressBy('gptq', few)).toEqual({ ...rounded, rounded: true });
+
+      // Tokens like those of the moments: the solver's gain is real.
+      const alike = { ...many, heldOut: { own: { rows: 4, cols: 64, data: normals(4 * 64, 3) } } };
+      const solved = await compressBy('gptq', alike);
+      expect(solved.bytes).toEqual(unjudged.bytes);
+      expect(solved.rounded).toBeUndefined();
+      expect(solved.relativeError / unjudged.relativeError).toBeCloseTo(1, 3);
+
+      await storeTensor(run, layer, { moments: few });
+      expect(written.get(assignment.name)).toEqual(run.job.format.arrange(rounded.bytes, layer));
+      expect(run.results).toMatchObject([{ relativeError: rounded.relativeError, rounded: true }]);
+      expect(kept.get(assignment)?.rounded).toBe(true);
+    });
+  });
+});
