@@ -6,6 +6,7 @@
  * geometric mean over layers of a role and, in brackets, the worst; then the range of λ.
  *
  *   node bench/run.mjs shrinkage [model] [tokens,…] [type] [solver] [blocks,…|all] [roles,…|all] [calibration] [evaluation]
+ *     [tokens of evaluation]
  */
 import { blockTensors, matrixShape } from '../src/architecture/architecture.js';
 import { createForward } from '../src/architecture/forward.js';
@@ -24,11 +25,11 @@ import { shared, tales } from '../test/fixtures/data.js';
 
 const [, , , name = 'tales', counts = '2048,8192,32768', type = 'int4', solver = 'gptq', ...rest] =
   process.argv;
-const [blocks = 'all', roles = 'all', calibration, evaluation] = rest;
+const [blocks = 'all', roles = 'all', calibration, evaluation, tested = '16384'] = rest;
+const testTokens = Number(tested);
 const models: Readonly<Record<string, string>> = shared?.models ?? { tales: tales.model };
 const model = models[name] ?? name;
 const text = shared ?? tales;
-const testTokens = 16384;
 const grid = findGrid(type);
 
 /** Of correlations r: tr(r²) and, of their estimates, the sum of variances. */

@@ -17,7 +17,7 @@ export interface Judgement {
   readonly relativeError: number;
 }
 
-export type Judge = (encoded: Encoded) => Promise<Judgement>;
+export type Judge = (solved: Pick<Encoded, 'values' | 'stride'>) => Promise<Judgement>;
 
 /**
  * @param heldOut X̃, tokens × cols, and X of the same tokens in the original model, where its outputs are to be matched
