@@ -1,11 +1,13 @@
 /**
  * SHA-256 of what sixteen runs of the command line write: proof that a change of the code changed no result.
  *
- *   node bench/run.mjs outputs record FILE [checkout]
+ *   node bench/run.mjs outputs record FILE [checkout [name|…]]
  *   node bench/run.mjs outputs compare FILE [checkout]
  *       the checkout's dist/ is run, by default this one's; `compare` runs the file's commands again
- *   node bench/run.mjs outputs ratios CHECKOUT [name,…]
- *       time and peak memory of this checkout's runs to those of another, each pair in turn
+ *   node bench/run.mjs outputs ratios CHECKOUT [name|…]
+ *       time and peak memory of this checkout's runs to those of another, medians of three pairs
+ *
+ * Where an option has been renamed, the runs give its earlier name, which both checkouts know.
  *
  * A file whose metadata name other options differs as a whole; its tensors must be the same, byte for byte.
  */
@@ -77,7 +79,9 @@ const runs: Readonly<{ [name: string]: Run }> = {
   imatrix: { words: ['imatrix', tales.model, ...short], output: 'a.gguf' },
 };
 
-const [, , , command = '', file = '', where] = process.argv;
+const [, , , command = '', file = '', where, chosen] = process.argv;
+/** Pairs of which `ratios` takes the median. */
+const pairs = 3;
 
 /** Runs a command to its end, or until it is to be ended. */
 function run(
@@ -160,12 +164,13 @@ async function hashes(path: string): Promise<Hashes> {
 
 const names = Object.keys(runs);
 const here = resolve(where ?? '.');
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 const round = (value: number) => value.toFixed(3);
 const job = (name: string): Run => runs[name] ?? { words: [], output: '' };
 
 if (command === 'record') {
   const record: { [name: string]: Hashes } = {};
-  for (const name of names) {
+  for (const name of chosen?.split('|') ?? names) {
     const { file: hash, tensors, seconds, memory } = await measured(here, job(name), hashes);
     record[name] = { file: hash, tensors };
     console.log(`${name}: ${hash} ${tensors} ${seconds.toFixed(1)} s ${(memory / 1e6).toFixed(0)} MB`);
@@ -187,11 +192,15 @@ if (command === 'record') {
   }
   process.exitCode = wrong > 0 ? 1 : 0;
 } else if (command === 'ratios') {
-  for (const name of where?.split(',') ?? names) {
-    const before = await measured(resolve(file), job(name), async () => ({}));
-    const after = await measured(resolve('.'), job(name), async () => ({}));
-    const [time, memory] = [after.seconds / before.seconds, after.memory / before.memory];
-    console.log(`${name}: time × ${round(time)}, memory × ${round(memory)}`);
+  for (const name of where?.split('|') ?? names) {
+    const [times, memories]: [number[], number[]] = [[], []];
+    for (let pair = 0; pair < pairs; pair++) {
+      const before = await measured(resolve(file), job(name), async () => ({}));
+      const after = await measured(resolve('.'), job(name), async () => ({}));
+      times.push(after.seconds / before.seconds);
+      memories.push(after.memory / before.memory);
+    }
+    console.log(`${name}: time × ${round(median(times))}, memory × ${round(median(memories))}`);
   }
 } else {
   console.error('see the head of bench/outputs.ts');
