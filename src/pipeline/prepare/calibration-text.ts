@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Objective } from '../../architecture/architecture.js';
+import { matrixShape, type Objective } from '../../architecture/architecture.js';
 import type { Model } from '../../architecture/model.js';
 import { builtinText } from '../../text/builtin.js';
 import { chunk, readText, sample, spread } from '../../text/corpus.js';
@@ -97,4 +97,23 @@ export async function calibrationText(
     tokens: sequences.reduce((sum, { length }) => sum + length, 0),
     fingerprint: hash.digest('hex').slice(0, 16),
   };
+}
+
+/** With fewer tokens for each input of a layer, solvers gain little over rounding there (docs/results/shrinkage.md). */
+const tokensPerInput = 2;
+
+/** Warns of a text that has few tokens for the widest layers of a model. */
+export function warnOfFewTokens(
+  { tokens, spare }: Pick<CalibrationText, 'tokens' | 'spare'>,
+  { tensors }: Pick<Model['architecture'], 'tensors'>,
+  { warn }: Hooks,
+): void {
+  const widths = tensors.filter(({ kind }) => kind === 'linear').map((spec) => matrixShape(spec)[1]);
+  const [width, wanted] = [Math.max(0, ...widths), tokensPerInput * Math.max(0, ...widths)];
+  if (tokens >= wanted) return;
+  const remedy = `--tokens ${wanted}${spare.length > 0 ? '' : ' and a text that has so many'}`;
+  warn?.(
+    `${tokens} calibration tokens are few for layers of ${width} inputs, which then stay near plain rounding; ` +
+      `${remedy} would give a better model`,
+  );
 }

@@ -11,7 +11,7 @@ import { type CompressOptions, checkApplicable, contradiction, isSearch, withRec
 import { allocate } from '../search/allocate.js';
 import { tune } from '../search/tune.js';
 import { assign, requestedTypes } from './assign.js';
-import { calibrationText } from './calibration-text.js';
+import { calibrationText, warnOfFewTokens } from './calibration-text.js';
 import { type Job, type Materials, refuseProblems } from './job.js';
 import type { Assignment, PlannedTensor, SearchResult } from './plan.js';
 import type { Recipe } from './recipe.js';
@@ -28,6 +28,7 @@ export async function gather(context: Context, options: CompressOptions, hooks: 
   const tokenizer = await context.tokenizer(model);
   const importance = options.imatrix ? await readImportance(options.imatrix, model, context) : undefined;
   const calibration = await calibrationText(options, model, tokenizer, hooks);
+  if (!importance) warnOfFewTokens(calibration, model.architecture, hooks);
   return { model, tokenizer, format, calibration, ...(importance ? { importance } : {}) };
 }
 

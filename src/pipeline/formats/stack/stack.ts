@@ -18,7 +18,7 @@ import { stackSteps } from '../../context/steps.js';
 import { measure } from '../../measure/measure.js';
 import type { Prefix } from '../../measure/result.js';
 import { type CompressOptions, contradiction } from '../../options.js';
-import { calibrationText } from '../../prepare/calibration-text.js';
+import { calibrationText, warnOfFewTokens } from '../../prepare/calibration-text.js';
 import { provenance } from '../../prepare/provenance.js';
 import { recipeOf } from '../../prepare/recipe-of.js';
 import { heldOutText } from '../../search/table/table.js';
@@ -74,6 +74,7 @@ async function compressStack(context: Context, options: CompressOptions, hooks: 
   }
   const tokenizer = await context.tokenizer(model);
   const calibration = await calibrationText(options, model, tokenizer, hooks);
+  warnOfFewTokens(calibration, architecture, hooks);
   const { heldOut, sequences } = calibration;
   const evaluator = await time('prepare', () =>
     createDivergenceEvaluator(model, heldOutText({ calibration }), { ...context, probeTokens }),
