@@ -95,6 +95,7 @@ describe('compress --imatrix', () => {
   test.each([
     [['--solver', 'gptq'], /micro\.gguf: the solver gptq needs the second moments of a text.*--solver/],
     [['--solver-option', 'importance=uniform'], /contradict each other/],
+    [['--shrinkage', '0.3'], /--imatrix and --shrinkage contradict each other/],
     [['--imatrix', 'missing.dat'], /missing\.dat: does not exist/],
     [['--imatrix', text], /text\.txt: is not an importance matrix/],
   ])('%j is refused', async (words, message) => {

@@ -1,8 +1,10 @@
 import { type Architecture, firstOfKinds, matrixShape } from '../../architecture/architecture.js';
 import { footprint } from '../../calibration/footprint.js';
+import { mostHeldOut } from '../../calibration/held-out.js';
 import { required } from '../../required.js';
 import { findSolver } from '../../solver/index.js';
 import type { Context } from '../context/context.js';
+import { mostTokens } from '../solve/judge.js';
 import type { Job } from './job.js';
 import { peakMemory } from './memory.js';
 
@@ -17,6 +19,8 @@ export interface Estimate {
 // Fitted to four runs of tales and stories15M: time came out within a factor of two.
 /** Share of the bare product's speed that a block with its second moments reaches. */
 const efficiency = 0.6;
+/** Shrinkages that a site tries (src/solver/shrinkage.ts); solutions and targets of a weight whose outputs are compared. */
+const [shrinkagesTried, outputsCompared] = [3.3, 4];
 /** Products of a weight with H that its target takes (src/calibration/target.ts), and those of GPTQ and its error. */
 const [targetProducts, solverProducts] = [17, 3];
 
@@ -31,32 +35,38 @@ export async function estimate(context: Context, job: Job, memory?: number): Pro
     (sum, { spec, elements }) => sum + (spec.block === undefined ? elements : 0),
     0,
   );
-  const squares = squaresOf(architecture);
+  const squares = sumOfSites(architecture, (width) => width ** 2);
   const forward = 2 * weights * models;
   const moments = 2 * squares * models;
   const products = solverProducts + (models > 1 ? targetProducts : 0);
   const solving = linear.reduce((sum, { spec, elements }) => sum + elements * matrixShape(spec)[1], 0);
-  const flops = (forward + moments) * recipe.tokens + 2 * products * solving;
+  const judged = Math.min(mostHeldOut, recipe.tokens / 8);
+  // A factor of H for each shrinkage, and the inputs to judge by behind it.
+  const shrinking =
+    shrinkagesTried * sumOfSites(architecture, (width) => width ** 3 / 3 + width ** 2 * judged);
+  const judging = 2 * outputsCompared * Math.min(mostTokens, judged) * weights;
+  const flops = (forward + moments) * recipe.tokens + 2 * products * solving + shrinking + judging;
   const { secondsPerWeight } = findSolver(recipe.solver);
+  const { secondsPerWeight: rounding } = findSolver('rtn');
   const measured = calibration.heldOut.length * recipe.context * 2 * (weights + outside) * 3;
   const speed = await productSpeed(context);
   const peak = peakMemory(job, memory);
   return {
     seconds:
       (flops / efficiency + measured) / speed +
-      (weights * secondsPerWeight + outside * findSolver('rtn').secondsPerWeight) / context.threads +
+      (weights * (secondsPerWeight + rounding) + outside * rounding) / context.threads +
       2,
     peakMemoryBytes: peak.bytes,
     mappedBytes: peak.mapped,
   };
 }
 
-/** Elements of the second moments of all sites. */
-function squaresOf(architecture: Architecture): number {
+/** What every site has for its width, summed over all. */
+function sumOfSites(architecture: Architecture, of: (width: number) => number): number {
   const ofKind = new Map(
     firstOfKinds(architecture).map((block) => {
       const { sites } = footprint(architecture, block, { sequences: 1, length: 1 });
-      return [architecture.kindOf(block), sites.reduce((sum, { width }) => sum + width ** 2, 0)];
+      return [architecture.kindOf(block), sites.reduce((sum, { width }) => sum + of(width), 0)];
     }),
   );
   let sum = 0;

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { gemm, kernels } from '../../../test/fixtures/solver-context.js';
 import { withRun } from '../../../test/fixtures/solving-run.js';
@@ -7,6 +10,7 @@ import { toPanel } from '../../kernels/panel.js';
 import { rtn } from '../../solver/rtn.js';
 import type { Matrix, Moments } from '../../types.js';
 import { createJudge } from './judge.js';
+import { openJournal } from './resume.js';
 import { compressTensor } from './tensor.js';
 import { storeTensor } from './tensor-step.js';
 
@@ -107,6 +111,15 @@ describe('what the solver finds', () => {
       expect(written.get(assignment.name)).toEqual(run.job.format.arrange(rounded.bytes, layer));
       expect(run.results).toMatchObject([{ relativeError: rounded.relativeError, rounded: true }]);
       expect(kept.get(assignment)?.rounded).toBe(true);
+
+      // A run that goes on knows it, too.
+      const store = mkdtempSync(join(tmpdir(), 'tersor-judge-'));
+      const journal = await openJournal(run.job, { store }, {});
+      for (const packed of [solved, { ...rounded, rounded: true as const }]) {
+        await journal.put(assignment, packed);
+        expect(await journal.find(assignment)).toEqual(packed);
+      }
+      rmSync(store, { recursive: true });
     });
   });
 });

@@ -3,7 +3,7 @@ import type { Gemm } from '../../runtime/gemm.js';
 import type { HeldOutInputs, Matrix } from '../../types.js';
 
 /** Tokens that outputs are compared on, at most: enough, as two solutions of one weight are compared on the same ones. */
-const mostTokens = 512;
+export const mostTokens = 512;
 /** Outputs of all tokens and rows together, at most; the fewer rows a weight has, the more tokens are needed. */
 const mostOutputs = 1 << 22;
 /** Arrays of so many floats that exist at once. */
