@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { normals } from '../../test/reference/random.js';
-import { createHeldOutCollector, heldOutRows, mostHeldOut } from './held-out.js';
+import { createHeldOutCollector, heldOutRows, mostHeldOut, mostKept } from './held-out.js';
 
 const batches = (...sizes: readonly (readonly [sequences: number, length: number])[]) =>
   sizes.map(([sequences, length]) => ({ sequences, length }));
@@ -18,7 +18,7 @@ describe('rows that are held out', () => {
   test('are fewer where the text is long', () => {
     const rows = heldOutRows(batches(...Array.from({ length: 64 }, () => [4, 256] as const)));
     expect(count(rows)).toBe(mostHeldOut);
-    expect(rows.slice(0, 32).flat()).toHaveLength(4);
+    expect(rows.slice(0, 32).flat()).toHaveLength(2);
   });
 
   test('are one sequence of a few, and the ends of fewer', () => {
@@ -32,6 +32,23 @@ describe('rows that are held out', () => {
     ]);
     expect(heldOutRows(batches([1, 7]))).toEqual([[]]);
   });
+});
+
+test('of many rows some are kept, without a period', () => {
+  const rows = Array.from({ length: 8 }, () => [{ from: 0, count: 256 }]);
+  const { inputs, take, tokens } = createHeldOutCollector(rows, 1);
+  expect(tokens).toBe(2048);
+  expect(Math.abs(inputs.rows - mostKept)).toBeLessThan(3);
+  for (const batch of rows.keys())
+    take(
+      batch,
+      Float32Array.from({ length: 256 }, (_, at) => 256 * batch + at),
+    );
+  const gaps = [...inputs.data].slice(1).map((token, at) => token - (inputs.data[at] ?? 0));
+  expect(Math.max(...gaps)).toBeLessThan(9);
+  expect(Math.min(...gaps)).toBeGreaterThan(1);
+  // A quarter of the first tokens of the sequences, too.
+  expect([...inputs.data].filter((token) => token % 256 === 0).length).toBeLessThan(5);
 });
 
 test('batches get their rows back', () => {

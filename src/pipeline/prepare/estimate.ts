@@ -1,10 +1,9 @@
 import { type Architecture, firstOfKinds, matrixShape } from '../../architecture/architecture.js';
 import { footprint } from '../../calibration/footprint.js';
-import { mostHeldOut } from '../../calibration/held-out.js';
+import { mostKept } from '../../calibration/held-out.js';
 import { required } from '../../required.js';
 import { findSolver } from '../../solver/index.js';
 import type { Context } from '../context/context.js';
-import { mostTokens } from '../solve/judge.js';
 import type { Job } from './job.js';
 import { peakMemory } from './memory.js';
 
@@ -40,11 +39,11 @@ export async function estimate(context: Context, job: Job, memory?: number): Pro
   const moments = 2 * squares * models;
   const products = solverProducts + (models > 1 ? targetProducts : 0);
   const solving = linear.reduce((sum, { spec, elements }) => sum + elements * matrixShape(spec)[1], 0);
-  const judged = Math.min(mostHeldOut, recipe.tokens / 8);
+  const judged = Math.min(mostKept, recipe.tokens / 8);
   // A factor of H for each shrinkage, and the inputs to judge by behind it.
   const shrinking =
     shrinkagesTried * sumOfSites(architecture, (width) => width ** 3 / 3 + width ** 2 * judged);
-  const judging = 2 * outputsCompared * Math.min(mostTokens, judged) * weights;
+  const judging = 2 * outputsCompared * judged * weights;
   const flops = (forward + moments) * recipe.tokens + 2 * products * solving + shrinking + judging;
   const { secondsPerWeight } = findSolver(recipe.solver);
   const { secondsPerWeight: rounding } = findSolver('rtn');

@@ -11,7 +11,7 @@ import { batchTokensOf, largestTable } from '../../architecture/forward.js';
 import type { Model } from '../../architecture/model.js';
 import { usedTokens } from '../../architecture/used-tokens.js';
 import { type Footprint, footprint } from '../../calibration/footprint.js';
-import { mostHeldOut } from '../../calibration/held-out.js';
+import { mostHeldOut, mostKept } from '../../calibration/held-out.js';
 import { stripRows } from '../../calibration/moments.js';
 import { product } from '../../checkpoint/decode.js';
 import { TersorError } from '../../errors.js';
@@ -80,8 +80,10 @@ export function memoryOf(job: MemoryJob): Memory {
     recipe.imatrix === undefined
       ? walks.flatMap(({ block, sites }) => sites.map((site) => ({ block, ...site })))
       : [];
-  const heldOut = (width: number) =>
-    4 * models * width * Math.min(recipe.tokens, Math.max(mostHeldOut, recipe.context));
+  const heldOut = (width: number) => 4 * models * width * Math.min(recipe.tokens, mostKept);
+  // Whole sequences, while they stay out of a sum.
+  const leftOut = (width: number) =>
+    4 * models * width * Math.min(batch.sequences * batch.length, mostHeldOut);
   const { descends } = findSolver(recipe.solver);
 
   const slabs = new Map(
@@ -119,7 +121,9 @@ export function memoryOf(job: MemoryJob): Memory {
   const packed = most(embeddingAndHead.map(({ bytes, grid }) => (isCoded(grid) ? 2 : 1) * bytes));
   const compressing = most([
     4 * most(walks.map(({ weights }) => weights)),
-    ...sites.map(({ width }) => 4 * (models * width ** 2 + stripRows(width) * width) + heldOut(width)),
+    ...sites.map(
+      ({ width }) => 4 * (models * width ** 2 + stripRows(width) * width) + heldOut(width) + leftOut(width),
+    ),
     ...sites.map(({ width }) => shrinking(width, models) + (1 + 1 / models) * heldOut(width)),
     ...sites.map(
       (site) => solving(architecture, site, models, outside) + heldOut(site.width) + 4 * judgingFloats,

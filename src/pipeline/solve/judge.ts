@@ -2,9 +2,7 @@ import type { Encoded } from '../../grid/grid.js';
 import type { Gemm } from '../../runtime/gemm.js';
 import type { HeldOutInputs, Matrix } from '../../types.js';
 
-/** Tokens that outputs are compared on, at most: enough, as two solutions of one weight are compared on the same ones. */
-export const mostTokens = 512;
-/** Outputs of all tokens and rows together, at most; the fewer rows a weight has, the more tokens are needed. */
+/** Outputs of all tokens and rows together, at most: of many rows few tokens are enough. */
 const mostOutputs = 1 << 22;
 /** Arrays of so many floats that exist at once. */
 export const judgingFloats = 3 * mostOutputs;
@@ -31,7 +29,7 @@ export async function createJudge(
   original?: Matrix,
 ): Promise<Judge> {
   const { rows, cols } = target;
-  const tokens = Math.max(1, Math.min(mostTokens, Math.floor(mostOutputs / rows)));
+  const tokens = Math.max(1, Math.floor(mostOutputs / rows));
   const own = everySo(heldOut.own, tokens);
   const count = own.length / cols;
   const outputs = (inputs: Float32Array, { data }: Matrix) =>
