@@ -1,29 +1,24 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openModel } from '../src/architecture/model.js';
 import { openCheckpoint } from '../src/checkpoint/open.js';
 import { TersorError } from '../src/errors.js';
 import { compress } from '../src/pipeline/compress.js';
 import type { FormatName } from '../src/pipeline/formats/names.js';
-import { shared } from './fixtures/data.js';
-import { largestRelative, largestShift, ownOutputs, readExpected } from './fixtures/hugging-face.js';
+import {
+  decoders,
+  huggingFaceModels,
+  largestRelative,
+  largestShift,
+  ownOutputs,
+  readExpected,
+} from './fixtures/hugging-face.js';
 
-/** Small random models made with Hugging Face's code, with what it computes; those of `fixtures` come with tersor. */
-const folders = [
-  fileURLToPath(new URL('fixtures/micro-models', import.meta.url)),
-  shared?.micro ?? [],
-].flat();
-const models = new Map(
-  folders.flatMap((folder) => readdirSync(folder).map((name) => [name, join(folder, name)])),
-);
-
+const models = huggingFaceModels();
 /** Those whose family tersor reads. */
-const read = new Set([
-  ...['bert', 'gemma3', 'gpt2', 'llama-biases', 'llama3', 'mistral', 'qwen2', 'qwen3', 'qwen3-sliding'],
-]);
+const read = new Set([...decoders, 'bert']);
 
 test.each([...models].filter(([name]) => read.has(name)))(
   "%s gives what Hugging Face's own code gives",

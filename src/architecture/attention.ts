@@ -16,15 +16,24 @@ export function splitHeads(x: Value, batch: Batch, heads: number): Value {
  * @returns tokens × (heads · headDim)
  */
 export function attend(q: Value, k: Value, v: Value, options: AttentionOptions = {}): Value {
-  const { window = Number.POSITIVE_INFINITY, scale } = options;
-  return mix(q, k, v, { scale, mask: (scores) => g.add(scores, causalMask(q.shape[2] ?? 0, window)) });
+  const { window = Number.POSITIVE_INFINITY, scale, cap } = options;
+  return mix(q, k, v, {
+    scale,
+    mask: (scores) => g.add(softcap(scores, cap), causalMask(q.shape[2] ?? 0, window)),
+  });
 }
+
+/** cap · tanh(x / cap), which nears ± cap (Gemma 2). */
+export const softcap = (x: Value, cap: number | undefined): Value =>
+  cap === undefined ? x : g.mul(g.tanh(g.mul(x, g.scalar(1 / cap))), g.scalar(cap));
 
 export interface AttentionOptions {
   /** Positions further back than this are not seen. */
   readonly window?: number | undefined;
   /** Factor of the scores, 1 / √headDim unless given. */
   readonly scale?: number | undefined;
+  /** Scores become cap · tanh(score / cap). */
+  readonly cap?: number | undefined;
 }
 
 /** The same without a mask: every position sees all of its sequence (Devlin et al., 2018). */

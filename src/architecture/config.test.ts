@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { TersorError } from '../errors.js';
 import { bertFromHuggingFace } from './bert-config.js';
+import type { DecoderShape } from './decoder-shape.js';
 import { gemma3FromHuggingFace } from './gemma3.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
-import { llamaFromGguf, llamaFromHuggingFace } from './llama-config.js';
+import { llamaFromGguf, llamaFromHuggingFace } from './llama.js';
 
 const llama = {
   model_type: 'llama',
@@ -44,7 +45,8 @@ const readers = {
   llama: (change: object) => llamaFromHuggingFace({ ...llama, ...change }, 'config.json'),
   mistral: (change: object) =>
     llamaFromHuggingFace({ ...llama, model_type: 'mistral', ...change }, 'config.json'),
-  'llama, gguf': (change: object) => llamaFromGguf({ ...llamaGguf, ...change }, 300, undefined, 'a.gguf'),
+  'llama, gguf': (change: object) =>
+    llamaFromGguf({ ...llamaGguf, ...change }, { vocabulary: 300, file: 'a.gguf' }),
   gpt2: (change: object) => gpt2FromHuggingFace({ ...gpt2, ...change }, 'config.json'),
   'gpt2, gguf': (change: object) => gpt2FromGguf({ ...gpt2Gguf, ...change }, 300, 'a.gguf'),
   gemma3: (change: object) => gemma3FromHuggingFace({ ...gemma3, ...change }, 'config.json'),
@@ -88,19 +90,25 @@ test.each<[Reader, object, RegExp]>([
 });
 
 test('rotary factors that are not those of the heads are refused', () => {
-  const read = (count: number) => llamaFromGguf(llamaGguf, 300, new Float32Array(count).fill(1), 'a.gguf');
-  expect(read(8).rotary.factors).toHaveLength(8);
+  const read = (count: number) =>
+    llamaFromGguf(llamaGguf, {
+      vocabulary: 300,
+      rope: { freqs: new Float32Array(count).fill(1) },
+      file: 'a.gguf',
+    });
+  expect(read(8).blocks[0]?.rotary?.factors).toHaveLength(8);
   expect(() => read(7)).toThrow(/7 rotary factors do not fit 8 frequencies/);
 });
 
 test('windows follow the list of blocks, and the count of blocks without where there is no list', () => {
   const qwen = (change: object) =>
     llamaFromHuggingFace({ ...llama, model_type: 'qwen2', sliding_window: 32, ...change }, 'config.json');
-  expect(qwen({}).windows).toBeUndefined();
-  expect(qwen({ use_sliding_window: true, max_window_layers: 1 }).windows).toEqual([undefined, 32]);
-  expect(qwen({ use_sliding_window: true, layer_types: mixed }).windows).toEqual([undefined, 32]);
-  expect(qwen({ use_sliding_window: true }).windows).toBeUndefined();
-  expect(readers.mistral({ sliding_window: 32 }).windows).toEqual([32, 32]);
+  const windows = ({ blocks }: DecoderShape) => blocks.map(({ window }) => window);
+  expect(windows(qwen({}))).toEqual([undefined, undefined]);
+  expect(windows(qwen({ use_sliding_window: true, max_window_layers: 1 }))).toEqual([undefined, 32]);
+  expect(windows(qwen({ use_sliding_window: true, layer_types: mixed }))).toEqual([undefined, 32]);
+  expect(windows(qwen({ use_sliding_window: true }))).toEqual([undefined, undefined]);
+  expect(windows(readers.mistral({ sliding_window: 32 }))).toEqual([32, 32]);
 });
 
 test('a Gemma 3 has two kinds of blocks, with rotary settings of their own', () => {
@@ -111,8 +119,8 @@ test('a Gemma 3 has two kinds of blocks, with rotary settings of their own', () 
     query_pre_attn_scalar: 64,
   });
   expect(blocks.map(({ window }) => window)).toEqual([32, 32, undefined, 32, 32, undefined]);
-  expect(blocks.map(({ rotary }) => rotary.theta)).toEqual([2e4, 2e4, 5e5, 2e4, 2e4, 5e5]);
-  expect(blocks.map(({ rotary }) => rotary.factors?.[0])).toEqual([
+  expect(blocks.map(({ rotary }) => rotary?.theta)).toEqual([2e4, 2e4, 5e5, 2e4, 2e4, 5e5]);
+  expect(blocks.map(({ rotary }) => rotary?.factors?.[0])).toEqual([
     undefined,
     undefined,
     8,

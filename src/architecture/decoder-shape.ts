@@ -3,12 +3,25 @@ import type { Rotary } from './rotary.js';
 
 /** What blocks of one decoder may differ in. */
 export interface BlockShape {
-  readonly rotary: Rotary;
+  /** None where positions are not seen but for the order of tokens (NoPE). */
+  readonly rotary?: Rotary;
   /** Positions an attention head looks back over, its own included, when fewer than all. */
   readonly window?: number;
 }
 
-/** A decoder of attention and gated feed-forward blocks, from whichever format. */
+/** Hugging Face's names of modules, where a family does not use Llama's (`model.layers.N.self_attn.q_proj`). */
+export interface ModuleNames {
+  /** Outside the blocks, whole names without `.weight`. */
+  readonly embedding?: string;
+  readonly outputNorm?: string;
+  readonly head?: string;
+  /** What stands before a block's number. */
+  readonly blocks?: string;
+  /** Inside a block, by GGUF's role. */
+  readonly roles?: Readonly<Record<string, string>>;
+}
+
+/** A decoder of attention and feed-forward blocks, from whichever format. */
 export interface DecoderShape {
   /** Hugging Face's `model_type`. */
   readonly modelType: string;
@@ -25,20 +38,42 @@ export interface DecoderShape {
   readonly epsilon: number;
   /** One entry per block. */
   readonly blocks: readonly BlockShape[];
-  /** What the gate passes through. */
-  readonly activation: 'silu' | 'geluTanh';
-  /** Whether llama.cpp rotates neighbouring pairs, so that GGUF permutes the rows of queries and keys. */
-  readonly interleaved?: boolean;
-  /** Factor of the token embedding's rows. */
-  readonly embeddingScale?: number;
-  /** Factor of the attention scores, 1 / √headDim unless given. */
-  readonly attentionScale?: number;
-  /** Norms behind attention and feed-forward as well (Gemma 2 and 3). */
-  readonly postNorms?: boolean;
+  /** What the gate passes through, or, without a gate, the inner layer. */
+  readonly activation: 'silu' | 'geluTanh' | 'gelu';
+  readonly names?: ModuleNames;
+
+  /** Root mean square (the default), or mean and variance. */
+  readonly norm?: 'rms' | 'layer';
+  /** Whether norms stand in front of attention and feed-forward (the default), behind them, or both. */
+  readonly norms?: 'before' | 'behind' | 'both';
+  /** Attention and feed-forward take in the same states, and both are added; `shared`: behind one norm. */
+  readonly parallel?: 'shared norm' | 'two norms';
+  /** Norms of queries and keys run over all heads together, not over each. */
+  readonly wideHeadNorms?: boolean;
   /** Hugging Face's files hold norm weights less this. */
   readonly normOffset?: number;
   /** Factor of the norm of queries, for scores that are scaled otherwise than llama.cpp scales them. */
   readonly queryFactor?: number;
+
+  /** One weight for queries, keys and values: all of each one after another, or head by head. */
+  readonly fusedAttention?: 'parts' | 'heads';
+  /** Gate and inner layer (the default), both in one weight, or no gate. */
+  readonly feedForward?: 'gated' | 'fused gate' | 'plain';
+  /** Whether llama.cpp rotates neighbouring pairs where Hugging Face rotates halves, so that GGUF permutes rows. */
+  readonly interleaved?: boolean;
+
+  /** Factor of the token embedding's rows. */
+  readonly embeddingScale?: number;
+  /** Factor of the attention scores, 1 / √headDim unless given. */
+  readonly attentionScale?: number;
+  /** Factor of what each half of a block adds. */
+  readonly residualScale?: number;
+  /** Factor of the logits. */
+  readonly logitScale?: number;
+  /** Scores, and logits, become cap · tanh(x / cap). */
+  readonly attentionCap?: number;
+  readonly logitCap?: number;
+
   /** Entries of a GGUF that only this family has. */
   readonly ggufEntries?: Readonly<Record<string, ArchitectureEntry>>;
   /** What llama.cpp cannot compute of it. */

@@ -1,58 +1,90 @@
 import type { StoredValues, TensorKind, TensorSpec } from './architecture.js';
 import type { DecoderShape } from './decoder-shape.js';
 
-/** The tensors of a decoder in Llama's manner, under Hugging Face's and llama.cpp's names. */
+/** The tensors of a decoder, under Hugging Face's and llama.cpp's names. */
 export function decoderTensors(shape: DecoderShape, has: (spec: TensorSpec) => boolean): TensorSpec[] {
-  const { hidden, vocabulary } = shape;
-  const head = outer('output.weight', 'lm_head.weight', 'head', [vocabulary, hidden]);
+  const { hidden, vocabulary, names = {} } = shape;
+  const { embedding = 'model.embed_tokens', outputNorm = 'model.norm', head: headName = 'lm_head' } = names;
+  const head = outer('output.weight', `${headName}.weight`, 'head', [vocabulary, hidden]);
   const optional = ({ kind, role }: TensorSpec) =>
     kind === 'bias' || kind === 'head' || /_[qk]_norm\.weight$/.test(role);
   return [
-    outer('token_embd.weight', 'model.embed_tokens.weight', 'embedding', [vocabulary, hidden]),
+    outer('token_embd.weight', `${embedding}.weight`, 'embedding', [vocabulary, hidden]),
     ...shape.blocks.flatMap((_, block) => blockTensors(shape, block)),
-    { ...outer('output_norm.weight', 'model.norm.weight', 'norm', [hidden]), ...stored(shape) },
+    { ...outer('output_norm.weight', `${outputNorm}.weight`, 'norm', [hidden]), ...stored(shape) },
+    outer('output_norm.bias', `${outputNorm}.bias`, 'bias', [hidden]),
     head,
+    outer('output.bias', `${headName}.bias`, 'bias', [vocabulary]),
   ].filter((spec) => !optional(spec) || has(spec));
 }
 
+/** Llama's names of the modules of a block. */
+const llamaNames: Readonly<Record<string, string>> = {
+  attn_norm: 'input_layernorm',
+  attn_q: 'self_attn.q_proj',
+  attn_k: 'self_attn.k_proj',
+  attn_v: 'self_attn.v_proj',
+  attn_qkv: 'self_attn.qkv_proj',
+  attn_q_norm: 'self_attn.q_norm',
+  attn_k_norm: 'self_attn.k_norm',
+  attn_output: 'self_attn.o_proj',
+  ffn_norm: 'post_attention_layernorm',
+  ffn_gate: 'mlp.gate_proj',
+  ffn_up: 'mlp.up_proj',
+  ffn_down: 'mlp.down_proj',
+  post_attention_norm: 'post_attention_layernorm',
+  post_ffw_norm: 'post_feedforward_layernorm',
+};
+
 function blockTensors(shape: DecoderShape, block: number): TensorSpec[] {
-  const { hidden, intermediate, heads, kvHeads, headDim } = shape;
+  const { hidden, intermediate, heads, kvHeads, headDim, names = {} } = shape;
+  const { norms = 'before', parallel, fusedAttention, feedForward = 'gated', wideHeadNorms } = shape;
+  const prefix = `${names.blocks ?? 'model.layers'}.${block}`;
+  const moduleOf = (role: string) => names.roles?.[role] ?? llamaNames[role] ?? role;
   const spec = (
     role: string,
-    huggingface: string,
+    part: 'weight' | 'bias',
     kind: TensorKind,
     size: readonly number[],
     extra: Partial<TensorSpec> = {},
   ): TensorSpec => ({
-    role,
+    role: `${role}.${part}`,
     block,
     kind,
     shape: size,
-    names: { huggingface: `model.layers.${block}.${huggingface}`, gguf: `blk.${block}.${role}` },
+    names: { huggingface: `${prefix}.${moduleOf(role)}.${part}`, gguf: `blk.${block}.${role}.${part}` },
     ...extra,
   });
-  const layer = (role: string, huggingface: string, out: number, inputs: number, extra = {}) => [
-    spec(`${role}.weight`, `${huggingface}.weight`, 'linear', [out, inputs], extra),
-    spec(`${role}.bias`, `${huggingface}.bias`, 'bias', [out], extra),
+  const layer = (role: string, out: number, inputs: number, extra = {}) => [
+    spec(role, 'weight', 'linear', [out, inputs], extra),
+    spec(role, 'bias', 'bias', [out], extra),
   ];
-  const norm = (role: string, huggingface: string, size = hidden, factor = 1) =>
-    spec(`${role}.weight`, `${huggingface}.weight`, 'norm', [size], stored(shape, factor));
+  const norm = (role: string, size = hidden, factor = 1) => [
+    spec(role, 'weight', 'norm', [size], stored(shape, factor)),
+    spec(role, 'bias', 'bias', [size]),
+  ];
   const pairs = shape.interleaved ? { interleavedHead: headDim } : {};
-  const { postNorms, queryFactor } = shape;
+  const [queries, keys] = [heads * headDim, kvHeads * headDim];
+  const before = norms !== 'behind';
+  const behind = norms !== 'before';
   return [
-    norm('attn_norm', 'input_layernorm'),
-    ...layer('attn_q', 'self_attn.q_proj', heads * headDim, hidden, pairs),
-    ...layer('attn_k', 'self_attn.k_proj', kvHeads * headDim, hidden, pairs),
-    ...layer('attn_v', 'self_attn.v_proj', kvHeads * headDim, hidden),
-    norm('attn_q_norm', 'self_attn.q_norm', headDim, queryFactor),
-    norm('attn_k_norm', 'self_attn.k_norm', headDim),
-    ...layer('attn_output', 'self_attn.o_proj', hidden, heads * headDim),
-    ...(postNorms ? [norm('post_attention_norm', 'post_attention_layernorm')] : []),
-    norm('ffn_norm', postNorms ? 'pre_feedforward_layernorm' : 'post_attention_layernorm'),
-    ...layer('ffn_gate', 'mlp.gate_proj', intermediate, hidden),
-    ...layer('ffn_up', 'mlp.up_proj', intermediate, hidden),
-    ...layer('ffn_down', 'mlp.down_proj', hidden, intermediate),
-    ...(postNorms ? [norm('post_ffw_norm', 'post_feedforward_layernorm')] : []),
+    ...(before ? norm('attn_norm') : []),
+    ...(fusedAttention
+      ? layer('attn_qkv', queries + 2 * keys, hidden)
+      : [
+          ...layer('attn_q', queries, hidden, pairs),
+          ...layer('attn_k', keys, hidden, pairs),
+          ...layer('attn_v', keys, hidden),
+        ]),
+    ...norm('attn_q_norm', wideHeadNorms ? queries : headDim, shape.queryFactor),
+    ...norm('attn_k_norm', wideHeadNorms ? keys : headDim),
+    ...layer('attn_output', hidden, queries),
+    ...(behind ? norm('post_attention_norm') : []),
+    ...(before && parallel !== 'shared norm' ? norm('ffn_norm') : []),
+    ...(feedForward === 'gated' ? layer('ffn_gate', intermediate, hidden) : []),
+    ...layer('ffn_up', feedForward === 'fused gate' ? 2 * intermediate : intermediate, hidden),
+    ...layer('ffn_down', hidden, intermediate),
+    ...(behind ? norm('post_ffw_norm') : []),
   ];
 }
 

@@ -1,44 +1,31 @@
 import * as g from '../graph/build.js';
 import type { Value } from '../graph/value.js';
 import { required } from '../required.js';
-import type { Architecture, ArchitectureEntry, Batch, TensorSpec } from './architecture.js';
-import { attend, splitHeads } from './attention.js';
-import { exportDecoder } from './decoder-export.js';
+import type { Architecture, Batch, TensorSpec } from './architecture.js';
+import { attend, softcap, splitHeads } from './attention.js';
+import { exportDecoder, isExportable } from './decoder-export.js';
+import { decoderMetadata } from './decoder-gguf.js';
 import type { BlockShape, DecoderShape } from './decoder-shape.js';
 import { decoderTensors } from './decoder-tensors.js';
 import { rotate } from './rotary.js';
 
 /**
- * Llama's kind of decoder (Touvron et al., 2023): RMS norms, rotary positions, grouped queries, a gated feed-forward
- * layer. Families are its shapes; blocks of one model may differ in their windows and rotary settings.
+ * Decoders of attention and feed-forward blocks: Llama (Touvron et al., 2023), with RMS norms, rotary positions, grouped
+ * queries and a gated feed-forward layer, and what other families do in the place of one or the other. Families are its
+ * shapes; blocks of one model may differ in their windows and rotary settings.
  * @param has tells which tensors the checkpoint holds: that decides on biases, norms of heads and a head of its own
  */
 export function decoder(shape: DecoderShape, has: (spec: TensorSpec) => boolean): Architecture {
-  const { hidden, heads, kvHeads, vocabulary, epsilon, blocks } = shape;
+  const { hidden, vocabulary, blocks } = shape;
   const tensors = decoderTensors(shape, has);
   const roles = (block: number | undefined) =>
     new Map(tensors.filter((spec) => spec.block === block).map((spec) => [spec.role, spec]));
   const outside = roles(undefined);
   const inside = blocks.map((_, block) => roles(block));
   const kinds = blocks.map((block, index) => kindOf(block, [...required(inside, index).keys()]));
-
-  /** The inputs of the graph that stand for a block's tensors, or for those outside. */
-  const pieces = (specs: ReadonlyMap<string, TensorSpec>) => {
-    const find = (role: string): Value | undefined => {
-      const spec = specs.get(role);
-      return spec && g.input(role, spec.shape);
-    };
-    const weight = (role: string): Value => find(role) ?? missing(role);
-    return {
-      find,
-      weight,
-      linear: (x: Value, role: string) => g.linear(x, weight(`${role}.weight`), find(`${role}.bias`)),
-      norm: (x: Value, role: string) => g.rmsNorm(x, weight(`${role}.weight`), epsilon),
-    };
-  };
-  const { weight, norm: outerNorm } = pieces(outside);
+  const outer = piecesOf(shape, outside);
   const tied = !outside.has('output.weight');
-  const activation = shape.activation === 'silu' ? g.silu : g.geluTanh;
+  const headRole = tied ? 'token_embd' : 'output';
 
   return {
     modelType: shape.modelType,
@@ -51,69 +38,152 @@ export function decoder(shape: DecoderShape, has: (spec: TensorSpec) => boolean)
     tied,
     tensors,
     kindOf: (block) => required(kinds, block),
-
-    embed(tokens) {
-      const rows = g.gather(weight('token_embd.weight'), tokens);
-      return shape.embeddingScale === undefined ? rows : g.mul(rows, g.scalar(shape.embeddingScale));
+    embed: (tokens) => scaled(g.gather(outer.weight('token_embd.weight'), tokens), shape.embeddingScale),
+    block: (index, x, batch) =>
+      decoderBlock(shape, required(blocks, index), piecesOf(shape, required(inside, index)), { x, batch }),
+    head(x) {
+      const logits = g.linear(
+        outer.norm(x, 'output_norm'),
+        outer.weight(`${headRole}.weight`),
+        outer.find('output.bias'),
+      );
+      return softcap(scaled(logits, shape.logitScale), shape.logitCap);
     },
+    ...obstacle(shape),
+    ggufMetadata: () => decoderMetadata(shape),
+    ...(isExportable(shape) ? { exportGraph: (graph) => exportDecoder(graph, shape, headRole) } : {}),
+    ggufExtras: () => ropeFactors(blocks),
+  };
+}
 
-    block(index: number, x: Value, batch: Batch) {
-      const { rotary, window } = required(blocks, index);
-      const { find, linear, norm } = pieces(required(inside, index));
-      const position = (y: Value, role: string) => {
-        const headNorm = find(`${role}_norm.weight`);
-        return rotate(headNorm ? g.rmsNorm(y, headNorm, epsilon) : y, rotary);
-      };
-      const added = (y: Value, change: Value, role: string) =>
-        g.add(y, shape.postNorms ? norm(change, role) : change);
-      const normed = norm(x, 'attn_norm');
-      const q = position(splitHeads(linear(normed, 'attn_q'), batch, heads), 'attn_q');
-      const k = position(splitHeads(linear(normed, 'attn_k'), batch, kvHeads), 'attn_k');
-      const v = splitHeads(linear(normed, 'attn_v'), batch, kvHeads);
-      const mixed = attend(q, k, v, { window, scale: shape.attentionScale });
-      const y = added(x, linear(mixed, 'attn_output'), 'post_attention_norm');
-      const z = norm(y, 'ffn_norm');
-      const gated = g.mul(activation(linear(z, 'ffn_gate')), linear(z, 'ffn_up'));
-      return added(y, linear(gated, 'ffn_down'), 'post_ffw_norm');
-    },
+const scaled = (x: Value, factor: number | undefined): Value =>
+  factor === undefined ? x : g.mul(x, g.scalar(factor));
 
-    head: (x) => g.linear(outerNorm(x, 'output_norm'), weight(tied ? 'token_embd.weight' : 'output.weight')),
+/** The graph's pieces over the tensors of one block, or of those outside. */
+interface Pieces {
+  find(role: string): Value | undefined;
+  weight(role: string): Value;
+  linear(x: Value, role: string): Value;
+  norm(x: Value, role: string): Value;
+}
 
-    ...(shape.ggufObstacle === undefined ? {} : { ggufObstacle: shape.ggufObstacle }),
-    ggufMetadata: () => metadata(shape),
-    exportGraph: (graph) => exportDecoder(graph, shape, tied ? 'token_embd' : 'output'),
-    ggufExtras() {
-      const factors = blocks[0]?.rotary.factors;
-      return factors ? [{ name: 'rope_freqs.weight', shape: [factors.length], data: factors }] : [];
+function piecesOf({ norm, epsilon }: DecoderShape, specs: ReadonlyMap<string, TensorSpec>): Pieces {
+  const find = (role: string) => {
+    const spec = specs.get(role);
+    return spec && g.input(role, spec.shape);
+  };
+  const weight = (role: string) => find(role) ?? missing(role);
+  return {
+    find,
+    weight,
+    linear: (x, role) => g.linear(x, weight(`${role}.weight`), find(`${role}.bias`)),
+    norm(x, role) {
+      const gain = weight(`${role}.weight`);
+      if (norm !== 'layer') return g.rmsNorm(x, gain, epsilon);
+      const zero = () => g.constant(new Float32Array(gain.shape[0] ?? 0));
+      return g.layerNorm(x, gain, find(`${role}.bias`) ?? zero(), epsilon);
     },
   };
+}
+
+interface Entering {
+  readonly x: Value;
+  readonly batch: Batch;
+}
+
+function decoderBlock(shape: DecoderShape, block: BlockShape, pieces: Pieces, { x, batch }: Entering): Value {
+  const { norms = 'before', parallel, residualScale } = shape;
+  const before = (y: Value, role: string) => (norms === 'behind' ? y : pieces.norm(y, role));
+  const added = (y: Value, change: Value, role: string) =>
+    g.add(y, scaled(norms === 'before' ? change : pieces.norm(change, role), residualScale));
+  const normed = before(x, 'attn_norm');
+  const attended = attention(shape, block, pieces, { x: normed, batch });
+  const y = added(x, attended, 'post_attention_norm');
+  if (parallel === 'shared norm') return added(y, feedForward(shape, pieces, normed), 'post_ffw_norm');
+  const z = before(parallel === 'two norms' ? x : y, 'ffn_norm');
+  return added(y, feedForward(shape, pieces, z), 'post_ffw_norm');
+}
+
+function attention(shape: DecoderShape, block: BlockShape, pieces: Pieces, { x, batch }: Entering): Value {
+  const { heads, kvHeads, wideHeadNorms, attentionScale: scale, attentionCap: cap } = shape;
+  const { rotary, window } = block;
+  const normed = (y: Value, role: string) =>
+    pieces.find(`${role}_norm.weight`) ? pieces.norm(y, `${role}_norm`) : y;
+  const { q, k, v } = projections(shape, pieces, x);
+  const perHead = (y: Value, role: string, count: number) => {
+    const split = splitHeads(wideHeadNorms ? normed(y, role) : y, batch, count);
+    const ready = wideHeadNorms ? split : normed(split, role);
+    return rotary ? rotate(ready, rotary) : ready;
+  };
+  const mixed = attend(
+    perHead(q, 'attn_q', heads),
+    perHead(k, 'attn_k', kvHeads),
+    splitHeads(v, batch, kvHeads),
+    {
+      window,
+      scale,
+      cap,
+    },
+  );
+  return pieces.linear(mixed, 'attn_output');
+}
+
+/** Queries, keys and values: tokens × (heads · headDim), and kvHeads. */
+function projections(
+  { heads, kvHeads, headDim, fusedAttention }: DecoderShape,
+  { linear }: Pieces,
+  x: Value,
+) {
+  if (!fusedAttention) return { q: linear(x, 'attn_q'), k: linear(x, 'attn_k'), v: linear(x, 'attn_v') };
+  const all = linear(x, 'attn_qkv');
+  const [queries, keys] = [heads * headDim, kvHeads * headDim];
+  if (fusedAttention === 'parts') {
+    const part = (from: number, size: number) => g.slice(all, 1, from, from + size);
+    return { q: part(0, queries), k: part(queries, keys), v: part(queries + keys, keys) };
+  }
+  const [tokens = 0] = x.shape;
+  const byHead = g.reshape(all, [tokens, heads, 3, headDim]);
+  const part = (at: number) => g.reshape(g.slice(byHead, 2, at, at + 1), [tokens, queries]);
+  return { q: part(0), k: part(1), v: part(2) };
+}
+
+function feedForward(shape: DecoderShape, { linear }: Pieces, x: Value): Value {
+  const { feedForward: kind = 'gated', intermediate } = shape;
+  const activation = { silu: g.silu, gelu: g.gelu, geluTanh: g.geluTanh }[shape.activation];
+  const up = linear(x, 'ffn_up');
+  if (kind === 'plain') return linear(activation(up), 'ffn_down');
+  const [gate, inner] =
+    kind === 'gated'
+      ? [linear(x, 'ffn_gate'), up]
+      : [g.slice(up, 1, 0, intermediate), g.slice(up, 1, intermediate, 2 * intermediate)];
+  return linear(g.mul(activation(gate), inner), 'ffn_down');
 }
 
 /** Blocks are of one kind if they have the same settings and tensors. */
 function kindOf({ rotary, window }: BlockShape, roles: readonly string[]): string {
   const attention = window === undefined ? 'full attention' : `window ${window}`;
-  const { headDim, theta, factors = [] } = rotary;
+  const { headDim, theta, factors = [] } = rotary ?? { headDim: 0, theta: 0 };
   return [attention, headDim, theta, ...factors, ...roles].join(' ');
 }
 
-function metadata(shape: DecoderShape): Record<string, ArchitectureEntry> {
-  const { hidden, heads, headDim, blocks } = shape;
-  const whole = (value: number): ArchitectureEntry => ({ type: 'u32', value });
-  const real = (value: number): ArchitectureEntry => ({ type: 'f32', value });
+function ropeFactors(blocks: readonly BlockShape[]) {
+  const { factors, long, ggufEntries } = blocks.find(({ rotary }) => rotary)?.rotary ?? {};
+  const tensor = (name: string, data: Float32Array | undefined) =>
+    data ? [{ name: `${name}.weight`, shape: [data.length], data }] : [];
+  return long
+    ? [...tensor('rope_factors_long', long.factors), ...tensor('rope_factors_short', factors)]
+    : tensor('rope_freqs', ggufEntries ? undefined : factors);
+}
+
+/** Architectures of which llama.cpp reads divisors of rotary frequencies. */
+const withRopeFreqs = ['llama', 'exaone4'];
+
+function obstacle({ ggufObstacle, gguf, blocks }: DecoderShape): Pick<Architecture, 'ggufObstacle'> {
+  if (ggufObstacle !== undefined) return { ggufObstacle };
+  const unread = blocks.some(({ rotary }) => rotary?.factors && !rotary.ggufEntries);
+  if (!unread || withRopeFreqs.includes(gguf)) return {};
   return {
-    block_count: whole(blocks.length),
-    context_length: whole(shape.context),
-    embedding_length: whole(hidden),
-    feed_forward_length: whole(shape.intermediate),
-    'attention.head_count': whole(heads),
-    'attention.head_count_kv': whole(shape.kvHeads),
-    'attention.layer_norm_rms_epsilon': real(shape.epsilon),
-    ...(headDim * heads === hidden
-      ? {}
-      : { 'attention.key_length': whole(headDim), 'attention.value_length': whole(headDim) }),
-    'rope.freq_base': real(blocks[0]?.rotary.theta ?? 10000),
-    'rope.dimension_count': whole(headDim),
-    ...shape.ggufEntries,
+    ggufObstacle: 'llama.cpp does not scale the rotary positions of this family as its config.json does',
   };
 }
 

@@ -122,6 +122,8 @@ export interface CachedAttention {
   readonly window?: number | undefined;
   /** Factor of the scores, 1 / √headDim unless given. */
   readonly scale?: number | undefined;
+  /** Scores become cap · tanh(score / cap). */
+  readonly cap?: number | undefined;
 }
 
 /**
@@ -135,7 +137,7 @@ export function cachedAttention(
   q: string,
   k: string,
   v: string,
-  { block, heads, kvHeads, headDim, window, scale = headDim ** -0.5 }: CachedAttention,
+  { block, heads, kvHeads, headDim, window, scale = headDim ** -0.5, cap }: CachedAttention,
 ): string {
   const shape = (dimension: string) => ['batch_size', kvHeads, dimension, headDim];
   const past = ['key', 'value'].map((name) =>
@@ -151,6 +153,7 @@ export function cachedAttention(
         num_heads: heads,
         kv_num_heads: kvHeads,
         scale: { float: scale },
+        ...(cap === undefined ? {} : { softcap: { float: cap } }),
         ...(window === undefined ? {} : { local_window_size: window }),
       },
     },

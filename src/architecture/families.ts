@@ -1,35 +1,100 @@
+import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { readPooling } from '../checkpoint/pooling.js';
 import { bert } from './bert.js';
 import { bertFromHuggingFace } from './bert-config.js';
+import { cohere2FromGguf, cohere2FromHuggingFace } from './cohere2.js';
 import { decoder } from './decoder.js';
+import type { GgufSource, RopeTensors } from './decoder-config.js';
+import type { DecoderShape } from './decoder-shape.js';
+import { exaone4FromHuggingFace } from './exaone4.js';
 import { type Family, ggufVocabulary } from './family.js';
+import { gemma2FromHuggingFace, gemmaFromGguf, gemmaFromHuggingFace } from './gemma.js';
 import { gemma3FromGguf, gemma3FromHuggingFace } from './gemma3.js';
 import { gpt2 } from './gpt2.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
-import { llama } from './llama.js';
-import { llamaFromGguf, llamaFromHuggingFace, llamaTypes } from './llama-config.js';
+import { llamaFromGguf, llamaFromHuggingFace, llamaTypes } from './llama.js';
+import { ministral3FromGguf, ministral3FromHuggingFace } from './ministral3.js';
+import { olmo2FromHuggingFace, olmo3FromHuggingFace, olmoFromGguf } from './olmo.js';
+import { phi3FromGguf, phi3FromHuggingFace, phiFromGguf, phiFromHuggingFace } from './phi.js';
+import { smollm3FromGguf, smollm3FromHuggingFace } from './smollm3.js';
+
+/** What reads the shape of a decoder. */
+interface Readers {
+  readonly huggingFace: (config: unknown, file: string) => DecoderShape;
+  readonly gguf?: (metadata: Readonly<Record<string, unknown>>, source: GgufSource) => DecoderShape;
+  /** llama.cpp's names of the architecture, where GGUFs of it are read. */
+  readonly ggufNames?: readonly string[];
+  readonly tied?: boolean;
+}
+
+/** A family of decoders (src/architecture/decoder.ts). */
+function decoders(modelTypes: readonly string[], readers: Readers): Family {
+  const { huggingFace, gguf, ggufNames = [], tied } = readers;
+  return {
+    modelTypes,
+    ggufNames,
+    ...(tied ? { tiedByDefault: true } : {}),
+    fromHuggingFace: ({ metadata, path }, has) => decoder(huggingFace(metadata, path), has),
+    ...(gguf && {
+      async fromGguf(checkpoint, has) {
+        const { metadata, path: file } = checkpoint;
+        const source = { vocabulary: ggufVocabulary(checkpoint), rope: await ropeTensors(checkpoint), file };
+        return decoder(gguf(metadata, source), has);
+      },
+    }),
+  };
+}
+
+async function ropeTensors(checkpoint: Checkpoint): Promise<RopeTensors> {
+  const names = { freqs: 'rope_freqs', long: 'rope_factors_long', short: 'rope_factors_short' };
+  const found: Record<string, Float32Array> = {};
+  for (const [key, name] of Object.entries(names))
+    if (checkpoint.tensors.has(`${name}.weight`)) found[key] = (await checkpoint.read(`${name}.weight`)).data;
+  return found;
+}
 
 /** Every family of models that tersor reads. */
 export const families: readonly Family[] = [
-  {
-    modelTypes: llamaTypes,
+  decoders(llamaTypes, {
+    huggingFace: llamaFromHuggingFace,
+    gguf: llamaFromGguf,
     ggufNames: ['llama', 'qwen2', 'qwen3'],
-    fromHuggingFace: ({ metadata, path }, has) => llama(llamaFromHuggingFace(metadata, path), has),
-    async fromGguf(checkpoint, has) {
-      const { metadata, path, tensors } = checkpoint;
-      const name = 'rope_freqs.weight';
-      const factors = tensors.has(name) ? (await checkpoint.read(name)).data : undefined;
-      return llama(llamaFromGguf(metadata, ggufVocabulary(checkpoint), factors, path), has);
-    },
-  },
-  {
-    modelTypes: ['gemma3_text'],
+  }),
+  decoders(['gemma3_text'], {
+    huggingFace: gemma3FromHuggingFace,
+    gguf: gemma3FromGguf,
     ggufNames: ['gemma3'],
-    tiedByDefault: true,
-    fromHuggingFace: ({ metadata, path }, has) => decoder(gemma3FromHuggingFace(metadata, path), has),
-    fromGguf: (checkpoint, has) =>
-      decoder(gemma3FromGguf(checkpoint.metadata, ggufVocabulary(checkpoint), checkpoint.path), has),
-  },
+    tied: true,
+  }),
+  decoders(['gemma'], {
+    huggingFace: gemmaFromHuggingFace,
+    gguf: gemmaFromGguf,
+    ggufNames: ['gemma'],
+    tied: true,
+  }),
+  decoders(['gemma2'], { huggingFace: gemma2FromHuggingFace, tied: true }),
+  decoders(['ministral3'], {
+    huggingFace: ministral3FromHuggingFace,
+    gguf: ministral3FromGguf,
+    ggufNames: ['mistral3'],
+  }),
+  decoders(['phi3'], { huggingFace: phi3FromHuggingFace, gguf: phi3FromGguf, ggufNames: ['phi3'] }),
+  decoders(['phi'], { huggingFace: phiFromHuggingFace, gguf: phiFromGguf, ggufNames: ['phi2'] }),
+  decoders(['smollm3'], {
+    huggingFace: smollm3FromHuggingFace,
+    gguf: smollm3FromGguf,
+    ggufNames: ['smollm3'],
+    tied: true,
+  }),
+  decoders(['olmo2'], { huggingFace: olmo2FromHuggingFace, gguf: olmoFromGguf, ggufNames: ['olmo2'] }),
+  decoders(['olmo3'], { huggingFace: olmo3FromHuggingFace }),
+  decoders(['exaone4'], { huggingFace: exaone4FromHuggingFace }),
+  decoders(['cohere2'], {
+    huggingFace: cohere2FromHuggingFace,
+    gguf: cohere2FromGguf,
+    ggufNames: ['cohere2'],
+    tied: true,
+  }),
   {
     modelTypes: ['gpt2'],
     ggufNames: ['gpt2'],

@@ -97,11 +97,13 @@ export function createForward(architecture: Architecture, options: RuntimeOption
       for (let from = 0; from < vocabulary; from += height) {
         const count = Math.min(height, vocabulary - from);
         const program = await cache.get(`head ${batch.length} ${count}`, () => ({
-          y: withRows(architecture.head(input(batch)), headRole, count),
+          y: withRows(withRows(architecture.head(input(batch)), headRole, count), headBias, count),
         }));
+        const bias = weights[headBias];
         const { y } = await program.run({
           ...weights,
           [headRole]: await table(from, from + count),
+          ...(bias ? { [headBias]: bias.subarray(from, from + count) } : {}),
           hidden: rows,
         });
         for (let row = 0; row < batch.length; row++)
@@ -179,6 +181,9 @@ export const headOf = (architecture: Pick<Architecture, 'tensors'>): TensorSpec 
 
 const sameLength = (array: Float32Array | undefined, other: Float32Array) =>
   array?.length === other.length ? array : undefined;
+
+/** Role of the bias of the output head, where there is one. */
+const headBias = 'output.bias';
 
 /** The same computation with a table of so many rows. */
 function withRows(output: Value, role: string, rows: number): Value {

@@ -1,6 +1,24 @@
-import type { Architecture, TensorSpec } from './architecture.js';
+import { z } from 'zod';
+import type { Architecture } from './architecture.js';
+import { dimension, parseConfig } from './config.js';
+import { parseHuggingFace } from './config-keys.js';
 import { decoder } from './decoder.js';
-import type { LlamaShape, LlamaType } from './llama-config.js';
+import {
+  type DecoderBase,
+  decoderBase,
+  decoderKeys,
+  epsilonKey,
+  type GgufSource,
+  ggufDecoder,
+} from './decoder-config.js';
+import type { DecoderShape } from './decoder-shape.js';
+import type { Has } from './family.js';
+import { ropeConfig } from './rotary-scaling.js';
+import { attentionTypes, type Windows, windowedBlocks, windowsInLlamaCpp, windowsOf } from './windows.js';
+
+/** Llama and those that differ from it in biases, query-key norms and defaults only. */
+export const llamaTypes = ['llama', 'mistral', 'qwen2', 'qwen3'] as const;
+export type LlamaType = (typeof llamaTypes)[number];
 
 /** llama.cpp's architecture: it rotates neighbouring pairs for `llama`, halves for the Qwens. */
 const ggufNames: Record<LlamaType, string> = {
@@ -10,40 +28,79 @@ const ggufNames: Record<LlamaType, string> = {
   qwen3: 'qwen3',
 };
 
-/** Llama (Touvron et al., 2023), Mistral, Qwen 2 and 3. @param has tells which tensors the checkpoint holds */
-export function llama(shape: LlamaShape, has: (spec: TensorSpec) => boolean): Architecture {
-  const { layers, rotary, windows = [], ...rest } = shape;
-  const gguf = ggufNames[shape.modelType];
-  const blocks = Array.from({ length: layers }, (_, block) => {
-    const window = windows[block];
-    return window === undefined ? { rotary } : { rotary, window };
-  });
-  return decoder(
-    {
-      ...rest,
-      gguf,
-      headDim: rotary.headDim,
-      blocks,
-      activation: 'silu',
-      interleaved: gguf === 'llama',
-      ...windowsInLlamaCpp(shape),
-    },
-    has,
-  );
+/** Rotary settings of families that rotate all of a head. */
+const wholeHead = ropeConfig.extend({ partial_rotary_factor: z.literal(1).nullish() });
+
+const keys = z.object({
+  ...decoderKeys,
+  model_type: z.enum(llamaTypes),
+  rms_norm_eps: epsilonKey.default(1e-6),
+  hidden_act: z.literal('silu').default('silu'),
+  partial_rotary_factor: z.literal(1).nullish(),
+  rope_scaling: wholeHead.nullish(),
+  rope_parameters: wholeHead.nullish(),
+  // Of exports before Hugging Face settled on half-split rotation; its own code does not read it.
+  rope_interleaved: z.literal(false).nullish(),
+});
+const mistralKeys = keys.extend({
+  sliding_window: dimension.nullish(),
+  layer_types: attentionTypes.nullish(),
+});
+const qwenKeys = mistralKeys.extend({
+  use_sliding_window: z.boolean().nullish(),
+  max_window_layers: z.number().int().min(0).nullish(),
+  // Multimodal rotation, which texts alone do not show.
+  use_mrope: z.literal(false).nullish(),
+});
+
+/** Of Qwen2Config and Qwen3Config. */
+const defaultMaxWindowLayers = 28;
+
+/** Reads the config.json of a Llama (Touvron et al., 2023), Mistral, Qwen 2 or 3. */
+export function llamaFromHuggingFace(config: unknown, file: string): DecoderShape {
+  const { model_type: type } = parseConfig(keys, config, file);
+  const of = (parsed: z.infer<typeof keys>, windows?: Windows) =>
+    llamaShape({ ...decoderBase(parsed, file), modelType: type, epsilon: parsed.rms_norm_eps, windows });
+  if (type === 'llama') return of(parseHuggingFace(keys, config, file));
+  if (type === 'mistral') {
+    const parsed = parseHuggingFace(mistralKeys, config, file);
+    return of(
+      parsed,
+      windowsOf(parsed, () => true, file),
+    );
+  }
+  const parsed = parseHuggingFace(qwenKeys, config, file);
+  const from = parsed.max_window_layers ?? defaultMaxWindowLayers;
+  const sliding = parsed.use_sliding_window === true;
+  return of(parsed, sliding ? windowsOf(parsed, (block) => block >= from, file) : undefined);
 }
 
-/**
- * llama.cpp attends to all positions in these families. Where all blocks have one window, texts no longer than that come
- * out alike, so that the window becomes the context of the file; a mixture of both kinds of blocks is refused.
- */
-function windowsInLlamaCpp({ layers, windows, context }: LlamaShape) {
-  if (!windows) return {};
-  const widths = Array.from({ length: layers }, (_, block) => windows[block] ?? Number.POSITIVE_INFINITY);
-  const least = Math.min(...widths);
-  if (least >= context) return {};
-  if (widths.every((width) => width === least))
-    return { ggufEntries: { context_length: { type: 'u32' as const, value: least } } };
+/** Reads the GGUF metadata of a Llama, Mistral or Qwen. */
+export function llamaFromGguf(metadata: Readonly<Record<string, unknown>>, source: GgufSource): DecoderShape {
+  const { entries: _, ...base } = ggufDecoder(metadata, source);
+  return llamaShape({ ...base, modelType: metadata['general.architecture'] as LlamaType });
+}
+
+/** Sizes of a Llama whose blocks differ in nothing but, perhaps, their windows. */
+export interface LlamaSizes extends DecoderBase {
+  readonly modelType: LlamaType;
+  readonly epsilon: number;
+  readonly windows?: Windows | undefined;
+}
+
+export function llamaShape({ layers, rotary, windows, ...sizes }: LlamaSizes): DecoderShape {
+  const gguf = ggufNames[sizes.modelType];
+  const blocks = windowedBlocks(layers, rotary, windows);
   return {
-    ggufObstacle: `some of its blocks attend to the last ${least} positions only, which llama.cpp does not do in this family`,
+    ...sizes,
+    gguf,
+    blocks,
+    activation: 'silu',
+    interleaved: gguf === 'llama',
+    ...windowsInLlamaCpp(blocks, sizes.context),
   };
 }
+
+/** The architecture of such sizes; heads are as wide as the columns that are rotated. */
+export const llama = (sizes: Omit<LlamaSizes, 'headDim'>, has: Has): Architecture =>
+  decoder(llamaShape({ headDim: sizes.rotary.headDim, ...sizes }), has);

@@ -1,8 +1,14 @@
 import { z } from 'zod';
-import { wrongConfig } from './config.js';
+import { dimension, parseConfig, wrongConfig } from './config.js';
+import { u32 } from './decoder-gguf.js';
+import type { BlockShape, DecoderShape } from './decoder-shape.js';
+import type { Rotary } from './rotary.js';
 
 /** `layer_types` of a config.json: which blocks attend to all positions, and which to a window. */
 export const attentionTypes = z.array(z.enum(['full_attention', 'sliding_attention']));
+
+/** Positions that each block's attention looks back over, where that is fewer than all. */
+export type Windows = readonly (number | undefined)[];
 
 interface Windowed {
   readonly num_hidden_layers: number;
@@ -20,7 +26,7 @@ export function windowsOf(
   config: Windowed,
   sliding: (block: number) => boolean,
   file: string,
-): readonly (number | undefined)[] | undefined {
+): Windows | undefined {
   const { num_hidden_layers: blocks, sliding_window: window, layer_types: types } = config;
   if (types && types.length !== blocks)
     throw wrongConfig(`layer_types has ${types.length} entries for ${blocks} blocks`, file);
@@ -31,4 +37,51 @@ export function windowsOf(
   if (types?.includes('sliding_attention') && !window)
     throw wrongConfig('layer_types names sliding attention, but sliding_window is not set', file);
   return all.some((each) => each !== undefined) ? all : undefined;
+}
+
+/** Blocks that differ in their windows only. */
+export const windowedBlocks = (layers: number, rotary: Rotary, windows?: Windows): BlockShape[] =>
+  Array.from({ length: layers }, (_, block) => {
+    const window = windows?.[block];
+    return window === undefined ? { rotary } : { rotary, window };
+  });
+
+/**
+ * llama.cpp attends to all positions in these families. Where all blocks have one window, texts no longer than that come
+ * out alike, so that the window becomes the context of the file; a mixture of both kinds of blocks is refused.
+ */
+export function windowsInLlamaCpp(
+  blocks: readonly BlockShape[],
+  context: number,
+): Pick<DecoderShape, 'ggufEntries' | 'ggufObstacle'> {
+  const widths = blocks.map(({ window }) => window ?? Number.POSITIVE_INFINITY);
+  const least = Math.min(...widths);
+  if (least >= context) return {};
+  if (widths.every((width) => width === least)) return { ggufEntries: { context_length: u32(least) } };
+  return {
+    ggufObstacle: `some of its blocks attend to the last ${least} positions only, which llama.cpp does not do in this family`,
+  };
+}
+
+const ggufKeys = z.object({
+  'attention.sliding_window': dimension.optional(),
+  'attention.sliding_window_pattern': z
+    .union([z.number().int().positive(), z.array(z.union([z.boolean(), z.number()]))])
+    .optional(),
+});
+
+/**
+ * The window of each block by a GGUF's entries.
+ * @param pattern every how manieth block attends to all positions, unless the file says
+ */
+export function ggufWindows(
+  entries: Readonly<Record<string, unknown>>,
+  { layers, pattern, file }: { readonly layers: number; readonly pattern: number; readonly file: string },
+): Windows {
+  const parsed = parseConfig(ggufKeys, entries, file);
+  const given = parsed['attention.sliding_window_pattern'] ?? pattern;
+  const isSliding = (block: number) =>
+    typeof given === 'number' ? (block + 1) % given !== 0 : Boolean(given[block]);
+  const window = parsed['attention.sliding_window'];
+  return Array.from({ length: layers }, (_, block) => (isSliding(block) ? window : undefined));
 }

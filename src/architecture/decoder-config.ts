@@ -1,0 +1,191 @@
+import { z } from 'zod';
+import { blockCount, dimension, parseConfig, shared, wrongConfig } from './config.js';
+import type { DecoderShape } from './decoder-shape.js';
+import { ggufEntriesOf } from './gguf-entries.js';
+import type { Rotary } from './rotary.js';
+import { ropeConfig, rotaryOf, theta } from './rotary-scaling.js';
+
+/** Keys of config.json that all decoders share. Families add their own, and what is theirs of the defaults. */
+export const decoderKeys = {
+  num_hidden_layers: blockCount,
+  hidden_size: dimension,
+  intermediate_size: dimension,
+  num_attention_heads: dimension,
+  num_key_value_heads: dimension.nullish(),
+  head_dim: dimension.nullish(),
+  vocab_size: dimension,
+  max_position_embeddings: dimension.default(2048),
+  rope_theta: theta.nullish(),
+  rope_scaling: ropeConfig.nullish(),
+  // transformers 5 writes base, scaling and share of the head as one object
+  rope_parameters: ropeConfig.nullish(),
+  partial_rotary_factor: z.number().positive().max(1).nullish(),
+  // Whether there are biases, the tensors tell.
+  attention_bias: z.boolean().nullish(),
+  mlp_bias: z.boolean().nullish(),
+};
+
+export const epsilonKey = z.number().positive();
+
+const base = z.object(decoderKeys);
+
+/** What every family takes over as it is, with the rotary settings of its blocks, all alike. */
+export type DecoderBase = Pick<
+  DecoderShape,
+  'hidden' | 'intermediate' | 'heads' | 'kvHeads' | 'headDim' | 'vocabulary' | 'context'
+> & { readonly layers: number; readonly rotary: Rotary };
+
+/**
+ * The sizes of a decoder by its config.json.
+ * @param rope settings of the rotary positions, where they are not those of the whole model
+ * @throws TersorError for heads that cannot be shared evenly
+ */
+export function decoderBase(parsed: z.infer<typeof base>, file: string, rope?: Rope): DecoderBase {
+  const heads = parsed.num_attention_heads;
+  const headDim = parsed.head_dim ?? shared(parsed.hidden_size, 'columns', heads, 'attention heads', file);
+  const scaling = rope ?? parsed.rope_parameters ?? parsed.rope_scaling ?? {};
+  const share = parsed.partial_rotary_factor ?? numberOf(scaling.partial_rotary_factor) ?? 1;
+  const given = {
+    layers: parsed.num_hidden_layers,
+    hidden: parsed.hidden_size,
+    intermediate: parsed.intermediate_size,
+    heads,
+    kvHeads: parsed.num_key_value_heads ?? heads,
+    headDim,
+    vocabulary: parsed.vocab_size,
+    context: parsed.max_position_embeddings,
+  };
+  const plain = {
+    headDim: Math.floor(headDim * share),
+    theta: parsed.rope_theta ?? scaling.rope_theta ?? 10000,
+  };
+  return checked({ ...given, rotary: rotaryOf(plain, scaling, { context: given.context, file }) }, file);
+}
+
+type Rope = z.infer<typeof ropeConfig>;
+
+const numberOf = (value: unknown) => (typeof value === 'number' ? value : undefined);
+
+const ggufKeys = z.object({
+  block_count: blockCount,
+  embedding_length: dimension,
+  feed_forward_length: dimension,
+  context_length: dimension,
+  'attention.head_count': dimension,
+  'attention.head_count_kv': dimension.optional(),
+  'attention.key_length': dimension.optional(),
+  'attention.layer_norm_rms_epsilon': epsilonKey.optional(),
+  'attention.layer_norm_epsilon': epsilonKey.optional(),
+  'rope.dimension_count': dimension.optional(),
+  'rope.freq_base': theta.default(10000),
+  'rope.scaling.type': z.enum(['none', 'linear', 'yarn', 'longrope']).default('none'),
+  'rope.scaling.factor': z.number().positive().optional(),
+  'rope.scaling.attn_factor': z.number().positive().optional(),
+  'rope.scaling.original_context_length': dimension.optional(),
+  'rope.scaling.yarn_beta_fast': z.number().positive().optional(),
+  'rope.scaling.yarn_beta_slow': z.number().positive().optional(),
+  'rope.scaling.yarn_log_multiplier': z.number().positive().optional(),
+});
+
+/** What a GGUF says of a decoder: its sizes, and the entries of its architecture. */
+export interface GgufDecoder extends DecoderBase {
+  readonly epsilon: number;
+  readonly entries: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The sizes of a decoder by a GGUF's metadata.
+ * @throws TersorError for metadata that are incomplete, or ask for what is not supported
+ */
+export function ggufDecoder(
+  metadata: Readonly<Record<string, unknown>>,
+  { vocabulary, rope = {}, file }: GgufSource,
+): GgufDecoder {
+  const entries = ggufEntriesOf(metadata, String(metadata['general.architecture']));
+  const parsed = parseConfig(ggufKeys, entries, file);
+  const heads = parsed['attention.head_count'];
+  const hidden = parsed.embedding_length;
+  const headDim = parsed['attention.key_length'] ?? shared(hidden, 'columns', heads, 'attention heads', file);
+  const plain = { headDim: parsed['rope.dimension_count'] ?? headDim, theta: parsed['rope.freq_base'] };
+  const about = { context: parsed.context_length, file };
+  const scaled = rope.freqs
+    ? { ...plain, factors: rope.freqs }
+    : rotaryOf(plain, ggufScaling(parsed, rope), about);
+  return {
+    ...checked(
+      {
+        layers: parsed.block_count,
+        hidden,
+        intermediate: parsed.feed_forward_length,
+        heads,
+        kvHeads: parsed['attention.head_count_kv'] ?? heads,
+        headDim,
+        vocabulary,
+        context: parsed.context_length,
+        rotary: scaled,
+      },
+      file,
+    ),
+    epsilon: parsed['attention.layer_norm_rms_epsilon'] ?? parsed['attention.layer_norm_epsilon'] ?? 1e-5,
+    entries,
+  };
+}
+
+/** How a GGUF scales positions, in the words of config.json. */
+function ggufScaling(
+  parsed: z.infer<typeof ggufKeys>,
+  { long, short }: RopeTensors,
+): Record<string, unknown> {
+  const factor = parsed['rope.scaling.factor'];
+  const attention = parsed['rope.scaling.attn_factor'];
+  const original = { original_max_position_embeddings: parsed['rope.scaling.original_context_length'] };
+  if (long && short)
+    return {
+      rope_type: 'longrope',
+      long_factor: [...long],
+      short_factor: [...short],
+      attention_factor: attention ?? 1,
+      ...original,
+    };
+  if (parsed['rope.scaling.type'] === 'linear') return { rope_type: 'linear', factor };
+  if (parsed['rope.scaling.type'] !== 'yarn') return {};
+  const all = parsed['rope.scaling.yarn_log_multiplier'];
+  return {
+    rope_type: 'yarn',
+    factor,
+    beta_fast: parsed['rope.scaling.yarn_beta_fast'],
+    beta_slow: parsed['rope.scaling.yarn_beta_slow'],
+    ...(all === undefined ? {} : { mscale: 1, mscale_all_dim: all }),
+    // llama.cpp multiplies with what YaRN sharpens by itself.
+    ...(attention ? { attention_factor: attention * (0.1 * Math.log(factor ?? 1) + 1) } : {}),
+    ...original,
+  };
+}
+
+/** Divisors of rotary frequencies that a GGUF holds as tensors. */
+export interface RopeTensors {
+  readonly freqs?: Float32Array;
+  readonly long?: Float32Array;
+  readonly short?: Float32Array;
+}
+
+export interface GgufSource {
+  /** Rows of the embedding. */
+  readonly vocabulary: number;
+  readonly rope?: RopeTensors;
+  readonly file: string;
+}
+
+/** Grouped queries come in whole groups, and rotary positions turn two halves of a head against each other. */
+function checked(sizes: DecoderBase, file: string): DecoderBase {
+  shared(sizes.heads, 'attention heads', sizes.kvHeads, 'heads of keys and values', file);
+  const { headDim, factors } = sizes.rotary;
+  const pairs = shared(headDim, 'columns of a head', 2, 'halves', file);
+  if (factors && factors.length !== pairs)
+    throw wrongConfig(`${factors.length} rotary factors do not fit ${pairs} frequencies`, file);
+  return sizes;
+}
+
+/** Blocks that are all alike. */
+export const sameBlocks = ({ layers, rotary }: DecoderBase): DecoderShape['blocks'] =>
+  Array.from({ length: layers }, () => ({ rotary }));

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { dimension } from './config.js';
+import { parseHuggingFace } from './config-keys.js';
+import { decoderBase, decoderKeys, epsilonKey } from './decoder-config.js';
+import { windowEntries } from './decoder-gguf.js';
+import type { BlockShape, DecoderShape } from './decoder-shape.js';
+import { attentionTypes, windowsOf } from './windows.js';
+
+const keys = z.object({
+  ...decoderKeys,
+  rms_norm_eps: epsilonKey.default(1e-5),
+  hidden_act: z.literal('silu').default('silu'),
+  sliding_window: dimension.nullish(),
+  // Every so manieth block attends to all positions; a text such as LLLG in the first files.
+  sliding_window_pattern: z.union([z.number().int().positive(), z.string()]).nullish(),
+  layer_types: attentionTypes.nullish(),
+});
+
+/** Blocks of the one model with windows that llama.cpp knows. */
+const layersOf32B = 64;
+
+/** Reads the config.json of an EXAONE 4 (LG AI Research, 2025, arXiv:2507.11407). */
+export function exaone4FromHuggingFace(config: unknown, file: string): DecoderShape {
+  const parsed = parseHuggingFace(keys, config, file);
+  const base = decoderBase(parsed, file);
+  const pattern = parsed.sliding_window_pattern ?? 4;
+  const step = typeof pattern === 'string' ? pattern.length : pattern;
+  const windows = windowsOf(parsed, (block) => (block + 1) % step !== 0, file);
+  // Where some blocks have windows, only these see positions.
+  const blocks = Array.from({ length: base.layers }, (_, block): BlockShape => {
+    const window = windows?.[block];
+    if (window !== undefined) return { rotary: base.rotary, window };
+    return windows ? {} : { rotary: base.rotary };
+  });
+  return {
+    ...base,
+    epsilon: parsed.rms_norm_eps,
+    modelType: 'exaone4',
+    gguf: 'exaone4',
+    blocks,
+    activation: 'silu',
+    norms: 'behind',
+    ggufEntries: windowEntries({ blocks }),
+    ...(windows && base.layers !== layersOf32B
+      ? { ggufObstacle: `llama.cpp has windows in this family only with ${layersOf32B} blocks` }
+      : {}),
+  };
+}

@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { dimension } from './config.js';
+import { parseHuggingFace } from './config-keys.js';
+import {
+  type DecoderBase,
+  decoderBase,
+  decoderKeys,
+  epsilonKey,
+  type GgufSource,
+  ggufDecoder,
+  sameBlocks,
+} from './decoder-config.js';
+import { f32, windowEntries } from './decoder-gguf.js';
+import type { DecoderShape } from './decoder-shape.js';
+import { attentionTypes, windowedBlocks, windowsOf } from './windows.js';
+
+const keys = z.object({
+  ...decoderKeys,
+  head_dim: dimension.default(256),
+  rms_norm_eps: epsilonKey.default(1e-6),
+  // The first files said gelu, and Hugging Face's code takes the approximation in any case.
+  hidden_act: z.enum(['gelu', 'gelu_pytorch_tanh']).nullish(),
+  hidden_activation: z.literal('gelu_pytorch_tanh').nullish(),
+  use_bidirectional_attention: z.literal(false).nullish(),
+});
+
+/** What all Gemmas do otherwise than Llama. */
+const gemma = ({ hidden }: DecoderBase) =>
+  ({ activation: 'geluTanh', normOffset: 1, embeddingScale: Math.fround(Math.sqrt(hidden)) }) as const;
+
+/** Reads the config.json of a Gemma 1 (Gemma team, 2024, arXiv:2403.08295). */
+export function gemmaFromHuggingFace(config: unknown, file: string): DecoderShape {
+  const parsed = parseHuggingFace(keys, config, file);
+  return gemmaShape(decoderBase(parsed, file), parsed.rms_norm_eps);
+}
+
+/** Reads the GGUF metadata of a Gemma 1. */
+export function gemmaFromGguf(metadata: Readonly<Record<string, unknown>>, source: GgufSource): DecoderShape {
+  const { entries: _, epsilon, ...base } = ggufDecoder(metadata, source);
+  return gemmaShape(base, epsilon);
+}
+
+const gemmaShape = (base: DecoderBase, epsilon: number): DecoderShape => ({
+  ...base,
+  ...gemma(base),
+  epsilon,
+  modelType: 'gemma',
+  gguf: 'gemma',
+  blocks: sameBlocks(base),
+});
+
+const gemma2Keys = keys.extend({
+  query_pre_attn_scalar: z.number().positive().default(256),
+  sliding_window: dimension.default(4096),
+  layer_types: attentionTypes.nullish(),
+  attn_logit_softcapping: z.number().positive().nullable().default(50),
+  final_logit_softcapping: z.number().positive().nullable().default(30),
+});
+
+/** Layers of the 27 B model, whose scores llama.cpp scales otherwise. */
+const layersOf27B = 46;
+
+/** Reads the config.json of a Gemma 2 (Gemma team, 2024, arXiv:2408.00118). */
+export function gemma2FromHuggingFace(config: unknown, file: string): DecoderShape {
+  const parsed = parseHuggingFace(gemma2Keys, config, file);
+  const base = decoderBase(parsed, file);
+  const blocks = windowedBlocks(
+    base.layers,
+    base.rotary,
+    windowsOf(parsed, (block) => block % 2 === 0, file),
+  );
+  const { query_pre_attn_scalar: scalar } = parsed;
+  const scaledBy = base.layers === layersOf27B ? base.hidden / base.heads : base.headDim;
+  const caps = {
+    ...(parsed.attn_logit_softcapping === null ? {} : { attentionCap: parsed.attn_logit_softcapping }),
+    ...(parsed.final_logit_softcapping === null ? {} : { logitCap: parsed.final_logit_softcapping }),
+  };
+  return {
+    ...base,
+    ...gemma(base),
+    ...caps,
+    epsilon: parsed.rms_norm_eps,
+    modelType: 'gemma2',
+    gguf: 'gemma2',
+    blocks,
+    norms: 'both',
+    names: { roles: { ffn_norm: 'pre_feedforward_layernorm' } },
+    attentionScale: scalar ** -0.5,
+    ggufEntries: {
+      ...windowEntries({ blocks }),
+      attn_logit_softcapping: f32(caps.attentionCap ?? 0),
+      final_logit_softcapping: f32(caps.logitCap ?? 0),
+    },
+    ...(scaledBy === scalar && caps.attentionCap !== undefined
+      ? {}
+      : { ggufObstacle: 'llama.cpp scales or caps the attention scores of this family in another way' }),
+  };
+}
