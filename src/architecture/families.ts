@@ -12,6 +12,7 @@ import { gemma2FromHuggingFace, gemmaFromGguf, gemmaFromHuggingFace } from './ge
 import { gemma3FromGguf, gemma3FromHuggingFace } from './gemma3.js';
 import { gpt2 } from './gpt2.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
+import { graniteFromGguf, graniteFromHuggingFace } from './granite.js';
 import { llamaFromGguf, llamaFromHuggingFace, llamaTypes } from './llama.js';
 import { ministral3FromGguf, ministral3FromHuggingFace } from './ministral3.js';
 import { olmo2FromHuggingFace, olmo3FromHuggingFace, olmoFromGguf } from './olmo.js';
@@ -73,6 +74,11 @@ export const families: readonly Family[] = [
     tied: true,
   }),
   decoders(['gemma2'], { huggingFace: gemma2FromHuggingFace, tied: true }),
+  decoders(['granite'], {
+    huggingFace: graniteFromHuggingFace,
+    gguf: graniteFromGguf,
+    ggufNames: ['granite'],
+  }),
   decoders(['ministral3'], {
     huggingFace: ministral3FromHuggingFace,
     gguf: ministral3FromGguf,
