@@ -10,6 +10,7 @@ import { exaone4FromHuggingFace } from './exaone4.js';
 import { type Family, ggufVocabulary } from './family.js';
 import { gemma2FromHuggingFace, gemmaFromGguf, gemmaFromHuggingFace } from './gemma.js';
 import { gemma3FromGguf, gemma3FromHuggingFace } from './gemma3.js';
+import { glm4FromGguf, glm4FromHuggingFace } from './glm4.js';
 import { gpt2 } from './gpt2.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
 import { graniteFromGguf, graniteFromHuggingFace } from './granite.js';
@@ -79,6 +80,7 @@ export const families: readonly Family[] = [
     gguf: graniteFromGguf,
     ggufNames: ['granite'],
   }),
+  decoders(['glm4'], { huggingFace: glm4FromHuggingFace, gguf: glm4FromGguf, ggufNames: ['glm4'] }),
   decoders(['ministral3'], {
     huggingFace: ministral3FromHuggingFace,
     gguf: ministral3FromGguf,
