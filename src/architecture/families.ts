@@ -19,6 +19,7 @@ import { ministral3FromGguf, ministral3FromHuggingFace } from './ministral3.js';
 import { olmo2FromHuggingFace, olmo3FromHuggingFace, olmoFromGguf } from './olmo.js';
 import { phi3FromGguf, phi3FromHuggingFace, phiFromGguf, phiFromHuggingFace } from './phi.js';
 import { smollm3FromGguf, smollm3FromHuggingFace } from './smollm3.js';
+import { stablelmFromGguf, stablelmFromHuggingFace } from './stablelm.js';
 
 /** What reads the shape of a decoder. */
 interface Readers {
@@ -102,6 +103,11 @@ export const families: readonly Family[] = [
     gguf: cohere2FromGguf,
     ggufNames: ['cohere2'],
     tied: true,
+  }),
+  decoders(['stablelm'], {
+    huggingFace: stablelmFromHuggingFace,
+    gguf: stablelmFromGguf,
+    ggufNames: ['stablelm'],
   }),
   {
     modelTypes: ['gpt2'],
