@@ -20,6 +20,7 @@ import { olmo2FromHuggingFace, olmo3FromHuggingFace, olmoFromGguf } from './olmo
 import { phi3FromGguf, phi3FromHuggingFace, phiFromGguf, phiFromHuggingFace } from './phi.js';
 import { smollm3FromGguf, smollm3FromHuggingFace } from './smollm3.js';
 import { stablelmFromGguf, stablelmFromHuggingFace } from './stablelm.js';
+import { starcoder2FromGguf, starcoder2FromHuggingFace } from './starcoder2.js';
 
 /** What reads the shape of a decoder. */
 interface Readers {
@@ -108,6 +109,12 @@ export const families: readonly Family[] = [
     huggingFace: stablelmFromHuggingFace,
     gguf: stablelmFromGguf,
     ggufNames: ['stablelm'],
+  }),
+  decoders(['starcoder2'], {
+    huggingFace: starcoder2FromHuggingFace,
+    gguf: starcoder2FromGguf,
+    ggufNames: ['starcoder2'],
+    tied: true,
   }),
   {
     modelTypes: ['gpt2'],
