@@ -11,6 +11,7 @@ import { type Family, ggufVocabulary } from './family.js';
 import { gemma2FromHuggingFace, gemmaFromGguf, gemmaFromHuggingFace } from './gemma.js';
 import { gemma3FromGguf, gemma3FromHuggingFace } from './gemma3.js';
 import { glm4FromGguf, glm4FromHuggingFace } from './glm4.js';
+import { gptNeoxFromHuggingFace } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
 import { graniteFromGguf, graniteFromHuggingFace } from './granite.js';
@@ -105,6 +106,7 @@ export const families: readonly Family[] = [
     ggufNames: ['cohere2'],
     tied: true,
   }),
+  decoders(['gpt_neox'], { huggingFace: gptNeoxFromHuggingFace }),
   decoders(['stablelm'], {
     huggingFace: stablelmFromHuggingFace,
     gguf: stablelmFromGguf,

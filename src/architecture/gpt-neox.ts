@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import { parseHuggingFace } from './config-keys.js';
+import { decoderBase, decoderKeys, epsilonKey, sameBlocks } from './decoder-config.js';
+import type { DecoderShape } from './decoder-shape.js';
+
+const keys = z.object({
+  ...decoderKeys,
+  layer_norm_eps: epsilonKey.default(1e-5),
+  hidden_act: z.literal('gelu').default('gelu'),
+  use_parallel_residual: z.boolean().default(true),
+  rotary_pct: z.number().positive().max(1).nullish(),
+  rotary_emb_base: z.number().positive().nullish(),
+  // Keys that Hugging Face's code of this family does not read.
+  num_key_value_heads: z.unknown().optional(),
+  classifier_dropout: z.unknown().optional(),
+});
+
+/** Reads the config.json of a GPT-NeoX or Pythia (Black et al., 2022, arXiv:2204.06745). */
+export function gptNeoxFromHuggingFace(config: unknown, file: string): DecoderShape {
+  const parsed = parseHuggingFace(keys, config, file);
+  const base = decoderBase(
+    {
+      ...parsed,
+      num_key_value_heads: null,
+      rope_theta: parsed.rope_theta ?? parsed.rotary_emb_base ?? null,
+      partial_rotary_factor: parsed.partial_rotary_factor ?? parsed.rotary_pct ?? shareOf(parsed) ?? 0.25,
+    },
+    file,
+  );
+  return {
+    ...base,
+    epsilon: parsed.layer_norm_eps,
+    modelType: 'gpt_neox',
+    gguf: 'gptneox',
+    blocks: sameBlocks(base),
+    activation: 'gelu',
+    norm: 'layer',
+    ...(parsed.use_parallel_residual ? { parallel: 'two norms' } : {}),
+    fusedAttention: 'heads',
+    feedForward: 'plain',
+    names: {
+      embedding: 'gpt_neox.embed_in',
+      outputNorm: 'gpt_neox.final_layer_norm',
+      head: 'embed_out',
+      blocks: 'gpt_neox.layers',
+      roles: {
+        attn_qkv: 'attention.query_key_value',
+        attn_output: 'attention.dense',
+        ffn_up: 'mlp.dense_h_to_4h',
+        ffn_down: 'mlp.dense_4h_to_h',
+      },
+    },
+    ggufObstacle:
+      'its queries, keys and values lie head by head in one weight, which tersor cannot reorder for llama.cpp yet',
+  };
+}
+
+function shareOf({ rope_parameters: rope }: z.infer<typeof keys>): number | undefined {
+  const share = rope?.partial_rotary_factor;
+  return typeof share === 'number' ? share : undefined;
+}
