@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { normals } from '../../test/reference/random.js';
+import { decoder } from '../architecture/decoder.js';
 import { gpt2 } from '../architecture/gpt2.js';
 import { llama } from '../architecture/llama.js';
 import { combinedMoments, embeddingMoments } from './embedding.js';
@@ -22,6 +23,22 @@ const architectures = {
       () => false,
     ),
     readers: { attn_norm: ['attn_q', 'attn_k', 'attn_v'], ffn_norm: ['ffn_gate', 'ffn_up'] },
+  },
+  'a decoder with norms behind its layers': {
+    architecture: decoder(
+      {
+        ...shared,
+        modelType: 'olmo2',
+        gguf: 'olmo2',
+        kvHeads: 2,
+        headDim: 4,
+        blocks: [{ rotary: { headDim: 4, theta: 10000 } }],
+        activation: 'silu',
+        norms: 'behind',
+      },
+      () => false,
+    ),
+    readers: { '': ['attn_q', 'attn_k', 'attn_v'] },
   },
   gpt2: {
     architecture: gpt2(shared, () => false),
@@ -58,7 +75,7 @@ describe.each(Object.entries(architectures))(
       const loss = (delta: ArrayLike<number>) => {
         let sum = 0;
         for (const [norm, layers] of Object.entries(readers)) {
-          const gain = weights[`${norm}.weight`] ?? new Float32Array();
+          const gain = weights[`${norm}.weight`] ?? new Float32Array(size).fill(1);
           for (const layer of layers) {
             const weight = weights[`${layer}.weight`] ?? new Float32Array();
             const scaled = Array.from(gain, (x, i) => x * (delta[i] ?? 0));

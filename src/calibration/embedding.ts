@@ -13,6 +13,8 @@ import { type Calibrator, fetchWeight, type Passage, type Visit } from './walk.j
  *
  *   M = Σ_W diag(g) Wᵀ W diag(g) / tr(W H Wᵀ)   over the layers of the block that stand behind norms of its states.
  *
+ * Layers that take in the states themselves (in blocks with norms behind their layers) count with g = 1.
+ *
  * Later blocks are left out: their inputs are so much larger that the same error is smaller in them (stories15M: 8
  * times in the second block; tales: 1000 times).
  * @param passage states on their way into the first block, its weights, and those outside the blocks
@@ -34,7 +36,9 @@ export async function embeddingMoments(
   const visit: Visit = async (roles, moments) => {
     tokens = moments.tokens;
     for (const role of roles) {
-      const gain = await fetchWeight(passage.weights[gains.get(role) ?? '']);
+      const name = gains.get(role);
+      const gain =
+        name === null ? new Float32Array(size).fill(1) : await fetchWeight(passage.weights[name ?? '']);
       const weight = await fetchWeight(passage.weights[role]);
       if (!gain || !weight) continue;
       const program = await cache.get(`${weight.length}`, () => reading(weight.length / size, size));
@@ -48,20 +52,21 @@ export async function embeddingMoments(
 }
 
 /**
- * Of every linear layer that takes in a norm of the block's states: which weight holds the norm's gains. States may come
- * out of a norm themselves, as those of encoders do.
+ * Of every linear layer that takes in a norm of the block's states: which weight holds the norm's gains, and null of those
+ * that take in the states themselves. States may come out of a norm, as those of encoders do.
  */
-function gainsOf({ embed, block, hidden }: Architecture): Map<string, string> {
+function gainsOf({ embed, block, hidden }: Architecture): Map<string, string | null> {
   const batch = { sequences: 1, length: 1 };
   const entrance = g.input('hidden', [1, hidden]);
   const embedded = embed(g.input('tokens', [1], 'i64'), batch);
-  const gains = new Map<string, string>();
+  const gains = new Map<string, string | null>();
   for (const { op, inputs } of topological([block(0, entrance, batch)])) {
     const [x, weight] = inputs;
     const norm = x === entrance ? embedded : x;
-    if (op !== 'linear' || !(norm?.op === 'rmsNorm' || norm?.op === 'layerNorm')) continue;
-    const gain = norm.inputs[1]?.name;
-    if (weight?.name !== undefined && gain !== undefined) gains.set(weight.name, gain);
+    if (op !== 'linear' || weight?.name === undefined) continue;
+    const isNorm = norm?.op === 'rmsNorm' || norm?.op === 'layerNorm';
+    const gain = isNorm ? norm.inputs[1]?.name : x === entrance ? null : undefined;
+    if (gain !== undefined) gains.set(weight.name, gain);
   }
   return gains;
 }
