@@ -1,5 +1,5 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { TersorError } from '../errors.js';
+import { InferenceSession, Tensor } from './onnxruntime.js';
 import type { RuntimeOptions } from './session.js';
 
 /** A decoder in an ONNX file as transformers.js runs it, with its cache of keys and values. */

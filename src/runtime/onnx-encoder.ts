@@ -1,5 +1,5 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { TersorError } from '../errors.js';
+import { InferenceSession, Tensor } from './onnxruntime.js';
 import type { RuntimeOptions } from './session.js';
 
 /** An encoder in an ONNX file as transformers.js runs it. */

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, describe, expect, test } from 'vitest';
 import { withFiles } from '../checkpoint/file.js';
 import { readOnnxHeader } from '../checkpoint/onnx/header.js';
 import { layoutOnnx, type Piece } from './onnx-layout.js';
+import { InferenceSession, Tensor } from './onnxruntime.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tersor-layout-'));
 afterAll(() => rmSync(folder, { recursive: true }));

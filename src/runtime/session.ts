@@ -1,5 +1,5 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { encodeOnnx, type OnnxGraph } from './onnx.js';
+import { InferenceSession, Tensor } from './onnxruntime.js';
 
 export interface RuntimeOptions {
   /** Threads inside one operator; results do not depend on it. */
