@@ -7,6 +7,8 @@ export interface Session {
   readonly stderr: Output;
   /** The user asks to stop. */
   readonly signal: AbortSignal;
+  /** Asks the user, on a terminal; absent where there is none. */
+  readonly ask?: ((question: string) => Promise<boolean>) | undefined;
   /** What colours are decided by. */
   readonly environment?: Environment;
 }

@@ -1,9 +1,11 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { TersorError } from '../errors.js';
-import { compress } from '../pipeline/compress.js';
+import { compress, inputsOf } from '../pipeline/compress.js';
 import type { CompressResult, Prefix, Verification } from '../pipeline/measure/result.js';
 import { plan } from '../pipeline/plan.js';
 import { report } from '../pipeline/report.js';
+import { refuseInputs } from '../writer/inputs.js';
 import { checkOutput } from '../writer/output.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { describeEmbeddings, formatCosine } from './embeddings.js';
@@ -18,6 +20,7 @@ import {
   wrap,
 } from './format.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './options.js';
+import { forceOption, mayOverwrite } from './overwrite.js';
 import { describePlan, describeSearch, describeTuning } from './plan.js';
 import { describeReport } from './report.js';
 import { tensorTable } from './tensors.js';
@@ -26,6 +29,7 @@ import type { Terminal } from './terminal.js';
 interface Flags extends PlanFlags {
   readonly output?: string;
   readonly dryRun?: boolean;
+  readonly force?: boolean;
   readonly resume?: boolean;
   readonly report?: string;
 }
@@ -47,8 +51,9 @@ export function compressCommand(program: Command, session: Session): void {
     .option('--dry-run', 'only say what would be written, its exact size and its cost')
     .option('--resume', 'go on where an interrupted run of the same command stopped (default)')
     .option('--no-resume', 'start afresh, and keep nothing for a later run');
+  forceOption(command);
   planOptions(command).action((model: string, flags: Flags) =>
-    withTerminal(session, flags, (terminal) => run(model, flags, terminal)),
+    withTerminal(session, flags, (terminal) => run(model, flags, terminal, session)),
   );
   examples(command, [
     ['tersor compress ./model -o model.gguf', 'about 4.5 bits per weight'],
@@ -68,8 +73,9 @@ export function compressCommand(program: Command, session: Session): void {
 
 async function run(
   model: string,
-  { output, dryRun, resume, report: page, verbose, ...flags }: Flags,
+  { output, dryRun, force, resume, report: page, verbose, ...flags }: Flags,
   terminal: Terminal,
+  session: Session,
 ): Promise<void> {
   if (!output && !dryRun) {
     throw new TersorError('there is no output file', {
@@ -94,7 +100,16 @@ async function run(
     terminal.print(describePlan(planned, verbose));
     return;
   }
-  if (page !== undefined) await checkOutput(page);
+  if (page !== undefined) {
+    await checkOutput(page);
+    await refuseInputs(page, inputsOf(options));
+    if (resolve(page) === resolve(options.output))
+      throw new TersorError('--report and --output name the same file', {
+        remedy: 'give another name to one',
+      });
+  }
+  await refuseInputs(options.output, [...inputsOf(options), flags.recipe]);
+  await mayOverwrite([options.output, page], force, session);
   const result = await compress(options, terminal.hooks);
   const findings =
     page === undefined

@@ -4,6 +4,7 @@ import { type ImatrixResult, imatrix } from '../pipeline/imatrix.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { formatBytes, formatCount, formatDuration } from './format.js';
 import { addOptions, modelArgument } from './options.js';
+import { forceOption, mayOverwrite } from './overwrite.js';
 
 interface Flags {
   readonly output?: string;
@@ -14,6 +15,7 @@ interface Flags {
   readonly threads?: number;
   readonly tokenizer?: string;
   readonly cacheFolder?: string;
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
@@ -27,17 +29,19 @@ export function imatrixCommand(program: Command, session: Session): void {
     )
     .argument('<model>', modelArgument)
     .option('-o, --output <file>', "file to write: .gguf, or .dat for llama.cpp's older kind");
+  forceOption(command);
   addOptions(command, ['calibration', 'tokens', 'context', 'seed', 'threads', 'tokenizer', 'cacheFolder'], {
     tokens: 'tokens of it at most (default: 65536)',
     context: 'length of the sequences (default: at most 512)',
   })
     .option('--json', 'print one JSON document')
-    .action((model: string, { output, json, ...flags }: Flags) =>
+    .action((model: string, { output, json, force, ...flags }: Flags) =>
       withTerminal(session, { ...(json ? { json } : {}) }, async (terminal) => {
         if (!output)
           throw new TersorError('there is no output file', {
             remedy: 'add -o FILE.gguf, or FILE.dat for tools that read the older kind only',
           });
+        await mayOverwrite([output], force, session);
         const result = await imatrix({ model, output, ...flags }, terminal.hooks);
         terminal.json(result);
         terminal.print(describeImatrix(result));

@@ -24,12 +24,14 @@ import {
   wrap,
 } from './format.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './options.js';
+import { forceOption, mayOverwrite } from './overwrite.js';
 import { collapseNames, tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
 
 interface Flags extends PlanFlags {
   readonly front?: boolean;
   readonly save?: string;
+  readonly force?: boolean;
 }
 
 export function planCommand(program: Command, session: Session): void {
@@ -45,8 +47,12 @@ export function planCommand(program: Command, session: Session): void {
     .optionsGroup('What to do:')
     .option('--front', 'list what sizes cost what, over the whole range of types')
     .option('--save <file>', 'write the plan as a recipe for compress --recipe');
+  forceOption(command);
   planOptions(command).action((model: string, flags: Flags) =>
-    withTerminal(session, flags, (terminal) => run(model, flags, terminal)),
+    withTerminal(session, flags, async (terminal) => {
+      await mayOverwrite([flags.save], flags.force, session);
+      await run(model, flags, terminal);
+    }),
   );
   examples(command, [
     ['tersor plan ./model --size 14MB', 'the best choice of types for 14 MB, and what it costs'],

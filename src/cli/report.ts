@@ -5,6 +5,7 @@ import { examples, type Session, withTerminal } from './command.js';
 import { formatCosine } from './embeddings.js';
 import { formatBytes, formatDivergence, formatPercent, wrap } from './format.js';
 import { addOptions } from './options.js';
+import { forceOption, mayOverwrite } from './overwrite.js';
 
 interface Flags {
   readonly output?: string;
@@ -16,6 +17,7 @@ interface Flags {
   readonly tokenizer?: string;
   readonly cacheFolder?: string;
   readonly threads?: number;
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
@@ -33,14 +35,16 @@ export function reportCommand(program: Command, session: Session): void {
     .option('--against <model>', 'the original model')
     .option('--text <file>', 'text to measure on, not the one used for calibration')
     .option('--prompt <words>', 'what both models continue (default: words of the text)');
+  forceOption(command);
   addOptions(command, ['tokens', 'store', 'tokenizer', 'cacheFolder', 'threads'], {
     tokens: 'tokens of text at most (default: 8192)',
     store: 'where the search for a size kept what it saw',
   })
     .option('--json', 'print the findings as one JSON document; write HTML only with -o')
-    .action((model: string, { json, output, ...flags }: Flags) =>
+    .action((model: string, { json, output, force, ...flags }: Flags) =>
       withTerminal(session, { ...(json ? { json } : {}) }, async (terminal) => {
         const page = output ?? (json ? undefined : defaultReport(model));
+        await mayOverwrite([page], force, session);
         const findings = await report(
           { model, ...flags, ...(page === undefined ? {} : { output: page }) },
           terminal.hooks,

@@ -1,4 +1,5 @@
 import { createActivationCache } from '../calibration/activation-cache.js';
+import { refuseInputs } from '../writer/inputs.js';
 import { type Context, withContext } from './context/context.js';
 import type { Hooks, JobHooks } from './context/hooks.js';
 import { compressionSteps } from './context/steps.js';
@@ -31,6 +32,7 @@ export function compress(options: CompressOptions, caller: JobHooks = {}): Promi
     checkApplicable(options, format.name);
     context.expect(composes ? format.steps : compressionSteps({ search: searched, tune: options.tune }));
     await format.check(options.output);
+    await refuseInputs(options.output, inputsOf(options));
     const made = await (composes ? format.compress : compressTensors)(context, options, hooks);
     return {
       output: options.output,
@@ -41,6 +43,14 @@ export function compress(options: CompressOptions, caller: JobHooks = {}): Promi
     };
   });
 }
+
+/** Files and folders that a job reads. */
+export const inputsOf = ({ model, calibration, imatrix, tokenizer }: Partial<CompressOptions>) => [
+  model,
+  calibration,
+  imatrix,
+  tokenizer,
+];
 
 /** Gives every tensor a type, solves and writes it, and has the runtime open the result. */
 async function compressTensors(context: Context, options: CompressOptions, hooks: Hooks): Promise<Composed> {

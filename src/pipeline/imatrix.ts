@@ -4,6 +4,7 @@ import { walkModel } from '../calibration/walk-model.js';
 import { type ImportanceEntry, meanSquares, readImatrix } from '../checkpoint/imatrix.js';
 import { TersorError } from '../errors.js';
 import { checkImatrixOutput, writeImatrix } from '../writer/imatrix.js';
+import { refuseInputs } from '../writer/inputs.js';
 import { type Context, type ContextOptions, withContext } from './context/context.js';
 import { checkAborted, type Hooks, type JobHooks } from './context/hooks.js';
 import { imatrixSteps } from './context/steps.js';
@@ -39,6 +40,7 @@ export function imatrix(options: ImatrixOptions, caller: JobHooks = {}): Promise
   return withContext(options, caller, async (context, hooks) => {
     context.expect(imatrixSteps);
     await checkImatrixOutput(options.output);
+    await refuseInputs(options.output, [options.model, options.calibration]);
     const model = await context.open(options.model);
     const tokenizer = await context.tokenizer(model);
     const { sequences, tokens, source } = await calibrationText(options, model, tokenizer, hooks, 0);

@@ -14,6 +14,7 @@ import {
   type Quality,
   type TensorFinding,
 } from '../report/findings.js';
+import { refuseInputs } from '../writer/inputs.js';
 import { checkOutput, fileError, temporaryPath } from '../writer/output.js';
 import { type Context, withContext } from './context/context.js';
 import type { Hooks, JobHooks } from './context/hooks.js';
@@ -37,7 +38,10 @@ const histogram = { from: 1e-6, to: 100, perDecade: 4 };
  * @throws TersorError for models that do not belong together, before anything is written
  */
 export async function report(options: ReportOptions, caller: JobHooks = {}): Promise<Findings> {
-  if (options.output !== undefined) await checkOutput(options.output);
+  if (options.output !== undefined) {
+    await checkOutput(options.output);
+    await refuseInputs(options.output, [options.model, options.against, options.text]);
+  }
   const findings = await withContext(options, caller, (context, hooks) => {
     context.expect(reportSteps);
     return context.stopwatch.time('measure', () => find(context, options, hooks));
