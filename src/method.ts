@@ -64,9 +64,41 @@ export function parseOptions<T>(
   const result = schema.safeParse(options);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
+  if (issue?.code === 'unrecognized_keys')
+    throw new TersorError(`${name} has no option ${issue.keys.join(' and none ')}`, {
+      remedy: `see tersor methods --options for those that it has`,
+      cause: result.error,
+    });
   const place = issue?.path.length ? `option ${issue.path.join('.')} of ${name}` : `the options of ${name}`;
-  throw new TersorError(`${place}: ${issue?.message ?? 'not valid'}`, {
-    remedy: `see tersor methods for what ${name} takes`,
+  throw new TersorError(`${place} ${issue ? wantedOf(issue) : 'is not valid'}`, {
+    remedy: `see tersor methods --options for what ${name} takes`,
     cause: result.error,
   });
 }
+
+/** What a value has to be, by what zod found wrong with it. */
+function wantedOf(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'too_small':
+      return `must be ${issue.inclusive === false ? 'above' : 'at least'} ${issue.minimum}`;
+    case 'too_big':
+      return `must be ${issue.inclusive === false ? 'below' : 'at most'} ${issue.maximum}`;
+    case 'invalid_type':
+      return `must be ${kinds[issue.expected] ?? issue.expected}`;
+    case 'invalid_value':
+      return `must be ${issue.values.join(' or ')}`;
+    case 'not_multiple_of':
+      return `must be a multiple of ${issue.divisor}`;
+    default:
+      return `is not valid (${issue.message.toLowerCase()})`;
+  }
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  int: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  string: 'a text',
+  array: 'a list',
+  record: 'an object',
+};

@@ -192,7 +192,9 @@ test('what cannot be is said', async () => {
   await expect(plan({ ...options, size, search: 'luck' })).rejects.toThrow('there is no search luck');
   const limit = { ...options, maxDivergence: 0.1 };
   await expect(plan({ ...limit, search: 'evopress' })).rejects.toThrow('--search evopress does not look for');
-  await expect(plan({ ...limit, searchOptions: { states: 3 } })).rejects.toThrow('the options of bisection');
+  await expect(plan({ ...limit, searchOptions: { states: 3 } })).rejects.toThrow(
+    'bisection has no option states',
+  );
   await expect(plan({ ...options, size, sensitivity: 'pain' })).rejects.toThrow(
     'no measure of sensitivity pain',
   );

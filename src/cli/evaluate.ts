@@ -3,6 +3,7 @@ import type { Portion } from '../checkpoint/stack/stack.js';
 import { assess, type Evaluation } from '../pipeline/evaluate.js';
 import { type Runtime, runtimes } from '../pipeline/formats/runtime.js';
 import type { EncoderEvaluation } from '../pipeline/measure/encoder.js';
+import { defaultEvaluationTokens } from '../pipeline/options.js';
 import { portion } from './arguments.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { describeEmbeddings } from './embeddings.js';
@@ -50,7 +51,7 @@ export function evaluateCommand(program: Command, session: Session): void {
     );
   addOptions(command, ['context', 'tokens', 'threads', 'tokenizer', 'cacheFolder'], {
     context: 'length of the windows (default: at most 512)',
-    tokens: 'tokens of text at most',
+    tokens: `tokens of text at most (default: ${formatCount(defaultEvaluationTokens)})`,
   })
     .option('--json', 'print one JSON document')
     .action((model: string, { json, bytes, ...flags }: Flags) =>

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import { defaultEvaluationTokens } from '../pipeline/options.js';
 import { report } from '../pipeline/report.js';
 import type { Findings } from '../report/findings.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { formatCosine } from './embeddings.js';
-import { formatBytes, formatDivergence, formatPercent, wrap } from './format.js';
+import { formatBytes, formatCount, formatDivergence, formatPercent, wrap } from './format.js';
 import { addOptions } from './options.js';
 import { forceOption, mayOverwrite } from './overwrite.js';
 
@@ -37,7 +38,7 @@ export function reportCommand(program: Command, session: Session): void {
     .option('--prompt <words>', 'what both models continue (default: words of the text)');
   forceOption(command);
   addOptions(command, ['tokens', 'store', 'tokenizer', 'cacheFolder', 'threads'], {
-    tokens: 'tokens of text at most (default: 8192)',
+    tokens: `tokens of text at most (default: ${formatCount(defaultEvaluationTokens)})`,
     store: 'where the search for a size kept what it saw',
   })
     .option('--json', 'print the findings as one JSON document; write HTML only with -o')
@@ -70,6 +71,8 @@ export function describeReport(page: string, { bytes, original, quality, embeddi
     ...(quality?.divergence ? [`divergence ${formatDivergence(quality.divergence.mean)}`] : []),
     ...(embeddings ? [`mean cosine ${formatCosine(embeddings.cosine.mean)}`] : []),
     ...(quality?.sameTop === undefined ? [] : [`same top token ${formatPercent(quality.sameTop)}`]),
+    ...(quality ? [`on ${formatCount(quality.tokens)} tokens of ${quality.text}`] : []),
+    ...(embeddings ? [`on ${formatCount(embeddings.texts)} sentences of ${embeddings.text}`] : []),
   ];
   return wrap(`${page}: ${figures.join(', ')}`);
 }

@@ -9,7 +9,7 @@ import type { Hooks, JobHooks } from './context/hooks.js';
 import { evaluationSteps } from './context/steps.js';
 import { runtimes } from './formats/runtime.js';
 import { type EncoderEvaluation, encoderEvaluation } from './measure/encoder.js';
-import type { EvaluateOptions } from './options.js';
+import { defaultEvaluationTokens, type EvaluateOptions } from './options.js';
 
 export interface Evaluation extends Summary {
   readonly bytes: number;
@@ -17,7 +17,6 @@ export interface Evaluation extends Summary {
 }
 
 const defaultContext = 512;
-const defaultTokens = 20480;
 
 /**
  * Perplexity of a model on a text and, with `against`, its divergence from the original.
@@ -102,7 +101,7 @@ async function predictionEvaluation(
   const length = options.context ?? Math.min(defaultContext, model.architecture.context);
   const sequences = chunk(tokenizer, await readText(options.text), length, options.text).slice(
     0,
-    Math.max(1, Math.floor((options.tokens ?? defaultTokens) / length)),
+    Math.max(1, Math.floor((options.tokens ?? defaultEvaluationTokens) / length)),
   );
   const settings = { ...context, ...hooks };
   const expected = against && (await predict(against, sequences, settings));

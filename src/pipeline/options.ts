@@ -2,7 +2,8 @@ import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
 import type { ContextOptions } from './context/context.js';
 import type { Runtime } from './formats/runtime.js';
-import { optionsFrom } from './options/recipe.js';
+import { optionsFrom, type Recipe, recipeFrom, recipeParts } from './options/recipe.js';
+import { wanted } from './options/row.js';
 import {
   flagOf,
   type OptionName,
@@ -46,15 +47,22 @@ export function checkOptions(options: CompressOptions): void {
         code: 'invalid-option',
         remedy: `use one of ${optionNames.join(', ')}`,
       });
-    const result = rowOf(known).schema.safeParse(value);
+    const row = rowOf(known);
+    const result = row.schema.safeParse(value);
     if (result.success) continue;
-    const [issue] = result.error.issues;
-    throw new TersorError(`${flagOf(known)}: ${issue?.message.toLowerCase() ?? 'not valid'}`, {
+    throw new TersorError(`${flagOf(known)} cannot be ${shown(value)}`, {
       code: 'invalid-option',
-      remedy: 'give another value',
+      remedy: `give ${wanted(row)}`,
       cause: result.error,
     });
   }
+}
+
+/** A value in a message. */
+function shown(value: unknown): string {
+  if (typeof value === 'number') return String(value); // JSON has no NaN
+  const text = JSON.stringify(value) ?? typeof value;
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
 /** @throws TersorError for an option that does not apply to this output format, and would be ignored */
@@ -70,6 +78,9 @@ export function checkApplicable(options: CompressOptions, format: string): void 
     });
   }
 }
+
+/** Tokens of a text that `evaluate` and `report` measure on, so that both say the same of the same text. */
+export const defaultEvaluationTokens = 20480;
 
 export interface EvaluateOptions extends ContextOptions {
   readonly model: string;
@@ -109,10 +120,35 @@ export const contradiction = (first: OptionName | 'recipe', second: OptionName |
   });
 };
 
-/** The options with what the recipe says in the place of everything that they leave open. */
+/**
+ * The options with what the recipe says in the place of everything that they leave open, and the recipe with what they say.
+ * @throws TersorError for options that decide on types, which the recipe has for every tensor, or name another format
+ */
 export function withRecipe(options: CompressOptions): CompressOptions {
   if (!options.recipe) return options;
-  const { recipe, output } = options.recipe;
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  return { ...options, format: output, ...(optionsFrom(recipe) as Partial<CompressOptions>), ...given };
+  const { recipe: written, output } = options.recipe;
+  const given = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as Partial<CompressOptions>;
+  const types = recipeParts.find(({ name, decides }) => decides === 'types' && given[name] !== undefined);
+  if (types) throw contradiction(types.name, 'recipe');
+  if (given.format && given.format !== output) throw contradiction('format', 'recipe');
+  const recipe = { ...applicable(written, given), ...recipeFrom(given) };
+  return {
+    ...options,
+    format: output,
+    ...(optionsFrom(recipe) as Partial<CompressOptions>),
+    ...given,
+    recipe: { ...options.recipe, recipe },
+  };
+}
+
+/** What a recipe says that still means something: another solver has other options, original inputs other targets. */
+function applicable(recipe: Recipe, { solver, calibrateOn }: Partial<CompressOptions>): Recipe {
+  const { options, match, ...rest } = recipe;
+  return {
+    ...rest,
+    ...(options !== undefined && (solver ?? recipe.solver) === recipe.solver ? { options } : {}),
+    ...(match !== undefined && (calibrateOn ?? recipe.calibrateOn) === recipe.calibrateOn ? { match } : {}),
+  };
 }

@@ -61,7 +61,7 @@ test('a recipe fills in what is left open, and types are its own', () => {
   };
   expect(withRecipe({ ...paths, recipe: file, solver: 'rtn' })).toEqual({
     ...paths,
-    recipe: file,
+    recipe: { ...file, recipe: { ...file.recipe, solver: 'rtn' } },
     format: 'gguf',
     solver: 'rtn',
     calibrateOn: 'quantized',
@@ -71,11 +71,51 @@ test('a recipe fills in what is left open, and types are its own', () => {
   });
 });
 
+test('options beside a recipe win over it, or are refused by name', () => {
+  const file = {
+    format: 'tersor-recipe-1' as const,
+    model: 'm',
+    output: 'gguf' as const,
+    recipe: { ...recipe, options: { damping: 0.1 }, match: 'original' as const, bias: 'corrected' as const },
+    types: {},
+  };
+  const made = (more: object) => withRecipe({ ...paths, recipe: file, ...more });
+  for (const more of [
+    { bias: 'kept' },
+    { tokens: 77 },
+    { name: 'mine' },
+    { shrinkage: 0.3 },
+    { match: 'own' },
+  ]) {
+    const { recipe: changed, ...options } = made(more);
+    expect(options).toMatchObject(more);
+    expect(changed?.recipe).toMatchObject(more);
+  }
+  expect(made({ solverOptions: { damping: 0.2 } }).recipe?.recipe.options).toEqual({ damping: 0.2 });
+  // What belongs to another solver, or to other inputs, goes with it.
+  expect(made({ solver: 'rtn' }).recipe?.recipe).not.toHaveProperty('options');
+  expect(made({ solver: 'rtn' })).not.toHaveProperty('solverOptions');
+  expect(made({ calibrateOn: 'original' }).recipe?.recipe).not.toHaveProperty('match');
+  for (const more of [
+    { embeddingType: 'q8_0' },
+    { fallback: 'q8_0' },
+    { search: 'evopress' },
+    { types: ['q4_k'] },
+  ])
+    expect(() => made(more)).toThrow(/^--[a-z-]+ and --recipe contradict each other/);
+  expect(() => made({ format: 'onnx' })).toThrow('--format and --recipe contradict');
+  expect(made({ format: 'gguf' }).format).toBe('gguf');
+});
+
 test('unknown options and values are refused by name', () => {
   expect(() => checkOptions({ ...paths, typ: 'q4_k' } as never)).toThrow('there is no option typ');
-  expect(() => checkOptions({ ...paths, tokens: 0 })).toThrow('--tokens');
-  expect(() => checkOptions({ ...paths, match: 'both' as never })).toThrow('"original"|"own"');
-  expect(() => checkOptions({ ...paths, accuracyLevel: 3 as never })).toThrow('expected 0 or 4');
+  expect(() => checkOptions({ ...paths, tokens: 0 })).toThrow(
+    '--tokens cannot be 0; give a whole number from 1 on',
+  );
+  expect(() => checkOptions({ ...paths, match: 'both' as never })).toThrow(
+    '--match cannot be "both"; give original or own',
+  );
+  expect(() => checkOptions({ ...paths, accuracyLevel: 3 as never })).toThrow('give 0 or 4');
   expect(() => checkOptions({ ...paths, shrinkage: 2 })).toThrow('auto or a number from 0 to 1');
   checkOptions({ ...paths, shrinkage: 'auto' });
   checkOptions({ ...paths, overrides: [{ pattern: /x/, type: 'q8_0' }], seed: 0, predict: true });

@@ -73,6 +73,34 @@ export interface OptionRow<T = unknown> extends OptionDetails {
   readonly range?: readonly [from: number, to: number];
 }
 
+/** What an option takes, for messages: `give …`. */
+export function wanted({ kind, words = [], range }: OptionRow): string {
+  const number = range && `a number from ${range[0]} to ${range[1]}`;
+  switch (kind) {
+    case 'choice':
+      return words.join(' or ');
+    case 'number':
+      return [...words, number].filter(Boolean).join(' or ');
+    case 'count':
+      return 'a whole number from 1 on';
+    case 'seed':
+      return 'a whole number from 0 to 4294967295';
+    case 'size':
+      return 'a whole number of bytes, 1 or more';
+    case 'switch':
+      return 'true or false';
+    case 'words':
+      return 'a list of names';
+    case 'settings':
+      return 'an object of settings by their names';
+    case 'overrides':
+      return 'a list of { pattern, type }, where the pattern is a RegExp';
+    case 'text':
+    case 'word':
+      return 'a text that is not empty';
+  }
+}
+
 const row =
   <T>(kind: OptionKind, schema: z.ZodType<T>) =>
   <const D extends OptionDetails>(details: D): OptionRow<T> & D => ({ ...details, kind, schema });

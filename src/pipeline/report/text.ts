@@ -8,11 +8,10 @@ import { encodeTexts, splitSentences } from '../../text/sentences.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
-import { withRecipe } from '../options.js';
+import { defaultEvaluationTokens, withRecipe } from '../options.js';
 import { calibrationText } from '../prepare/calibration-text.js';
 import type { ReportOptions } from './options.js';
 
-const defaultTokens = 8192;
 const longestContext = 512;
 const continuedTokens = 80;
 
@@ -26,7 +25,7 @@ export interface ReportText {
 /** What to measure on; nothing where there is neither a text nor an original. */
 export async function findText(
   context: Context,
-  { text, against, tokens = defaultTokens, run, model: path, ...options }: ReportOptions,
+  { text, against, tokens = defaultEvaluationTokens, run, model: path, ...options }: ReportOptions,
   model: Model,
   hooks: Hooks,
 ): Promise<ReportText | undefined> {
