@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { parseOptions } from './method.js';
+import { nearest, parseOptions } from './method.js';
 
 const schema = z.strictObject({
   damping: z.number().min(0).max(1).default(0.1),
@@ -22,4 +22,15 @@ test.each([
 
 test('what is left open gets its default', () => {
   expect(parseOptions('gptq', schema, { passes: 3 })).toEqual({ damping: 0.1, passes: 3, order: 'energy' });
+});
+
+test.each([
+  ['q4kk', 'q4_k'],
+  ['q8', 'q8_0'],
+  ['gtpq', 'gptq'],
+  ['gptq2', 'gptq'],
+  ['nothing', undefined],
+  ['', undefined],
+])('%j is taken for %j', (word, meant) => {
+  expect(nearest(word, ['q8_0', 'q4_k', 'gptq', 'rtn'])).toBe(meant);
 });

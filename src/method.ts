@@ -47,8 +47,12 @@ export type Tunable =
 export function findMethod<T extends Method>(methods: readonly T[], name: string, kind: string): T {
   const found = methods.find((method) => method.name === name);
   if (found) return found;
+  const meant = nearest(
+    name,
+    methods.map((method) => method.name),
+  );
   throw new TersorError(`there is no ${kind} ${name}`, {
-    remedy: `choose one of ${methods.map((method) => method.name).join(', ')}`,
+    remedy: `${meant ? `did you mean ${meant}? ` : ''}choose one of ${methods.map((method) => method.name).join(', ')}`,
   });
 }
 
@@ -102,3 +106,35 @@ const kinds: Readonly<Record<string, string>> = {
   array: 'a list',
   record: 'an object',
 };
+
+/**
+ * What somebody may have meant by a word that is none of these: the one that fewest insertions, deletions, exchanges of
+ * neighbours and changes of letters lead to, if these are few beside its length.
+ */
+export function nearest(word: string, names: readonly string[]): string | undefined {
+  const close = names
+    .map((name) => ({
+      name,
+      // A beginning may be meant for the whole.
+      distance: word.length > 1 && name.startsWith(word) ? 1 : editDistance(word, name),
+    }))
+    .filter(({ name, distance }) => distance <= Math.max(1, Math.floor(name.length / 3)));
+  return close.sort((a, b) => a.distance - b.distance)[0]?.name;
+}
+
+/** Optimal string alignment distance. */
+function editDistance(a: string, b: string): number {
+  let before: number[] = [];
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const changed = (row[j - 1] ?? 0) + Number(a[i - 1] !== b[j - 1]);
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const exchange = swapped ? (before[j - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY;
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, changed, exchange));
+    }
+    [before, row] = [row, next];
+  }
+  return row[b.length] ?? 0;
+}

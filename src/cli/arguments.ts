@@ -79,6 +79,9 @@ const sizeUnits: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
+/** Fewer bytes than this without a unit are a unit forgotten. */
+const leastWithoutUnit = 100_000;
+
 /** A number of bytes: 14MB, 3.5 GiB, 13893536. */
 export function byteSize(text: string): number {
   const { number = '', unit = '' } =
@@ -88,6 +91,8 @@ export function byteSize(text: string): number {
   if (number === '' || factor === undefined || !(bytes > 0) || !Number.isSafeInteger(bytes)) {
     throw new InvalidArgumentError('give a size such as 14MB, 3.5GiB or 13893536.');
   }
+  if (unit === '' && bytes < leastWithoutUnit)
+    throw new InvalidArgumentError(`give a unit: ${number}MB, ${number}GB, or ${number}B for bytes.`);
   return bytes;
 }
 

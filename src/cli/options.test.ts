@@ -67,3 +67,15 @@ test('earlier names do not show in the help', () => {
   expect(help).toContain('--calibrate-on');
   expect(help).not.toMatch(/--(damage|prefix|target)\b/);
 });
+
+test('mixtures of llama.cpp become the type of most of their layers, and say so', async () => {
+  const { options, warnings } = await parsed('--type', 'Q4_K_M');
+  expect(options.type).toBe('q4_k');
+  expect(warnings).toEqual([expect.stringMatching(/^Q4_K_M is a mixture of llama\.cpp; taking --type q4_k/)]);
+});
+
+test('a small size needs a unit', async () => {
+  await expect(parsed('--size', '14')).rejects.toThrow('give a unit: 14MB');
+  expect((await parsed('--size', '14B')).options.size).toBe(14);
+  expect((await parsed('--size', '13893536')).options.size).toBe(13893536);
+});

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { mixtureType } from '../pipeline/formats/type-names.js';
 import { renamedSettings } from '../pipeline/options/earlier-names.js';
 import { optionGroups } from '../pipeline/options/row.js';
 import { attributeOf, flagOf, type OptionName, optionNames, rowOf } from '../pipeline/options/rows.js';
@@ -68,6 +69,12 @@ export async function compressOptions(
     if (value !== undefined)
       given[name] = rowOf(name).kind === 'settings' ? renamed(name, value, warn) : value;
   }
+  for (const name of ['type', 'embeddingType', 'fallback'] as const) {
+    const mixture = typeof given[name] === 'string' ? mixtureType(given[name]) : undefined;
+    if (!mixture) continue;
+    warn(describeMixture(name, String(given[name]), mixture));
+    given[name] = mixture;
+  }
   return {
     model,
     output: output ?? 'model.gguf',
@@ -75,6 +82,11 @@ export async function compressOptions(
     ...(flags.recipe ? { recipe: await readRecipe(flags.recipe) } : {}),
   };
 }
+
+/** A mixture of llama.cpp gives some layers more bits, by its own rules; a search does so by what they cost. */
+const describeMixture = (name: OptionName, mixture: string, type: string) =>
+  `${mixture.toUpperCase()} is a mixture of llama.cpp; taking ${flagOf(name)} ${type} for all tensors of that kind: ` +
+  'to have types chosen layer by layer, give the size of the mixture as --size';
 
 /** The value of an option that was given under an earlier name. */
 function fromAlias(name: OptionName, flags: PlanFlags, warn: (line: string) => void): unknown {

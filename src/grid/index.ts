@@ -202,15 +202,22 @@ export const gridNames: readonly string[] = Object.keys(ggufGrids);
  * @throws TersorError that lists the names if there is none
  */
 export function findGrid(name: string): Grid {
+  const found = knownGrid(name);
+  if (found) return found;
+  const patterns = gridFamilies.map(({ names }) => names);
+  throw new TersorError(`there is no type ${name}`, {
+    remedy: `choose one of ${[gridNames.join(', '), ...patterns].join('; ')}`,
+  });
+}
+
+/** The grid of this name, if there is one. */
+export function knownGrid(name: string): Grid | undefined {
   if (Object.hasOwn(ggufGrids, name)) return ggufGrids[name as GgufName];
   for (const { find } of gridFamilies) {
     const grid = find(name);
     if (grid) return grid;
   }
-  const patterns = gridFamilies.map(({ names }) => names);
-  throw new TersorError(`there is no type ${name}`, {
-    remedy: `choose one of ${[gridNames.join(', '), ...patterns].join('; ')}`,
-  });
+  return undefined;
 }
 
 /** Blocks of a row; throws a TersorError unless they are whole. */

@@ -6,6 +6,7 @@ import { compressionSteps } from './context/steps.js';
 import { defaultStoreFolder } from './context/store.js';
 import type { Composed } from './formats/format.js';
 import { findFormat } from './formats/index.js';
+import { checkTypeNames } from './formats/type-names.js';
 import { measure } from './measure/measure.js';
 import type { CompressResult, Verification } from './measure/result.js';
 import { proveFinite, verify } from './measure/verify.js';
@@ -32,6 +33,7 @@ export function compress(options: CompressOptions, caller: JobHooks = {}): Promi
     checkApplicable(options, format.name);
     context.expect(composes ? format.steps : compressionSteps({ search: searched, tune: options.tune }));
     await format.check(options.output);
+    if (!composes) checkTypeNames(options, format);
     await refuseInputs(options.output, inputsOf(options));
     const made = await (composes ? format.compress : compressTensors)(context, options, hooks);
     return {

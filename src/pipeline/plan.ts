@@ -1,7 +1,9 @@
 import { withContext } from './context/context.js';
 import type { JobHooks } from './context/hooks.js';
 import { planningSteps } from './context/steps.js';
-import { type CompressOptions, isSearch } from './options.js';
+import { findTypedFormat } from './formats/index.js';
+import { checkTypeNames } from './formats/type-names.js';
+import { type CompressOptions, isSearch, withRecipe } from './options.js';
 import { type Estimate, estimate } from './prepare/estimate.js';
 import type { Plan } from './prepare/plan.js';
 import { prepare } from './prepare/prepare.js';
@@ -13,6 +15,7 @@ export function plan(
   caller: JobHooks = {},
 ): Promise<Plan & { readonly estimate: Estimate }> {
   return withContext(options, caller, async (context, hooks) => {
+    checkTypeNames(options, findTypedFormat(withRecipe(options)));
     const searched = isSearch(options) ? (options.search ?? '') : undefined;
     context.expect(planningSteps({ search: searched, tune: options.tune }));
     const { time } = context.stopwatch;

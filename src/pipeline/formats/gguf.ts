@@ -1,6 +1,7 @@
 import { permuteRows } from '../../architecture/rows.js';
 import { openGguf } from '../../checkpoint/gguf/gguf.js';
 import { TersorError } from '../../errors.js';
+import { gridNames } from '../../grid/index.js';
 import { requireLlama } from '../../runtime/llama.js';
 import { createGgufWriter, ggufAlignment, ggufSize } from '../../writer/gguf.js';
 import { checkOutput } from '../../writer/output.js';
@@ -18,7 +19,7 @@ export const gguf: OutputFormat = {
   holds: ({ runtimes }) => runtimes.includes('llama.cpp'),
   defaultType: (fits) => (fits('q4_k') ? 'q4_k' : 'iq4_nl'),
   defaultEmbeddingType: sixOrEightBits,
-  types: 'GGUF’s types (tersor methods lists them)',
+  types: gridNames.join(', '),
   fallbacks: 'iq4_nl or q8_0',
   alignment: ggufAlignment,
   // Sizes of about half a bit apart; of types with the same size the one that loses less, on any weights we met.

@@ -1,13 +1,13 @@
 import { type BisectionOptions, bisect } from '../../allocation/bisection.js';
 import { searchOptions } from '../../allocation/index.js';
 import { type Allocation, smallest } from '../../allocation/table.js';
-import type { TensorSpec } from '../../architecture/architecture.js';
+import { matrixShape, type TensorSpec } from '../../architecture/architecture.js';
 import { TersorError } from '../../errors.js';
 import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
 import type { OutputFormat } from '../formats/index.js';
 import type { CompressOptions } from '../options.js';
-import { flagOf } from '../prepare/assign.js';
+import { candidateGrids, flagOf } from '../prepare/assign.js';
 import type { Job, Materials } from '../prepare/job.js';
 import type { SearchResult } from '../prepare/plan.js';
 import type { Recipe } from '../prepare/recipe.js';
@@ -32,7 +32,7 @@ export async function allocate(
   draft: Draft,
 ): Promise<Job> {
   const started = performance.now();
-  const { search, find } = findGoalSearch(options);
+  const { search, find } = findGoalSearch(withinBounds(materials, options, hooks, draft));
   const table = await levelTable(context, materials, options, hooks);
   const measureAllocation = createAllocationMeasure(context, materials.model, table, recipe);
   const compressor = createTrialCompressor(context, materials, table.store, options, hooks);
@@ -63,6 +63,34 @@ export async function allocate(
   } finally {
     await Promise.all([table.evaluator.release(), compressor.release()]);
   }
+}
+
+/**
+ * What can be asked for is known from shapes, before anything is solved.
+ * @returns the options with no larger a size than the original's
+ * @throws TersorError when even the smallest types take more
+ */
+function withinBounds(
+  { model, format }: Materials,
+  options: CompressOptions,
+  { warn }: Hooks,
+  draft: Draft,
+): CompressOptions {
+  const { size, bits } = options;
+  if (size === undefined && bits === undefined) return options;
+  const smallestTypes = model.architecture.tensors.map((spec) => {
+    const [rows, cols] = matrixShape(spec);
+    const grids = candidateGrids(model, format, spec, options);
+    const { name } = grids.reduce((a, b) => (b.bytes(rows, cols) < a.bytes(rows, cols) ? b : a));
+    return [spec, name] as const;
+  });
+  const least = draft(new Map(smallestTypes));
+  const { measure, budget } = goal(options, format);
+  if (measure(least) > budget(least)) throw unreachable(options, least);
+  const largest = Math.max(least.plan.bytes, least.plan.originalBytes);
+  if (size === undefined || size <= largest) return options;
+  warn?.(`the original has ${largest} bytes: looking for the best model of that size, not of ${size}`);
+  return { ...options, size: largest };
 }
 
 /** What every search has at hand. */
@@ -120,7 +148,6 @@ async function withinBudget(
   const { unit, budget, measure } = goal(options, format);
   const choices = choicesOf(table, unit);
   const least = draft(typesOf(table, smallest(choices)));
-  if (measure(least) > budget(least)) throw unreachable(options, least);
   let allowed = budget(least) - measure(least) + stored(least, unit);
   for (;;) {
     const allocation = await search({ ...table, choices, budget: allowed });

@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { outputFormats } from './index.js';
+import { checkTypeNames, mixtureType } from './type-names.js';
+
+const check = (format: 'gguf' | 'onnx' | 'gptq' | 'safetensors', options: object) => {
+  const found = outputFormats[format];
+  if (!('compress' in found)) checkTypeNames({ model: 'a', output: 'b', ...options }, found);
+};
+
+test.each([
+  ['gguf', { type: 'q4kk' }, /^--type: there is no type q4kk; did you mean q4_k\? gguf has f32, f16,/],
+  ['gguf', { type: 'q4_k_m' }, /did you mean q4_k\?/],
+  ['gguf', { embeddingType: 'q6k' }, /^--embedding-type: .*did you mean q6_k\?/],
+  [
+    'gguf',
+    { overrides: [{ pattern: /up/, type: 'q8' }] },
+    /^--override: there is no type q8; did you mean q8_0\?/,
+  ],
+  ['gguf', { fallback: 'nothing-like-it' }, /^--fallback: there is no type nothing-like-it; gguf has/],
+  ['gguf', { types: ['q4_k', 'q5k'] }, /^--types: .*did you mean q5_k\?/],
+  ['onnx', { type: 'int44' }, /did you mean int4\? onnx has int2, int4, int8/],
+  ['safetensors', { type: 'fp8-e4m4' }, /did you mean fp8-e4m3\?/],
+] as const)('%s, %j', (format, options, message) => {
+  expect(() => check(format, options)).toThrow(message);
+});
+
+test('names that there are pass, patterns of a list included', () => {
+  check('gguf', { type: 'q4_k', types: ['q4_k', 'int4-r*'], overrides: [{ pattern: /up/, type: 'f16' }] });
+  check('gptq', { type: 'int4-g128' });
+});
+
+test('mixtures of llama.cpp are known by the type of most of their layers', () => {
+  expect(['q4_k_m', 'q3_k_l', 'q2_k_xs', 'q4_k', 'iq4_xs', 'q8_0_m'].map(mixtureType)).toEqual([
+    'q4_k',
+    'q3_k',
+    'q2_k',
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
