@@ -2,7 +2,9 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { TersorError } from '../errors.js';
 import { compress, inputsOf } from '../pipeline/compress.js';
+import { findFormat } from '../pipeline/formats/index.js';
 import type { CompressResult, Prefix, Verification } from '../pipeline/measure/result.js';
+import { withRecipe } from '../pipeline/options.js';
 import { plan } from '../pipeline/plan.js';
 import { report } from '../pipeline/report.js';
 import { refuseInputs } from '../writer/inputs.js';
@@ -108,6 +110,7 @@ async function run(
         remedy: 'give another name to one',
       });
   }
+  await findFormat(withRecipe(options)).check(options.output);
   await refuseInputs(options.output, [...inputsOf(options), flags.recipe]);
   await mayOverwrite([options.output, page], force, session);
   const result = await compress(options, terminal.hooks);

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { defaultEvaluationTokens } from '../pipeline/options.js';
 import { report } from '../pipeline/report.js';
 import type { Findings } from '../report/findings.js';
+import { checkOutput } from '../writer/output.js';
 import { examples, type Session, withTerminal } from './command.js';
 import { formatCosine } from './embeddings.js';
 import { formatBytes, formatCount, formatDivergence, formatPercent, wrap } from './format.js';
@@ -45,6 +46,7 @@ export function reportCommand(program: Command, session: Session): void {
     .action((model: string, { json, output, force, ...flags }: Flags) =>
       withTerminal(session, { ...(json ? { json } : {}) }, async (terminal) => {
         const page = output ?? (json ? undefined : defaultReport(model));
+        if (page !== undefined) await checkOutput(page);
         await mayOverwrite([page], force, session);
         const findings = await report(
           { model, ...flags, ...(page === undefined ? {} : { output: page }) },

@@ -8,7 +8,7 @@ const check = (format: 'gguf' | 'onnx' | 'gptq' | 'safetensors', options: object
 };
 
 test.each([
-  ['gguf', { type: 'q4kk' }, /^--type: there is no type q4kk; did you mean q4_k\? gguf has f32, f16,/],
+  ['gguf', { type: 'q4kk' }, /^--type: there is no type q4kk; did you mean q4_k\? choose one of f32, f16,/],
   ['gguf', { type: 'q4_k_m' }, /did you mean q4_k\?/],
   ['gguf', { embeddingType: 'q6k' }, /^--embedding-type: .*did you mean q6_k\?/],
   [
@@ -16,9 +16,13 @@ test.each([
     { overrides: [{ pattern: /up/, type: 'q8' }] },
     /^--override: there is no type q8; did you mean q8_0\?/,
   ],
-  ['gguf', { fallback: 'nothing-like-it' }, /^--fallback: there is no type nothing-like-it; gguf has/],
+  [
+    'gguf',
+    { fallback: 'nothing-like-it' },
+    /^--fallback: there is no type nothing-like-it; choose one of f32, /,
+  ],
   ['gguf', { types: ['q4_k', 'q5k'] }, /^--types: .*did you mean q5_k\?/],
-  ['onnx', { type: 'int44' }, /did you mean int4\? onnx has int2, int4, int8/],
+  ['onnx', { type: 'int44' }, /did you mean int4\? choose one of int2, int4, int8/],
   ['safetensors', { type: 'fp8-e4m4' }, /did you mean fp8-e4m3\?/],
 ] as const)('%s, %j', (format, options, message) => {
   expect(() => check(format, options)).toThrow(message);

@@ -29,7 +29,7 @@ function noSuchType(option: OptionName, type: string, format: OutputFormat): Ter
   const meant = mixtureType(type) ?? nearest(type, namesOf(format));
   return new TersorError(`${flagOf(option)}: there is no type ${type}`, {
     code: 'invalid-option',
-    remedy: `${meant ? `did you mean ${meant}? ` : ''}${format.name} has ${format.types}`,
+    remedy: `${meant ? `did you mean ${meant}? ` : ''}choose one of ${format.types}`,
   });
 }
 
