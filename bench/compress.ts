@@ -101,7 +101,7 @@ const hashes = new Map<string, Set<string>>();
 async function compressOnce(solver: string): Promise<Run> {
   const output = file('tersor.gguf');
   const { stdout, seconds, processor } = await tersor(
-    ...['compress', model, '-o', output, '--type', type, '--calibration', calibration],
+    ...['compress', model, '-o', output, '--force', '--type', type, '--calibration', calibration],
     ...['--threads', String(threads), '--store', file('store')],
     ...(solver === 'default' ? [] : ['--solver', solver]),
     ...(flags.tokens ? ['--tokens', flags.tokens] : []),

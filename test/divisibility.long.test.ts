@@ -106,7 +106,7 @@ describe('the file is what the plan said, to the byte', () => {
     const planned = await plan(...words);
     expect(planned.problems).toEqual([]);
 
-    const { code, stdout } = await tersor('compress', model, '-o', output, ...words, ...recipe);
+    const { code, stdout } = await tersor('compress', model, '-o', output, '--force', ...words, ...recipe);
     expect(code).toBe(0);
     const { tensors, bytes } = JSON.parse(stdout);
     expect(statSync(output).size).toBe(planned.bytes);

@@ -57,6 +57,7 @@ describe('the command line', () => {
       model,
       '-o',
       join(folder, 'cut.stack'),
+      '--force',
       '--calibration',
       calibration,
       '--tokens',

@@ -1,11 +1,11 @@
-import { mkdir, readdir, rename, stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HubApiError, type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub';
 import { TersorError } from '../errors.js';
 import type { Progress } from '../types.js';
 import { type HubFile, reasonOf, resumeDownload } from './download.js';
 import { isCompanion } from './file.js';
+import { cacheRoot, makeFolder } from './folder.js';
 import { poolingName } from './pooling.js';
 import { configName, indexName, readIndex, weightsName } from './safetensors.js';
 
@@ -17,7 +17,7 @@ export interface HubId {
 }
 
 export interface DownloadOptions {
-  /** Where downloaded models stay; `~/.cache/tersor/hub` by default. */
+  /** Where downloaded models stay; `tersor/hub` in the user's folder for caches by default. */
   readonly cacheFolder?: string | undefined;
   /** Another hub than https://huggingface.co. */
   readonly hubUrl?: string | undefined;
@@ -28,6 +28,9 @@ export interface DownloadOptions {
   /** Ends the download with its reason; a later call goes on from there. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Where downloaded models stay unless the caller names a folder. */
+export const defaultHubFolder = (): string => join(cacheRoot(), 'hub');
 
 const defaultHub = 'https://huggingface.co';
 const commitPattern = /^[0-9a-f]{40}$/;
@@ -47,7 +50,7 @@ export function parseHubId(model: string): HubId | undefined {
  * @throws TersorError when there is no such model, it has no safetensors, or the download fails
  */
 export async function downloadModel(id: HubId, options: DownloadOptions = {}): Promise<string> {
-  const cacheFolder = options.cacheFolder ?? join(homedir(), '.cache', 'tersor', 'hub');
+  const cacheFolder = options.cacheFolder ?? defaultHubFolder();
   const cache = join(cacheFolder, id.name.replace('/', '--'));
   if (commitPattern.test(id.revision) && (await exists(join(cache, id.revision)))) {
     return join(cache, id.revision);
@@ -85,7 +88,7 @@ export async function downloadModel(id: HubId, options: DownloadOptions = {}): P
 
   const partial = `${folder}.partial`;
   try {
-    await mkdir(partial, { recursive: true });
+    await makeFolder(partial);
     if (sharded) {
       await resumeDownload(find(indexName), partial);
       const shards = await readIndex(join(partial, indexName));
@@ -131,7 +134,7 @@ async function downloadAll(files: readonly HubFile[], folder: string, progress?:
   let before = 0;
   for (const file of files) {
     const place = file.path === poolingName ? join(folder, dirname(poolingName)) : folder;
-    await mkdir(place, { recursive: true });
+    await makeFolder(place);
     await resumeDownload(file, place, (bytes) => progress?.('download', before + bytes, total));
     before += file.size;
   }

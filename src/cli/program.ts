@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { TersorError } from '../errors.js';
 import { packageVersion } from '../version.js';
+import { cacheCommand } from './cache.js';
 import type { Session } from './command.js';
 import { completionCommand } from './completion.js';
 import { compressCommand } from './compress.js';
@@ -59,6 +60,7 @@ export function createProgram(session: Session): Command {
   imatrixCommand(program, session);
   methodsCommand(program, session);
   demoCommand(program, session);
+  cacheCommand(program, session);
   completionCommand(program, session);
   program.addHelpText('after', '\nStart with: tersor demo\nHelp on one command: tersor compress --help');
   return program;

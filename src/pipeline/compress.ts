@@ -3,7 +3,7 @@ import { refuseInputs } from '../writer/inputs.js';
 import { type Context, withContext } from './context/context.js';
 import type { Hooks, JobHooks } from './context/hooks.js';
 import { compressionSteps } from './context/steps.js';
-import { defaultStoreFolder } from './context/store.js';
+import { usableStoreFolder } from './context/store.js';
 import type { Composed } from './formats/format.js';
 import { findFormat } from './formats/index.js';
 import { checkTypeNames } from './formats/type-names.js';
@@ -61,11 +61,12 @@ async function compressTensors(context: Context, options: CompressOptions, hooks
   const { format, model, plan, layout, recipe } = job;
   refuseProblems(job);
   checkMemory(job, options.memory);
+  const folder = await usableStoreFolder(options.store);
   const journal = await time('prepare', () => openJournal(job, options, hooks));
   const writer = await layout.create(options.output);
   const activationCache = createActivationCache({
     bytes: activationRoom(job, options.memory),
-    folder: options.store ?? defaultStoreFolder,
+    folder,
   });
   try {
     const write = (name: string, bytes: Uint8Array) => writer.write(name, bytes);

@@ -1,8 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { cacheRoot, makeFolder } from '../../checkpoint/folder.js';
+import { TersorError } from '../../errors.js';
 import { fileError } from '../../writer/output.js';
 
 /**
@@ -19,7 +21,27 @@ export interface Store {
 }
 
 /** Where results are kept unless the caller names a folder. */
-export const defaultStoreFolder = join(homedir(), '.cache', 'tersor', 'store');
+export const defaultStoreFolder = join(cacheRoot(), 'store');
+
+/**
+ * A folder in which something can be kept during a job.
+ * @param named where the caller wants it; otherwise what cannot be made is replaced by the system's folder for temporary files
+ * @throws TersorError when the named folder cannot be made
+ */
+export async function usableStoreFolder(named: string | undefined): Promise<string> {
+  const folder = named ?? defaultStoreFolder;
+  try {
+    await makeFolder(folder);
+    return folder;
+  } catch (cause) {
+    if (named === undefined) return tmpdir();
+    throw new TersorError('nothing can be kept in this folder', {
+      file: named,
+      remedy: 'give another --store',
+      cause,
+    });
+  }
+}
 
 /** Entries beyond this many bytes are thrown away, the longest unused first. */
 export const defaultCapacity = 8e9;
@@ -52,7 +74,7 @@ export async function openStore(folder: string, capacity = defaultCapacity): Pro
       const remove = () => rmSync(temporary, { force: true });
       process.once('exit', remove); // a second Ctrl-C waits for nothing
       try {
-        await mkdir(folder, { recursive: true });
+        await makeFolder(folder);
         const file = await open(temporary, 'w');
         try {
           await file.writev([digest(value), value]);
@@ -99,6 +121,41 @@ export function readNumber({ buffer, byteOffset }: Uint8Array): number {
 }
 
 const digest = (value: Uint8Array): Buffer => createHash('sha256').update(value).digest();
+
+/** What a store holds. */
+export interface StoreSize {
+  readonly folder: string;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
+/** Counts the entries of a store; other files of the folder are none of them. */
+export async function measureStore(folder: string = defaultStoreFolder): Promise<StoreSize> {
+  const sizes = await Promise.all(
+    (await entriesIn(folder)).map((path) =>
+      stat(path).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return { folder, entries: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+}
+
+/** Removes all entries of a store, those that processes did not finish included, and nothing else. */
+export async function emptyStore(folder: string = defaultStoreFolder): Promise<StoreSize> {
+  const before = await measureStore(folder);
+  for (const path of await entriesIn(folder)) await rm(path, { force: true });
+  return before;
+}
+
+/** Keys are SHA-256 in hexadecimal digits. */
+const entryName = /^[0-9a-f]{64}(\.tmp-.*)?$/;
+
+async function entriesIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => entryName.test(name)).map((name) => join(folder, name));
+}
 
 async function evict(folder: string, capacity: number): Promise<void> {
   const names = await readdir(folder).catch(() => []);

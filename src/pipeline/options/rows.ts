@@ -268,13 +268,13 @@ export const optionRows = {
   store: text({
     group: 'Options:',
     placeholder: 'folder',
-    help: 'where solved tensors are kept for later runs',
+    help: 'where solved tensors are kept for later runs, at most 8 GB (default: see tersor cache)',
   }),
   /** Where models from the hub are kept. */
   cacheFolder: text({
     group: 'Options:',
     placeholder: 'folder',
-    help: 'where models from the hub are kept',
+    help: 'where models from the hub are kept (default: see tersor cache)',
   }),
 } as const satisfies Readonly<Record<string, OptionRow>>;
 
