@@ -5,6 +5,7 @@ import type { WordFormat, WordGrid } from '../grid/packed-int32/layout.js';
 import { partsOf, wordGrid, wordsOf } from '../grid/packed-int32/packed-int32.js';
 import { product, type StoredTensor } from './decode.js';
 import { getIntact, isObject } from './file.js';
+import type { QuantizedLayout } from './quantization-method.js';
 
 /** The tensors that one weight is stored as, by what follows the layer's name. */
 type Parts = ReadonlyMap<string, StoredTensor>;
@@ -39,16 +40,15 @@ const scaleTypes = new Map([
 export async function presentQuantized(
   tensors: readonly StoredTensor[],
   config: Readonly<Record<string, unknown>>,
+  layout: QuantizedLayout | undefined,
 ): Promise<readonly StoredTensor[]> {
   const { quantization_config: quantization } = config;
-  if (!isObject(quantization)) return tensors;
-  const { quant_method: method } = quantization;
+  if (!layout || !isObject(quantization)) return tensors;
   // GPT-2's weights are [in, out] to Hugging Face.
   const transposed = config.model_type === 'gpt2';
-  if (method === 'gptq') {
+  if (layout === 'gptq') {
     return present(tensors, gptqSuffixes, transposed, (layer) => gptqFormat(layer, quantization));
   }
-  if (method !== 'compressed-tensors') return tensors;
   return present(tensors, compressedSuffixes, transposed, (layer) => compressedFormat(layer, quantization));
 }
 

@@ -5,6 +5,7 @@ import type { Checkpoint } from './checkpoint.js';
 import { presentCompressed } from './compressed.js';
 import { product, type StoredTensor, scalarBytes } from './decode.js';
 import { getIntact, isObject, parseJsonObject, type RangedFile, readJsonObject, withFiles } from './file.js';
+import { quantizedLayout, refuseBareCodes } from './quantization-method.js';
 import { presentQuantized } from './quantized.js';
 import { storedCheckpoint } from './stored.js';
 
@@ -46,11 +47,13 @@ export async function openSafetensors(path: string, shownAs = path, kernels?: Ke
     join(folder, configName),
     'put the config.json of the model beside its weights',
   );
+  const layout = quantizedLayout(metadata, join(folder, configName));
   return withFiles(async (open) => {
     const { files, tensors } = path.endsWith('.json')
       ? await readShards(path, open)
       : await readSingle(await open(path));
-    const presented = await presentQuantized(tensors, metadata);
+    const presented = await presentQuantized(tensors, metadata, layout);
+    refuseBareCodes(presented);
     // What is presented is no longer quantized, and outputs that start from this configuration need not be.
     const { quantization_config: _, ...plain } = metadata;
     return storedCheckpoint(

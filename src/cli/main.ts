@@ -15,7 +15,10 @@ const stop = (name: 'SIGINT' | 'SIGTERM' | 'SIGHUP') => {
   // The second time at once. What is half-written goes when the process exits (src/writer).
   if (signal.aborted) process.exit(interrupted);
   interrupted = 128 + constants.signals[name]; // as shells report it
-  setTimeout(() => process.exit(interrupted), patience).unref();
+  setTimeout(() => {
+    process.stderr.write(`\nerror: ${stopped().message}\n`);
+    process.exit(interrupted);
+  }, patience).unref();
   controller.abort(stopped());
 };
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);

@@ -213,9 +213,14 @@ describe('refuses', () => {
       /tensor a: has the impossible shape/,
     ],
     [
+      'a type that is not read',
+      gguf({ tensors: [{ ...tensor, type: 21 }] }),
+      /tensor a: has the type iq3_s, which is not read; requantize it to one of f32, f16/,
+    ],
+    [
       'an unknown type',
-      gguf({ tensors: [{ ...tensor, type: 16 }] }),
-      /tensor a: has the unknown type 16; requantize it to one of f32, f16/,
+      gguf({ tensors: [{ ...tensor, type: 99 }] }),
+      /tensor a: has the unknown type 99; requantize it to one of f32, f16/,
     ],
     [
       'rows that blocks do not divide',

@@ -18,6 +18,23 @@ const typeNames = new Map<number, string>([
   [28, 'f64'],
 ]);
 
+/** Of `enum ggml_type`, those that have no grid here; for messages. */
+const otherTypes: Readonly<Record<number, string>> = {
+  9: 'q8_1',
+  15: 'q8_k',
+  16: 'iq2_xxs',
+  17: 'iq2_xs',
+  18: 'iq3_xxs',
+  19: 'iq1_s',
+  21: 'iq3_s',
+  22: 'iq2_s',
+  29: 'iq1_m',
+  31: 'q4_0_4_4',
+  32: 'q4_0_4_8',
+  33: 'q4_0_8_8',
+  40: 'nvfp4',
+};
+
 const blockFormats = new Map(Object.values(ggufFormats).map((format) => [format.name as string, format]));
 
 const defaultAlignment = 32;
@@ -110,7 +127,9 @@ function locateTensor(file: RangedFile, tensor: GgufTensorHeader, start: number)
   const type = typeNames.get(tensor.type);
   if (!type) {
     const remedy = `requantize it to one of ${[...typeNames.values()].join(', ')}`;
-    throw new TersorError(`has the unknown type ${tensor.type}`, { code: 'unsupported', ...where, remedy });
+    const name = otherTypes[tensor.type];
+    const problem = name ? `has the type ${name}, which is not read` : `has the unknown type ${tensor.type}`;
+    throw new TersorError(problem, { code: 'unsupported', ...where, remedy });
   }
   const { blockSize, blockBytes } = blockFormats.get(type) ?? {
     blockSize: 1,
