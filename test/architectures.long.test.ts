@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -45,8 +45,26 @@ function modelsOf(small: Readonly<Record<string, Micro>>): [string, () => Promis
   ];
 }
 
+/** Settings with which llama.cpp computes what these families do; the weights are the same. */
+const changed: Readonly<Record<string, object>> = {
+  gemma2: { query_pre_attn_scalar: 32 },
+  exaone4: { sliding_window: null, layer_types: null },
+};
+const changedModels = Object.entries(changed).map(([name, change]): [string, () => Promise<string>] => [
+  `${name} with other settings`,
+  async () => {
+    const copy = join(folder, `${name} with other settings`);
+    await cp(huggingFaceModels().get(name) ?? '', copy, { recursive: true });
+    const config = JSON.parse(await readFile(join(copy, 'config.json'), 'utf8'));
+    await writeFile(join(copy, 'config.json'), JSON.stringify({ ...config, ...change }));
+    return copy;
+  },
+]);
+const changedThere = changedModels.filter(([name]) => huggingFaceModels().has(name.split(' ')[0] ?? ''));
+
 describe('every architecture predicts what llama.cpp predicts from the F32 GGUF that tersor writes', () => {
-  test.each(modelsOf(micros).filter(([name]) => !notInGguf.has(name)))('%s', async (name, modelOf) => {
+  const all = [...modelsOf(micros), ...changedThere];
+  test.each(all.filter(([name]) => !notInGguf.has(name)))('%s', async (name, modelOf) => {
     const model = await modelOf();
     const output = join(folder, `${name}.gguf`);
     // llama.cpp takes gelu from a table of half floats.

@@ -1,10 +1,17 @@
 import { z } from 'zod';
 import { dimension } from './config.js';
 import { parseHuggingFace } from './config-keys.js';
-import { decoderBase, decoderKeys, epsilonKey } from './decoder-config.js';
+import {
+  type DecoderBase,
+  decoderBase,
+  decoderKeys,
+  epsilonKey,
+  type GgufSource,
+  ggufDecoder,
+} from './decoder-config.js';
 import { windowEntries } from './decoder-gguf.js';
 import type { BlockShape, DecoderShape } from './decoder-shape.js';
-import { attentionTypes, windowsOf } from './windows.js';
+import { attentionTypes, ggufWindows, type Windows, windowsOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -26,6 +33,22 @@ export function exaone4FromHuggingFace(config: unknown, file: string): DecoderSh
   const pattern = parsed.sliding_window_pattern ?? 4;
   const step = typeof pattern === 'string' ? pattern.length : pattern;
   const windows = windowsOf(parsed, (block) => (block + 1) % step !== 0, file);
+  return exaone4Shape(base, parsed.rms_norm_eps, windows);
+}
+
+/** Reads the GGUF metadata of an EXAONE 4. */
+export function exaone4FromGguf(
+  metadata: Readonly<Record<string, unknown>>,
+  source: GgufSource,
+): DecoderShape {
+  const { entries, epsilon, ...base } = ggufDecoder(metadata, source);
+  const windowed = base.layers === layersOf32B;
+  const given = { 'attention.sliding_window': 4096, ...entries };
+  const windows = ggufWindows(given, { layers: base.layers, pattern: 4, file: source.file });
+  return exaone4Shape(base, epsilon, windowed ? windows : undefined);
+}
+
+function exaone4Shape(base: DecoderBase, epsilon: number, windows: Windows | undefined): DecoderShape {
   // Where some blocks have windows, only these see positions.
   const blocks = Array.from({ length: base.layers }, (_, block): BlockShape => {
     const window = windows?.[block];
@@ -34,7 +57,7 @@ export function exaone4FromHuggingFace(config: unknown, file: string): DecoderSh
   });
   return {
     ...base,
-    epsilon: parsed.rms_norm_eps,
+    epsilon,
     modelType: 'exaone4',
     gguf: 'exaone4',
     blocks,

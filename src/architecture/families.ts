@@ -6,9 +6,9 @@ import { cohere2FromGguf, cohere2FromHuggingFace } from './cohere2.js';
 import { decoder } from './decoder.js';
 import type { GgufSource, RopeTensors } from './decoder-config.js';
 import type { DecoderShape } from './decoder-shape.js';
-import { exaone4FromHuggingFace } from './exaone4.js';
+import { exaone4FromGguf, exaone4FromHuggingFace } from './exaone4.js';
 import { type Family, ggufVocabulary } from './family.js';
-import { gemma2FromHuggingFace, gemmaFromGguf, gemmaFromHuggingFace } from './gemma.js';
+import { gemma2FromGguf, gemma2FromHuggingFace, gemmaFromGguf, gemmaFromHuggingFace } from './gemma.js';
 import { gemma3FromGguf, gemma3FromHuggingFace } from './gemma3.js';
 import { glm4FromGguf, glm4FromHuggingFace } from './glm4.js';
 import { gptNeoxFromHuggingFace } from './gpt-neox.js';
@@ -77,7 +77,12 @@ export const families: readonly Family[] = [
     ggufNames: ['gemma'],
     tied: true,
   }),
-  decoders(['gemma2'], { huggingFace: gemma2FromHuggingFace, tied: true }),
+  decoders(['gemma2'], {
+    huggingFace: gemma2FromHuggingFace,
+    gguf: gemma2FromGguf,
+    ggufNames: ['gemma2'],
+    tied: true,
+  }),
   decoders(['granite'], {
     huggingFace: graniteFromHuggingFace,
     gguf: graniteFromGguf,
@@ -99,7 +104,11 @@ export const families: readonly Family[] = [
   }),
   decoders(['olmo2'], { huggingFace: olmo2FromHuggingFace, gguf: olmoFromGguf, ggufNames: ['olmo2'] }),
   decoders(['olmo3'], { huggingFace: olmo3FromHuggingFace }),
-  decoders(['exaone4'], { huggingFace: exaone4FromHuggingFace }),
+  decoders(['exaone4'], {
+    huggingFace: exaone4FromHuggingFace,
+    gguf: exaone4FromGguf,
+    ggufNames: ['exaone4'],
+  }),
   decoders(['cohere2'], {
     huggingFace: cohere2FromHuggingFace,
     gguf: cohere2FromGguf,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { dimension } from './config.js';
+import { dimension, parseConfig } from './config.js';
 import { parseHuggingFace } from './config-keys.js';
 import {
   type DecoderBase,
@@ -12,7 +12,7 @@ import {
 } from './decoder-config.js';
 import { f32, windowEntries } from './decoder-gguf.js';
 import type { DecoderShape } from './decoder-shape.js';
-import { attentionTypes, windowedBlocks, windowsOf } from './windows.js';
+import { attentionTypes, ggufWindows, type Windows, windowedBlocks, windowsOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -64,34 +64,71 @@ const layersOf27B = 46;
 export function gemma2FromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(gemma2Keys, config, file);
   const base = decoderBase(parsed, file);
-  const blocks = windowedBlocks(
-    base.layers,
-    base.rotary,
-    windowsOf(parsed, (block) => block % 2 === 0, file),
-  );
-  const { query_pre_attn_scalar: scalar } = parsed;
-  const scaledBy = base.layers === layersOf27B ? base.hidden / base.heads : base.headDim;
-  const caps = {
-    ...(parsed.attn_logit_softcapping === null ? {} : { attentionCap: parsed.attn_logit_softcapping }),
-    ...(parsed.final_logit_softcapping === null ? {} : { logitCap: parsed.final_logit_softcapping }),
-  };
+  return gemma2Shape(base, {
+    epsilon: parsed.rms_norm_eps,
+    windows: windowsOf(parsed, (block) => block % 2 === 0, file),
+    queryScalar: parsed.query_pre_attn_scalar,
+    attentionCap: parsed.attn_logit_softcapping ?? undefined,
+    logitCap: parsed.final_logit_softcapping ?? undefined,
+  });
+}
+
+const gemma2GgufKeys = z.object({
+  attn_logit_softcapping: z.number().positive().default(50),
+  final_logit_softcapping: z.number().min(0).default(30),
+});
+
+/** Reads the GGUF metadata of a Gemma 2. */
+export function gemma2FromGguf(
+  metadata: Readonly<Record<string, unknown>>,
+  source: GgufSource,
+): DecoderShape {
+  const { entries, epsilon, ...base } = ggufDecoder(metadata, source);
+  const parsed = parseConfig(gemma2GgufKeys, entries, source.file);
+  const given = { 'attention.sliding_window': 4096, ...entries };
+  return gemma2Shape(base, {
+    epsilon,
+    windows: ggufWindows(given, { layers: base.layers, pattern: 2, file: source.file }),
+    queryScalar: scoreScale(base),
+    attentionCap: parsed.attn_logit_softcapping,
+    logitCap: parsed.final_logit_softcapping || undefined,
+  });
+}
+
+interface Gemma2 {
+  readonly epsilon: number;
+  readonly windows: Windows | undefined;
+  /** Scores are divided by its root. */
+  readonly queryScalar: number;
+  readonly attentionCap: number | undefined;
+  readonly logitCap: number | undefined;
+}
+
+/** What llama.cpp divides scores by the root of. */
+const scoreScale = ({ layers, hidden, heads, headDim }: DecoderBase): number =>
+  layers === layersOf27B ? hidden / heads : headDim;
+
+function gemma2Shape(base: DecoderBase, given: Gemma2): DecoderShape {
+  const { epsilon, windows, queryScalar, attentionCap, logitCap } = given;
+  const blocks = windowedBlocks(base.layers, base.rotary, windows);
   return {
     ...base,
     ...gemma(base),
-    ...caps,
-    epsilon: parsed.rms_norm_eps,
+    ...(attentionCap === undefined ? {} : { attentionCap }),
+    ...(logitCap === undefined ? {} : { logitCap }),
+    epsilon,
     modelType: 'gemma2',
     gguf: 'gemma2',
     blocks,
     norms: 'both',
     names: { roles: { ffn_norm: 'pre_feedforward_layernorm' } },
-    attentionScale: scalar ** -0.5,
+    attentionScale: queryScalar ** -0.5,
     ggufEntries: {
       ...windowEntries({ blocks }),
-      attn_logit_softcapping: f32(caps.attentionCap ?? 0),
-      final_logit_softcapping: f32(caps.logitCap ?? 0),
+      attn_logit_softcapping: f32(attentionCap ?? 0),
+      final_logit_softcapping: f32(logitCap ?? 0),
     },
-    ...(scaledBy === scalar && caps.attentionCap !== undefined
+    ...(scoreScale(base) === queryScalar && attentionCap !== undefined
       ? {}
       : { ggufObstacle: 'llama.cpp scales or caps the attention scores of this family in another way' }),
   };
