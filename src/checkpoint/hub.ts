@@ -6,6 +6,7 @@ import type { Progress } from '../types.js';
 import { type HubFile, reasonOf, resumeDownload } from './download.js';
 import { isCompanion } from './file.js';
 import { cacheRoot, makeFolder } from './folder.js';
+import { hubAccess } from './hub-access.js';
 import { poolingName } from './pooling.js';
 import { configName, indexName, readIndex, weightsName } from './safetensors.js';
 
@@ -19,9 +20,9 @@ export interface HubId {
 export interface DownloadOptions {
   /** Where downloaded models stay; `tersor/hub` in the user's folder for caches by default. */
   readonly cacheFolder?: string | undefined;
-  /** Another hub than https://huggingface.co. */
+  /** Another hub than that of `HF_ENDPOINT`, or https://huggingface.co. */
   readonly hubUrl?: string | undefined;
-  /** Token for private and gated models. */
+  /** Token for private and gated models; by default that of `HF_TOKEN` or of `hf auth login`. */
   readonly accessToken?: string | undefined;
   /** Told how many of all the bytes to fetch are there. */
   readonly progress?: Progress | undefined;
@@ -32,7 +33,6 @@ export interface DownloadOptions {
 /** Where downloaded models stay unless the caller names a folder. */
 export const defaultHubFolder = (): string => join(cacheRoot(), 'hub');
 
-const defaultHub = 'https://huggingface.co';
 const commitPattern = /^[0-9a-f]{40}$/;
 
 /** The parts of `owner/name` or `owner/name@revision`; undefined for anything else, file names included. */
@@ -55,11 +55,13 @@ export async function downloadModel(id: HubId, options: DownloadOptions = {}): P
   if (commitPattern.test(id.revision) && (await exists(join(cache, id.revision)))) {
     return join(cache, id.revision);
   }
-  const hubUrl = options.hubUrl ?? defaultHub;
-  const { signal } = options;
+  const found = await hubAccess();
+  const { signal, hubUrl = found.hubUrl } = options;
+  // A user's token is for the hub that the user set, and for no other that a program names.
+  const token = options.accessToken ?? (options.hubUrl === undefined ? found.accessToken : undefined);
   const access = {
     hubUrl,
-    ...(options.accessToken ? { accessToken: options.accessToken } : {}),
+    ...(token ? { accessToken: token } : {}),
     ...(signal ? { signal, fetch: abortable(signal) } : {}),
   };
   const ask = <T>(question: Promise<T>) => answered(question, id, hubUrl, cache);
@@ -163,7 +165,7 @@ function refusal(cause: HubApiError, id: HubId, hubUrl: string, found: boolean):
   const file = `${id.name}@${id.revision}`;
   const status = cause.statusCode;
   if (status === 403 || (status === 401 && found)) {
-    const remedy = `accept its conditions on ${hubUrl}/${id.name} and give an access token`;
+    const remedy = `accept its conditions on ${hubUrl}/${id.name} and give an access token: HF_TOKEN=… or hf auth login`;
     return new TersorError('the model is gated', { code: 'no-access', file, remedy, cause });
   }
   if (status === 401 || status === 404) {
@@ -171,7 +173,7 @@ function refusal(cause: HubApiError, id: HubId, hubUrl: string, found: boolean):
     return new TersorError(problem, {
       code: 'not-found',
       file,
-      remedy: 'check the name; private models need an access token',
+      remedy: 'check the name; private models need an access token (HF_TOKEN=… or hf auth login)',
       cause,
     });
   }

@@ -52,6 +52,9 @@ test('bash completes commands, options, types, methods and files', async () => {
   expect(await offered('compress', '--max')).toEqual(['--max-divergence']);
   expect(await offered('compress', './model', '--type', 'q3')).toEqual(['q3_k']);
   expect(await offered('plan', '--solver', 'gp')).toEqual(['gptq']);
+  expect(await offered('compress', '--format', 'on')).toEqual(['onnx']);
+  expect(await offered('compress', '--bias', '')).toEqual(['corrected', 'kept']);
+  expect(await offered('compress', '--type', 'int4-g1')).toEqual(['int4-g128']);
   expect(await offered('evaluate', '--runtime', '')).toEqual(expect.arrayContaining(['tersor', 'llama.cpp']));
   expect(await offered('evaluate', '--text', 'hel')).toEqual(['-o', 'default']);
   expect(await offered('evaluate', 'hel')).toEqual(['-o', 'default']);

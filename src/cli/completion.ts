@@ -1,6 +1,8 @@
 import { Argument, type Command, type Option } from 'commander';
 import { searches } from '../allocation/index.js';
-import { gridNames } from '../grid/index.js';
+import { gridFamilies, gridNames, onnxFamilies, vllmFamilies } from '../grid/index.js';
+import { formatNames } from '../pipeline/formats/names.js';
+import { flagOf, optionNames, rowOf } from '../pipeline/options/rows.js';
 import { sensitivityMeasures } from '../sensitivity/index.js';
 import { solvers } from '../solver/index.js';
 import { examples, type Session } from './command.js';
@@ -43,7 +45,7 @@ export function describeProgram(program: Command): CompletedCommand[] {
 function describeOption({ short, long, description, required, argChoices, flags, attributeName }: Option) {
   const names = [long, short].filter((flag) => flag !== undefined);
   if (!required) return { flags: names, description };
-  const known = argChoices ?? methodNames[long ?? '']?.();
+  const known = argChoices ?? methodNames[long ?? '']?.() ?? choices.get(long ?? '');
   const placeholder = /<(.*)>/.exec(flags)?.[1] ?? attributeName();
   return { flags: names, description, values: known ? wordsOf(known) : valuesFor(placeholder) };
 }
@@ -52,6 +54,9 @@ const argumentValues = (argument: Argument | undefined): Values => {
   if (!argument) return nothing;
   return argument.argChoices ? wordsOf(argument.argChoices) : valuesFor(argument.name());
 };
+
+/** Words of options that take one of a few, by flag. */
+const choices = new Map(optionNames.map((name) => [flagOf(name), rowOf(name).words] as const));
 
 const nothing: Values = { kind: 'nothing', words: [] };
 const wordsOf = (words: readonly string[]): Values => ({ kind: 'words', words });
@@ -63,12 +68,21 @@ function valuesFor(placeholder: string): Values {
   return nothing;
 }
 
-/** Values that come from the tables of methods. */
+/** GGUF's types, and examples of those whose names follow patterns. */
+const typeNames = [
+  ...new Set([
+    ...gridNames,
+    ...[...onnxFamilies, ...vllmFamilies, ...gridFamilies].flatMap(({ examples: names }) => names),
+  ]),
+];
+
+/** Values that come from the table of options, and from those of methods. */
 const methodNames: Readonly<Record<string, () => readonly string[]>> = {
-  '--type': () => gridNames,
-  '--embedding-type': () => gridNames,
-  '--fallback': () => gridNames,
-  '--types': () => gridNames,
+  '--format': () => formatNames,
+  '--type': () => typeNames,
+  '--embedding-type': () => typeNames,
+  '--fallback': () => typeNames,
+  '--types': () => typeNames,
   '--solver': () => solvers.map(({ name }) => name),
   '--search': () => searches.map(({ name }) => name),
   '--sensitivity': () => sensitivityMeasures.map(({ name }) => name),
