@@ -21,6 +21,7 @@ import {
   significant,
   wrap,
 } from './format.js';
+import { nextSteps } from './next-steps.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './options.js';
 import { forceOption, mayOverwrite } from './overwrite.js';
 import { describePlan, describeSearch, describeTuning } from './plan.js';
@@ -123,6 +124,8 @@ async function run(
         );
   terminal.json(result);
   terminal.print(describeResult(result, terminal.style, verbose));
+  const next = nextSteps(findFormat(withRecipe(options)).name, options.output, !result.embeddings);
+  if (next) terminal.print(`\n${next}`);
   if (page !== undefined && findings) terminal.print(`\n${describeReport(page, findings)}`);
 }
 

@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { TersorError } from '../errors.js';
+import { isJsonLines, textOfJsonLines } from './json-lines.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /**
- * A text file's contents, without the line feed at its end (llama.cpp's tools drop it as well).
+ * A text file's contents, without the line feed at its end (llama.cpp's tools drop it as well); of JSON
+ * lines the texts.
  * @throws TersorError when it cannot be read, is not UTF-8, or has nothing but white space
  */
 export async function readText(path: string): Promise<string> {
@@ -27,6 +29,7 @@ export async function readText(path: string): Promise<string> {
       file: path,
       remedy: 'give a file with some kilobytes of text',
     });
+  if (isJsonLines(path, text)) return textOfJsonLines(path, text);
   return text.endsWith('\n') ? text.slice(0, -1) : text;
 }
 

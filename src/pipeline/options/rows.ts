@@ -209,7 +209,7 @@ export const optionRows = {
   calibration: text({
     group: 'Calibration:',
     placeholder: 'file',
-    help: 'text like the one that the model will see (default: built in)',
+    help: 'text like the one that the model will see, or JSON lines with "text" (default: built in)',
   }),
   /**
    * llama.cpp's importance matrix of the model, in the place of second moments: layers are rounded under it, and the
