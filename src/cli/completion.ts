@@ -1,4 +1,4 @@
-import { Argument, type Command, type Option } from 'commander';
+import { Argument, type Command, Help, type Option } from 'commander';
 import { searches } from '../allocation/index.js';
 import { gridFamilies, gridNames, onnxFamilies, vllmFamilies } from '../grid/index.js';
 import { formatNames } from '../pipeline/formats/names.js';
@@ -34,7 +34,7 @@ export function describeProgram(program: Command): CompletedCommand[] {
   return commands.map((command) => ({
     name: command.name(),
     description: command.summary() || command.description(),
-    options: command.createHelp().visibleOptions(command).map(describeOption),
+    options: new Help().visibleOptions(command).map(describeOption), // of short help, too, all
     argument:
       command.name() === 'help'
         ? wordsOf(program.commands.map((each) => each.name()))

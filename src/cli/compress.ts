@@ -26,6 +26,7 @@ import { compressOptions, modelArgument, type PlanFlags, planOptions } from './o
 import { forceOption, mayOverwrite } from './overwrite.js';
 import { describePlan, describeSearch, describeTuning } from './plan.js';
 import { describeReport } from './report.js';
+import { shortHelp } from './short-help.js';
 import { tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
 
@@ -58,6 +59,7 @@ export function compressCommand(program: Command, session: Session): void {
   planOptions(command).action((model: string, flags: Flags) =>
     withTerminal(session, flags, (terminal) => run(model, flags, terminal, session)),
   );
+  shortHelp(command);
   examples(command, [
     ['tersor compress ./model -o model.gguf', 'about 4.5 bits per weight'],
     ['tersor compress ./model -o model.gguf --size 14MB', 'the best file of at most 14 MB'],

@@ -25,6 +25,7 @@ import {
 } from './format.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './options.js';
 import { forceOption, mayOverwrite } from './overwrite.js';
+import { shortHelp } from './short-help.js';
 import { collapseNames, tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
 
@@ -54,6 +55,7 @@ export function planCommand(program: Command, session: Session): void {
       await run(model, flags, terminal);
     }),
   );
+  shortHelp(command);
   examples(command, [
     ['tersor plan ./model --size 14MB', 'the best choice of types for 14 MB, and what it costs'],
     ['tersor plan ./model --max-divergence 0.05 --save plan.json', 'the smallest file that is as good, kept'],
