@@ -66,7 +66,7 @@ await withContext({ threads: 1 }, {}, async (context) => {
   const { architecture } = model;
   const tokenizer = await context.tokenizer(model);
   const calibration = await calibrationText(options, model, tokenizer, {});
-  const materials = { model, tokenizer, format: findTypedFormat(options), calibration };
+  const materials = { options, model, tokenizer, format: findTypedFormat(options), calibration };
   const table = await levelTable(context, materials, options, {}, everything);
   const tensors = table.tensors.map(sorted);
   const bytesOf = (mix: Mix) =>

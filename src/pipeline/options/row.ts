@@ -148,19 +148,19 @@ export const numberChoice = <const N extends readonly number[], const D extends 
   }),
 });
 
-/** A number in [from, to], or a word in its place. */
-export const numberOr = <const W extends string, const D extends OptionDetails>(
-  word: W,
+/** A number in [from, to], or one of a few words in its place. */
+export const numberOr = <const W extends readonly string[], const D extends OptionDetails>(
+  names: W,
   [from, to]: readonly [from: number, to: number],
   details: D,
-): OptionRow<W | number> & D => ({
+): OptionRow<W[number] | number> & D => ({
   ...details,
   kind: 'number',
-  words: [word],
+  words: names,
   range: [from, to],
-  schema: z.custom<W | number>(
-    (value) => value === word || (typeof value === 'number' && value >= from && value <= to),
-    { error: `expected ${word} or a number from ${from} to ${to}` },
+  schema: z.custom<W[number] | number>(
+    (value) => names.includes(value as string) || (typeof value === 'number' && value >= from && value <= to),
+    { error: `expected ${names.join(', ')} or a number from ${from} to ${to}` },
   ),
 });
 

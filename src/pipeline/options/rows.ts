@@ -149,11 +149,21 @@ export const optionRows = {
     group: 'The search for types:',
     help: 'with --type, say what the model would lose, too (solves every tensor quickly)',
   }),
-  /** How codes are chosen (src/solver); decoupleq by default. */
+  /**
+   * How much time quality may cost: `quick`, `balanced` (the default), `thorough`, or minutes on this machine. Decides on
+   * solver, outputs to match and calibration tokens where they are left open (src/pipeline/prepare/effort.ts).
+   */
+  effort: numberOr(['quick', 'balanced', 'thorough'], [0.1, 1e6], {
+    group: 'Rounding:',
+    placeholder: 'level',
+    help: 'time that quality may cost: quick, balanced (default), thorough, or minutes; decides on what is left open below',
+    formats: noStack,
+  }),
+  /** How codes are chosen (src/solver); by default as the effort says. */
   solver: text({
     group: 'Rounding:',
     placeholder: 'name',
-    help: 'how codes are chosen (default: decoupleq); see tersor methods',
+    help: 'how codes are chosen (default: by effort, decoupleq or gptq); see tersor methods',
     recipe: { decides: 'solution', required: true },
   }),
   solverOptions: settings({
@@ -192,7 +202,7 @@ export const optionRows = {
    * How far second moments are shrunk to their diagonal, λ in (1 − λ) H + λ diag H: by default as far as feedback of
    * errors then does best on tokens that are held out (src/solver/shrinkage.ts), 0 for the sums as they are.
    */
-  shrinkage: numberOr('auto', [0, 1], {
+  shrinkage: numberOr(['auto'], [0, 1], {
     group: 'Rounding:',
     placeholder: 'n',
     help: 'how far second moments are shrunk to their diagonal: auto (default), or 0 to 1',

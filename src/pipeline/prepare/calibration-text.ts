@@ -21,7 +21,8 @@ export interface CalibrationText {
   readonly fingerprint: string;
 }
 
-const defaultTokens = 65536;
+/** Calibration tokens at most, unless other options or the effort say so. */
+export const defaultTokens = 65536;
 // Longer contexts change the second moments little and cost attention time that grows with their square. Encoders are
 // mostly given less.
 const usualContext: Readonly<Record<Objective, number>> = { prediction: 512, embedding: 256 };

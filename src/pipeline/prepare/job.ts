@@ -3,12 +3,15 @@ import { TersorError } from '../../errors.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { Layout, OutputFormat } from '../formats/format.js';
 import type { Importance } from '../imatrix.js';
+import type { CompressOptions } from '../options.js';
 import type { CalibrationText } from './calibration-text.js';
 import type { Assignment, Plan } from './plan.js';
 import type { Recipe } from './recipe.js';
 
 /** What a job is made from, before any decision on types. */
 export interface Materials {
+  /** Those that were given, with what an effort decides on. */
+  readonly options: CompressOptions;
   readonly model: Model;
   readonly tokenizer: Tokenizer;
   readonly format: OutputFormat;

@@ -12,24 +12,26 @@ import { allocate } from '../search/allocate.js';
 import { tune } from '../search/tune.js';
 import { assign, requestedTypes } from './assign.js';
 import { calibrationText, warnOfFewTokens } from './calibration-text.js';
+import { withEffort } from './effort.js';
 import { type Job, type Materials, refuseProblems } from './job.js';
 import type { Assignment, PlannedTensor, SearchResult } from './plan.js';
 import type { Recipe } from './recipe.js';
 import { recipeOf, solverOf } from './recipe-of.js';
 
 /** Opens what a job is made from. Throws a TersorError for options that name nothing that there is. */
-export async function gather(context: Context, options: CompressOptions, hooks: Hooks): Promise<Materials> {
-  checkSolver(solverOf(options), options.solverOptions);
-  if (options.imatrix) checkImportance(options, hooks);
-  const format = findTypedFormat(options);
-  checkApplicable(options, format.name);
-  const model = await context.open(options.model);
+export async function gather(context: Context, given: CompressOptions, hooks: Hooks): Promise<Materials> {
+  checkSolver(solverOf(given), given.solverOptions);
+  if (given.imatrix) checkImportance(given, hooks);
+  const format = findTypedFormat(given);
+  checkApplicable(given, format.name);
+  const model = await context.open(given.model);
   format.checkModel?.(model);
   const tokenizer = await context.tokenizer(model);
+  const options = await withEffort(context, given, model.architecture, hooks);
   const importance = options.imatrix ? await readImportance(options.imatrix, model, context) : undefined;
   const calibration = await calibrationText(options, model, tokenizer, hooks);
   if (!importance) warnOfFewTokens(calibration, model.architecture, hooks);
-  return { model, tokenizer, format, calibration, ...(importance ? { importance } : {}) };
+  return { options, model, tokenizer, format, calibration, ...(importance ? { importance } : {}) };
 }
 
 /** @throws TersorError for options that need more than an importance matrix tells */
@@ -77,7 +79,7 @@ export async function prepare(context: Context, given: CompressOptions, hooks: H
   }
   refuseProblems(job);
   const { options, tuning } = await context.stopwatch.time('plan', () =>
-    tune(context, job, given, count, hooks),
+    tune(context, job, job.options, count, hooks),
   );
   // What a file says of its recipe is part of its size, so that types for a size are chosen again.
   const tuned = await decide(context, options, hooks);
@@ -91,9 +93,8 @@ function remarked(job: Job, { warn }: Hooks): Job {
 
 async function decide(context: Context, given: CompressOptions, hooks: Hooks): Promise<Job> {
   const searching = isSearch(given);
-  const options = withRecipe(given);
-  const materials = await gather(context, options, hooks);
-  const { model, format, calibration } = materials;
+  const materials = await gather(context, withRecipe(given), hooks);
+  const { model, format, calibration, options } = materials;
   if (options.recipe) {
     const { recipe, types } = options.recipe;
     return draft(

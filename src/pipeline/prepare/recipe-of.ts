@@ -12,7 +12,7 @@ export const solverOf = ({ solver, imatrix }: CompressOptions) =>
 /** What a file says of how it was made. */
 export function recipeOf(
   options: CompressOptions,
-  calibration: CalibrationText,
+  calibration: Pick<CalibrationText, 'sequences' | 'tokens'>,
   types: Partial<Recipe>,
 ): Recipe {
   const { calibrateOn = defaults.calibrateOn, match = defaults.match, imatrix } = options;

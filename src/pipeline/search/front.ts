@@ -35,12 +35,12 @@ export function planFront(options: CompressOptions, caller: JobHooks = {}): Prom
     searchOptions('front', settings);
     const materials = await gather(context, options, hooks);
     const { model, format, calibration } = materials;
-    const table = await levelTable(context, materials, options, hooks);
+    const table = await levelTable(context, materials, materials.options, hooks);
     const measureAllocation = createAllocationMeasure(
       context,
       model,
       table,
-      recipeOf(options, calibration, {}),
+      recipeOf(materials.options, calibration, {}),
     );
     const elements = model.architecture.tensors.reduce(
       (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
