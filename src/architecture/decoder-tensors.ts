@@ -12,9 +12,14 @@ export function decoderTensors(shape: DecoderShape, has: (spec: TensorSpec) => b
     outer('token_embd.weight', `${embedding}.weight`, 'embedding', [vocabulary, hidden]),
     ...shape.blocks.flatMap((_, block) => blockTensors(shape, block)),
     { ...outer('output_norm.weight', `${outputNorm}.weight`, 'norm', [hidden]), ...stored(shape) },
-    outer('output_norm.bias', `${outputNorm}.bias`, 'bias', [hidden]),
     head,
-    outer('output.bias', `${headName}.bias`, 'bias', [vocabulary]),
+    // Norms by mean and variance, and heads beside them, may have biases.
+    ...(shape.norm === 'layer'
+      ? [
+          outer('output_norm.bias', `${outputNorm}.bias`, 'bias', [hidden]),
+          outer('output.bias', `${headName}.bias`, 'bias', [vocabulary]),
+        ]
+      : []),
   ].filter((spec) => !optional(spec) || has(spec));
 }
 
@@ -61,7 +66,7 @@ function blockTensors(shape: DecoderShape, block: number): TensorSpec[] {
   ];
   const norm = (role: string, size = hidden, factor = 1) => [
     spec(role, 'weight', 'norm', [size], stored(shape, factor)),
-    spec(role, 'bias', 'bias', [size]),
+    ...(shape.norm === 'layer' ? [spec(role, 'bias', 'bias', [size])] : []),
   ];
   const pairs = shape.interleaved ? { interleavedHead: headDim } : {};
   const [queries, keys] = [heads * headDim, kvHeads * headDim];

@@ -1,7 +1,8 @@
 import { InvalidArgumentError } from 'commander';
 import type { Portion } from '../checkpoint/stack/stack.js';
+import { flagOf } from '../pipeline/options/flags.js';
 import type { OptionKind, OptionRow, Override } from '../pipeline/options/row.js';
-import { flagOf, type OptionName } from '../pipeline/options/rows.js';
+import type { OptionName } from '../pipeline/options/rows.js';
 
 /** Parsers of option values; what they throw becomes the one line of the error. */
 

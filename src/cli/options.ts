@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
 import { mixtureType } from '../pipeline/formats/type-names.js';
 import { renamedSettings } from '../pipeline/options/earlier-names.js';
+import { attributeOf, flagOf } from '../pipeline/options/flags.js';
 import { optionGroups } from '../pipeline/options/row.js';
-import { attributeOf, flagOf, type OptionName, optionNames, rowOf } from '../pipeline/options/rows.js';
+import { type OptionName, optionNames, rowOf } from '../pipeline/options/rows.js';
 import type { CompressOptions } from '../pipeline/options.js';
 import { readRecipe } from '../pipeline/prepare/recipe.js';
 import { parserFor } from './arguments.js';

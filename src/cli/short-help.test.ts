@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { tersor } from '../../test/fixtures/command.js';
+import { flagOf } from '../pipeline/options/flags.js';
 import { optionGroups } from '../pipeline/options/row.js';
-import { flagOf, optionNames } from '../pipeline/options/rows.js';
+import { optionNames } from '../pipeline/options/rows.js';
 
 test.each(['compress', 'plan'])('help on %s is short, and all of it is a flag away', async (command) => {
   const { code, stdout: short, errors } = await tersor(command, '--help');

@@ -2,16 +2,10 @@ import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
 import type { ContextOptions } from './context/context.js';
 import type { Runtime } from './formats/runtime.js';
+import { flagOf } from './options/flags.js';
 import { optionsFrom, type Recipe, recipeFrom, recipeParts } from './options/recipe.js';
 import { wanted } from './options/row.js';
-import {
-  flagOf,
-  type OptionName,
-  type OptionRows,
-  type OptionValue,
-  optionNames,
-  rowOf,
-} from './options/rows.js';
+import { type OptionName, type OptionRows, type OptionValue, optionNames, rowOf } from './options/rows.js';
 import type { RecipeFile } from './prepare/recipe.js';
 
 export type { Override } from './options/row.js';

@@ -1,7 +1,8 @@
 import { TersorError } from '../../errors.js';
 import { gridFamilies, gridNames, knownGrid, onnxFamilies, vllmFamilies } from '../../grid/index.js';
 import { nearest } from '../../method.js';
-import { flagOf, type OptionName } from '../options/rows.js';
+import { flagOf } from '../options/flags.js';
+import type { OptionName } from '../options/rows.js';
 import type { CompressOptions } from '../options.js';
 import type { OutputFormat } from './format.js';
 

@@ -2,8 +2,9 @@ import { expect, test } from 'vitest';
 import { compress } from '../../index.js';
 import { checkApplicable, checkOptions, withRecipe } from '../options.js';
 import { writtenRecipe } from '../prepare/recipe.js';
+import { flagOf } from './flags.js';
 import { recipeFrom, recipeParts, solveIdentity } from './recipe.js';
-import { flagOf, optionNames, rowOf } from './rows.js';
+import { optionNames, rowOf } from './rows.js';
 import { inOptionNames } from './wording.js';
 
 const recipe = recipeFrom({ solver: 'gptq', calibrateOn: 'quantized', tokens: 1024, context: 256 });

@@ -1,5 +1,6 @@
 import { TersorError } from '../../errors.js';
-import { attributeOf, flagOf, optionNames } from './rows.js';
+import { attributeOf, flagOf } from './flags.js';
+import { optionNames } from './rows.js';
 
 const nameOfFlag = new Map<string, string>(optionNames.map((name) => [flagOf(name), name]));
 

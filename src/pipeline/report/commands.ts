@@ -1,7 +1,7 @@
 import type { Command } from '../../report/findings.js';
 import { outputFormats } from '../formats/index.js';
+import { flagOf } from '../options/flags.js';
 import { recipeParts } from '../options/recipe.js';
-import { flagOf } from '../options/rows.js';
 import type { Recipe } from '../prepare/recipe.js';
 
 /** What the command lines that repeat a run are made from. */
