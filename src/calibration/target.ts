@@ -1,11 +1,14 @@
 import { programCache } from '../architecture/forward.js';
 import * as g from '../graph/build.js';
+import type { Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Matrix, Moments } from '../types.js';
 
 // The remainder after this many steps lies in directions that the inputs hardly excite, where the moments of a
 // finite text are noise: stopping early is the regularisation.
-const steps = 16;
+const mostSteps = 16;
+// A row has arrived when a step lowers its loss by less than this share of what all steps did.
+const leastGain = 0.03;
 // Added to H̃ in units of its diagonal's mean: pulls the target towards W where there are no inputs.
 const damping = 0.01;
 
@@ -54,9 +57,13 @@ export function createTargets(options: RuntimeOptions = {}): Targets {
         // Steps take turns in two sets of arrays.
         const [even, odd] = room.map((state) => firstRows(state, count, cols)) as [State, State];
         await start.run({ ...system, d: crossMoments.data, x: part }, even);
-        for (let at = 0; at < steps; at++)
-          await step.run({ ...system, ...(at % 2 === 0 ? even : odd) }, at % 2 === 0 ? odd : even);
-        const { x } = steps % 2 === 0 ? even : odd;
+        let current = even;
+        for (let at = 0; at < mostSteps && current.active.some((row) => row > 0); at++) {
+          const next = current === even ? odd : even;
+          await step.run({ ...system, ...current }, next);
+          current = next;
+        }
+        const { x } = current;
         if (!result) return { rows, cols, data: x };
         result.set(x, from * cols);
       }
@@ -67,20 +74,24 @@ export function createTargets(options: RuntimeOptions = {}): Targets {
 }
 
 /** What a step takes over from the one before. */
-type State = Record<'x' | 'r' | 'p' | 'rz', Float32Array>;
+type State = Record<'x' | 'r' | 'p' | 'rz' | 'gained' | 'active', Float32Array>;
 
 const stateFor = (rows: number, cols: number): State => ({
   x: new Float32Array(rows * cols),
   r: new Float32Array(rows * cols),
   p: new Float32Array(rows * cols),
   rz: new Float32Array(rows),
+  gained: new Float32Array(rows),
+  active: new Float32Array(rows),
 });
 
-const firstRows = ({ x, r, p, rz }: State, rows: number, cols: number): State => ({
+const firstRows = ({ x, r, p, ...perRow }: State, rows: number, cols: number): State => ({
   x: x.subarray(0, rows * cols),
   r: r.subarray(0, rows * cols),
   p: p.subarray(0, rows * cols),
-  rz: rz.subarray(0, rows),
+  rz: perRow.rz.subarray(0, rows),
+  gained: perRow.gained.subarray(0, rows),
+  active: perRow.active.subarray(0, rows),
 });
 
 // A row whose residual is zero has arrived: with this, its next step is zero instead of 0 / 0.
@@ -91,14 +102,30 @@ function begin(rows: number, cols: number) {
   const x = g.input('x', [rows, cols]);
   const r = g.matmul(x, g.input('d', [cols, cols]));
   const p = g.mul(r, g.input('inverse', [cols]));
-  return { x, r, p, rz: g.sum(g.mul(r, p), -1) };
+  const rz = g.sum(g.mul(r, p), -1);
+  return {
+    x,
+    r,
+    p,
+    rz,
+    gained: g.mul(rz, g.scalar(0)),
+    active: isMore(rz, g.add(g.mul(rz, g.scalar(0)), tiny)),
+  };
 }
+
+/** 1 for each row whose number is more than another's, and 0 elsewhere; [rows, 1] both. */
+const isMore = (a: Value, b: Value): Value => g.toFloat(g.equal(g.max(g.concat([a, b], -1), -1), a));
 
 function advance(rows: number, cols: number) {
   const matrix = (name: string) => g.input(name, [rows, cols]);
-  const [x, r, p, rz] = [matrix('x'), matrix('r'), matrix('p'), g.input('rz', [rows, 1])];
+  const column = (name: string) => g.input(name, [rows, 1]);
+  const [x, r, p, rz] = [matrix('x'), matrix('r'), matrix('p'), column('rz')];
+  const [gained, active] = [column('gained'), column('active')];
   const product = g.add(g.matmul(p, g.input('h', [cols, cols])), g.mul(p, g.input('ridge', [1])));
-  const length = g.div(rz, g.add(g.sum(g.mul(p, product), -1), tiny));
+  const length = g.mul(active, g.div(rz, g.add(g.sum(g.mul(p, product), -1), tiny)));
+  // Twice the loss that the step takes away.
+  const gain = g.mul(length, rz);
+  const all = g.add(gained, gain);
   const residual = g.sub(r, g.mul(product, length));
   const z = g.mul(residual, g.input('inverse', [cols]));
   const next = g.sum(g.mul(residual, z), -1);
@@ -107,5 +134,7 @@ function advance(rows: number, cols: number) {
     r: residual,
     p: g.add(z, g.mul(p, g.div(next, g.add(rz, tiny)))),
     rz: next,
+    gained: all,
+    active: g.mul(active, isMore(gain, g.add(g.mul(all, g.scalar(leastGain)), tiny))),
   };
 }

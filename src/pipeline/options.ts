@@ -139,10 +139,10 @@ export function withRecipe(options: CompressOptions): CompressOptions {
 
 /** What a recipe says that still means something: another solver has other options, original inputs other targets. */
 function applicable(recipe: Recipe, { solver, calibrateOn }: Partial<CompressOptions>): Recipe {
-  const { options, match, ...rest } = recipe;
-  return {
-    ...rest,
-    ...(options !== undefined && (solver ?? recipe.solver) === recipe.solver ? { options } : {}),
-    ...(match !== undefined && (calibrateOn ?? recipe.calibrateOn) === recipe.calibrateOn ? { match } : {}),
-  };
+  const dropped = new Set<string>([
+    ...((solver ?? recipe.solver) === recipe.solver ? [] : ['options']),
+    ...((calibrateOn ?? recipe.calibrateOn) === recipe.calibrateOn ? [] : ['match']),
+  ]);
+  // In the recipe's own order, in which it is written into the file.
+  return Object.fromEntries(Object.entries(recipe).filter(([key]) => !dropped.has(key))) as unknown as Recipe;
 }

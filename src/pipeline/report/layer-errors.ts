@@ -7,12 +7,14 @@ import type { Moments } from '../../types.js';
 import type { Context } from '../context/context.js';
 import { checkAborted, type Hooks } from '../context/hooks.js';
 import { tokenEmbeddingMoments } from '../solve/embedding-and-head.js';
+import { createJudge } from '../solve/judge.js';
 import { createPasses } from '../solve/passes.js';
 import { slabRows } from '../solve/slab.js';
 
 /**
  * What a compressed model changed, tensor by tensor: ε = tr(Δ H Δᵀ) / tr(W H Wᵀ) with H as the inputs are in the
- * original model on the given text. Holds one block of either model in memory.
+ * original model on those tokens of the given text that compressing on it holds out, so that both say the same; of the
+ * embedding with H as it is solved under. Holds one block of either model in memory.
  * @returns errors by GGUF's name, of all linear layers, the embedding and the head
  */
 export async function layerErrors(
@@ -24,7 +26,8 @@ export async function layerErrors(
 ): Promise<ReadonlyMap<string, number>> {
   const { architecture } = original;
   const errors = new Map<string, number>();
-  const passes = createPasses(context, architecture);
+  // Tokens are held out; of the others nothing is wanted that shrinking would change.
+  const passes = createPasses(context, architecture, { shrinkage: 0 });
   const total = architecture.tensors.filter(({ kind }) => hasError(kind)).length;
   const record = async (
     spec: TensorSpec,
@@ -45,7 +48,7 @@ export async function layerErrors(
   await walkModel(architecture, passes.calibrator, {
     async embedding() {
       for (const spec of ofKind('embedding')) {
-        const moments = await tokenEmbeddingMoments(context, original, sequences, outside);
+        const moments = await tokenEmbeddingMoments(context, original, sequences, outside, 'auto');
         await record(spec, outside[spec.role], changed[spec.role], moments);
       }
       return { hidden: await passes.embed(sequences, outside) };
@@ -78,22 +81,28 @@ async function error(
   spec: TensorSpec,
   before: Float32Array,
   after: Float32Array,
-  { gram }: Moments,
+  { gram, heldOut }: Moments,
 ): Promise<number> {
-  const { kernels } = context;
+  const { kernels, gemm } = context;
   const [rows, cols] = matrixShape(spec);
   const slab = spec.kind === 'linear' ? rows : slabRows(cols);
-  let [loss, energy] = [0, 0];
+  let [loss, energy, judged] = [0, 0, 0];
   for (let from = 0; from < rows; from += slab) {
     const count = Math.min(slab, rows - from);
     await kernels.scope(async (arena) => {
-      const part = (data: Float32Array) =>
-        toPanel(kernels, arena, {
-          rows: count,
-          cols,
-          data: data.subarray(from * cols, (from + count) * cols),
-        });
-      const [weight, difference] = [await part(before), await part(after)];
+      const part = (data: Float32Array) => ({
+        rows: count,
+        cols,
+        data: data.subarray(from * cols, (from + count) * cols),
+      });
+      const difference = await toPanel(kernels, arena, part(after));
+      if (heldOut) {
+        const judge = await createJudge(gemm, heldOut, part(before));
+        const { relativeError } = await judge({ values: difference.data, stride: difference.stride });
+        judged += (relativeError * count) / rows;
+        return;
+      }
+      const weight = await toPanel(kernels, arena, part(before));
       const { stride } = weight;
       energy += await layerEnergy({ ...context, arena }, gram, weight);
       const y = difference.data;
@@ -101,5 +110,5 @@ async function error(
       loss += await layerEnergy({ ...context, arena }, gram, difference);
     });
   }
-  return ratio(loss, energy);
+  return heldOut ? judged : ratio(loss, energy);
 }

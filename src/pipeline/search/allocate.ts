@@ -3,6 +3,7 @@ import { searchOptions } from '../../allocation/index.js';
 import { type Allocation, smallest } from '../../allocation/table.js';
 import { matrixShape, type TensorSpec } from '../../architecture/architecture.js';
 import { TersorError } from '../../errors.js';
+import { findSensitivityMeasure } from '../../sensitivity/index.js';
 import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
 import type { OutputFormat } from '../formats/index.js';
@@ -32,6 +33,9 @@ export async function allocate(
   draft: Draft,
 ): Promise<Job> {
   const started = performance.now();
+  // Wrong names are said before what follows from sizes.
+  findGoalSearch(options);
+  findSensitivityMeasure(options.sensitivity ?? defaultSensitivity);
   const { search, find } = findGoalSearch(withinBounds(materials, options, hooks, draft));
   const table = await levelTable(context, materials, options, hooks);
   const measureAllocation = createAllocationMeasure(context, materials.model, table, recipe);
