@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { TersorError } from './errors.js';
 
 /** In the order in which methods are listed. */
@@ -56,6 +56,10 @@ export function findMethod<T extends Method>(methods: readonly T[], name: string
   });
 }
 
+/** Names of the options that a schema takes. */
+const optionNames = (schema: z.ZodType): string =>
+  (schema instanceof z.ZodObject && Object.keys(schema.shape).join(', ')) || 'none';
+
 /**
  * The options of a method with its defaults filled in.
  * @throws TersorError that names the first option that it does not take
@@ -70,7 +74,7 @@ export function parseOptions<T>(
   const [issue] = result.error.issues;
   if (issue?.code === 'unrecognized_keys')
     throw new TersorError(`${name} has no option ${issue.keys.join(' and none ')}`, {
-      remedy: `see tersor methods --options for those that it has`,
+      remedy: `see tersor methods --options; ${name} has ${optionNames(schema)}`,
       cause: result.error,
     });
   const place = issue?.path.length ? `option ${issue.path.join('.')} of ${name}` : `the options of ${name}`;

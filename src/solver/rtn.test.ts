@@ -77,11 +77,13 @@ describe('the table of solvers', () => {
   });
 
   test('an unknown solver or option is an error that names the choices', async () => {
-    expect(() => findSolver('gtpq')).toThrow('there is no solver gtpq; choose one of rtn, gptq');
+    expect(() => findSolver('gtpq')).toThrow(
+      'there is no solver gtpq; did you mean gptq? choose one of rtn, gptq',
+    );
     const weight = { rows: 1, cols: 32, data: normals(32, 6) };
     const gram = await syntheticGram(gemm, 32, 7);
     await expect(solve('gptq', weight, gram, 'q4_0', { dampening: 1 })).rejects.toThrow(
-      /options of gptq.*dampening/,
+      /gptq has no option dampening; .*gptq has damping, order/,
     );
     await expect(solve('gptq', weight, gram, 'q4_0', { damping: -1 })).rejects.toThrow(
       /option damping of gptq/,

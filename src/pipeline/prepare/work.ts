@@ -28,7 +28,7 @@ const efficiency = 0.6;
 /** Shrinkages that a site tries (src/solver/shrinkage.ts); solutions and targets of a weight whose outputs are compared. */
 const [shrinkagesTried, outputsCompared] = [3.3, 4];
 /** Products of a weight with H that its target takes (src/calibration/target.ts), and those of GPTQ and its error. */
-const [targetProducts, solverProducts] = [17, 3];
+const [targetProducts, solverProducts] = [8, 3];
 /** Share of a descent's time that it takes without annealing. */
 const withoutAnnealing = 0.4;
 
