@@ -11,7 +11,7 @@ import {
 } from './decoder-config.js';
 import { f32, windowEntries } from './decoder-gguf.js';
 import type { BlockShape, DecoderShape } from './decoder-shape.js';
-import { attentionTypes, ggufWindows, type Windows, windowsOf } from './windows.js';
+import { attentionTypes, ggufWindows, type Windows, windowKeys, windowsOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -46,7 +46,11 @@ export function cohere2FromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source);
+  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, [
+    ...windowKeys,
+    'logit_scale',
+    'rope.freq_base_swa',
+  ]);
   const { logit_scale: logitScale } = parseConfig(
     z.object({ logit_scale: z.number().positive() }),
     entries,

@@ -70,6 +70,9 @@ test.each<[Reader, object, RegExp]>([
   ['llama', { num_attention_heads: 3, num_key_value_heads: 3 }, /64 columns cannot be shared by 3/],
   ['llama', { num_key_value_heads: 3 }, /4 attention heads cannot be shared by 3/],
   ['llama', { head_dim: 17 }, /17 columns of a head cannot be shared by 2/],
+  ['llama, gguf', { 'llama.expert_count': 8 }, /mixtures of experts are not supported/],
+  ['llama, gguf', { 'llama.logit_scale': 2 }, /the entry logit_scale may change/],
+  ['llama, gguf', { 'llama.rope.scaling.type': 'dynamic' }, /rope.scaling.type/],
   ['llama, gguf', { 'llama.attention.head_count': 6 }, /64 columns cannot be shared by 6/],
   ['llama', { rope_theta: 1e-320 }, /rope_theta/],
   ['llama', { rope_parameters: { rope_theta: 0 } }, /rope_theta/],
@@ -129,4 +132,22 @@ test('a Gemma 3 has two kinds of blocks, with rotary settings of their own', () 
     8,
   ]);
   expect(queryFactor).toBe(0.5);
+});
+
+test('the base of rotary frequencies is that of the newer settings where there are both', () => {
+  const { blocks } = readers.llama({ rope_theta: 5e5, rope_parameters: { rope_theta: 2e4 } });
+  expect(blocks[0]?.rotary?.theta).toBe(2e4);
+});
+
+test('YaRN in a GGUF is followed', () => {
+  const yarn = {
+    'llama.rope.scaling.type': 'yarn',
+    'llama.rope.scaling.factor': 4,
+    'llama.rope.scaling.original_context_length': 64,
+  };
+  const rotary = readers['llama, gguf'](yarn).blocks[0]?.rotary;
+  expect(rotary?.magnitude).toBeCloseTo(0.1 * Math.log(4) + 1, 6);
+  // The lowest frequency is stretched, the highest is not.
+  expect(rotary?.factors?.at(-1)).toBeCloseTo(4, 6);
+  expect(rotary?.factors?.[0]).toBe(1);
 });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { TersorError } from '../errors.js';
 import { blockCount, dimension, parseConfig, shared, wrongConfig } from './config.js';
 import type { DecoderShape } from './decoder-shape.js';
 import { ggufEntriesOf } from './gguf-entries.js';
@@ -57,7 +58,8 @@ export function decoderBase(parsed: z.infer<typeof base>, file: string, rope?: R
   };
   const plain = {
     headDim: Math.floor(headDim * share),
-    theta: parsed.rope_theta ?? scaling.rope_theta ?? 10000,
+    // Beside newer settings the older key is what is left over.
+    theta: scaling.rope_theta ?? parsed.rope_theta ?? 10000,
   };
   return checked({ ...given, rotary: rotaryOf(plain, scaling, { context: given.context, file }) }, file);
 }
@@ -95,14 +97,17 @@ export interface GgufDecoder extends DecoderBase {
 
 /**
  * The sizes of a decoder by a GGUF's metadata.
+ * @param familyKeys entries that the family reads beside those of all
  * @throws TersorError for metadata that are incomplete, or ask for what is not supported
  */
 export function ggufDecoder(
   metadata: Readonly<Record<string, unknown>>,
   { vocabulary, rope = {}, file }: GgufSource,
+  familyKeys: readonly string[] = [],
 ): GgufDecoder {
   const entries = ggufEntriesOf(metadata, String(metadata['general.architecture']));
   const parsed = parseConfig(ggufKeys, entries, file);
+  refuseUnknownEntries(entries, [...Object.keys(ggufKeys.shape), ...familyKeys], file);
   const heads = parsed['attention.head_count'];
   const hidden = parsed.embedding_length;
   const headDim = parsed['attention.key_length'] ?? shared(hidden, 'columns', heads, 'attention heads', file);
@@ -129,6 +134,35 @@ export function ggufDecoder(
     epsilon: parsed['attention.layer_norm_rms_epsilon'] ?? parsed['attention.layer_norm_epsilon'] ?? 1e-5,
     entries,
   };
+}
+
+/** Entries of an architecture that change nothing of what is computed. */
+const harmlessEntries = [
+  ...['vocab_size', 'tensor_data_layout', 'attention.causal', 'attention.value_length', 'block_count'],
+  ...['rope.scaling.finetuned', 'use_parallel_residual', 'expert_gating_func', 'pooling_type'],
+];
+
+/** @throws TersorError that names an entry which may change what is computed and is not followed */
+function refuseUnknownEntries(
+  entries: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+  file: string,
+): void {
+  for (const [key, value] of Object.entries(entries)) {
+    const isUnset = value === 0 || value === false || value === '' || value === null;
+    if (known.includes(key) || harmlessEntries.includes(key) || isUnset) continue;
+    const experts = key.startsWith('expert_');
+    throw new TersorError(
+      experts
+        ? 'mixtures of experts are not supported yet'
+        : `the entry ${key} may change what the model computes, and tersor does not know it`,
+      {
+        code: 'unsupported',
+        file,
+        remedy: experts ? 'use a model without experts' : 'use the Hugging Face version of the model',
+      },
+    );
+  }
 }
 
 /** How a GGUF scales positions, in the words of config.json. */

@@ -11,7 +11,7 @@ import {
 } from './decoder-config.js';
 import { windowEntries } from './decoder-gguf.js';
 import type { BlockShape, DecoderShape } from './decoder-shape.js';
-import { attentionTypes, ggufWindows, type Windows, windowsOf } from './windows.js';
+import { attentionTypes, ggufWindows, type Windows, windowKeys, windowsOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -41,7 +41,7 @@ export function exaone4FromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source);
+  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, [...windowKeys, 'rope.freq_base_swa']);
   const windowed = base.layers === layersOf32B;
   const given = { 'attention.sliding_window': 4096, ...entries };
   const windows = ggufWindows(given, { layers: base.layers, pattern: 4, file: source.file });

@@ -12,7 +12,14 @@ import {
 } from './decoder-config.js';
 import { f32, windowEntries } from './decoder-gguf.js';
 import type { DecoderShape } from './decoder-shape.js';
-import { attentionTypes, ggufWindows, type Windows, windowedBlocks, windowsOf } from './windows.js';
+import {
+  attentionTypes,
+  ggufWindows,
+  type Windows,
+  windowedBlocks,
+  windowKeys,
+  windowsOf,
+} from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -83,7 +90,8 @@ export function gemma2FromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source);
+  const own = [...windowKeys, ...Object.keys(gemma2GgufKeys.shape)];
+  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, own);
   const parsed = parseConfig(gemma2GgufKeys, entries, source.file);
   const given = { 'attention.sliding_window': 4096, ...entries };
   return gemma2Shape(base, {

@@ -13,7 +13,7 @@ import { f32, u32, windowEntries } from './decoder-gguf.js';
 import type { BlockShape, DecoderShape } from './decoder-shape.js';
 import type { Rotary } from './rotary.js';
 import { ropeConfig, rotaryOf, theta } from './rotary-scaling.js';
-import { attentionTypes, ggufWindows, type Windows, windowsOf } from './windows.js';
+import { attentionTypes, ggufWindows, type Windows, windowKeys, windowsOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -44,7 +44,10 @@ const [fullTheta, slidingTheta, defaultPattern] = [1e6, 1e4, 6];
 export function gemma3FromHuggingFace(config: unknown, file: string): DecoderShape {
   const { rope_parameters: rope, ...parsed } = parseHuggingFace(keys, config, file);
   const pattern = parsed.sliding_window_pattern ?? parsed._sliding_window_pattern ?? defaultPattern;
-  const full = { rope_theta: fullTheta, ...(rope?.full_attention ?? parsed.rope_scaling) };
+  const full = {
+    rope_theta: parsed.rope_theta ?? fullTheta,
+    ...(rope?.full_attention ?? parsed.rope_scaling),
+  };
   const base = decoderBase(parsed, file, full);
   const local = rope?.sliding_attention ?? {};
   const plain = {
@@ -70,7 +73,10 @@ export function gemma3FromGguf(
   source: GgufSource,
 ): DecoderShape {
   const given = { 'gemma3.rope.freq_base': fullTheta, 'gemma3.attention.key_length': 256, ...metadata };
-  const { entries, epsilon, ...base } = ggufDecoder(given, source);
+  const { entries, epsilon, ...base } = ggufDecoder(given, source, [
+    ...windowKeys,
+    ...Object.keys(ggufKeys.shape),
+  ]);
   const parsed = parseConfig(ggufKeys, entries, source.file);
   return gemma3Shape(base, {
     epsilon,

@@ -48,7 +48,7 @@ export function graniteFromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source);
+  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, Object.keys(ggufKeys.shape));
   const parsed = parseConfig(ggufKeys, entries, source.file);
   return graniteShape(base, epsilon, {
     embedding: parsed.embedding_scale,

@@ -49,7 +49,7 @@ export function ministral3FromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source);
+  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, Object.keys(ggufKeys.shape));
   const parsed = parseConfig(ggufKeys, entries, source.file);
   return ministral3Shape(base, {
     epsilon,

@@ -42,3 +42,50 @@ test('rows are those of the whole weight, in whatever order a format stores them
     for (const [whole, parts] of both) expect(parts).toEqual(whole);
   }
 });
+
+/** A small Llama whose tensors are renamed or changed before it is written. */
+async function written(
+  name: string,
+  change: (config: Record<string, unknown>, shapes: Record<string, number[]>) => void,
+): Promise<string> {
+  const { config, shapes } = structuredClone(micros.llama);
+  change(config, shapes as Record<string, number[]>);
+  await writeMicro(join(folder, name), { config, shapes }, 3);
+  return join(folder, name);
+}
+
+async function architectureOf(path: string) {
+  const checkpoint = await openCheckpoint(path, { kernels });
+  const { architecture } = await openModel(checkpoint);
+  await checkpoint.close();
+  return architecture;
+}
+
+test('a head of its own is kept whatever the configuration says of it', async () => {
+  const path = await written('own head', (config) => {
+    config.tie_word_embeddings = true;
+  });
+  expect((await architectureOf(path)).tied).toBe(false);
+});
+
+test('a head that is the embedding once more is left out where the configuration says so', async () => {
+  const path = await written('same head', (config, shapes) => {
+    config.tie_word_embeddings = true;
+    delete shapes['lm_head.weight'];
+  });
+  expect((await architectureOf(path)).tied).toBe(true);
+});
+
+test('names without the outermost module are found, as embedding models have them', async () => {
+  const path = await written('inner', (config, shapes) => {
+    config.tie_word_embeddings = true;
+    delete shapes['lm_head.weight'];
+    for (const [name, shape] of Object.entries(shapes)) {
+      delete shapes[name];
+      shapes[name.replace(/^model\./, '')] = shape;
+    }
+  });
+  const { tensors, tied } = await architectureOf(path);
+  expect(tied).toBe(true);
+  expect(tensors.length).toBe(20);
+});

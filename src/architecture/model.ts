@@ -38,13 +38,18 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
     const older = name
       .replace(/\bLayerNorm\.weight$/, 'LayerNorm.gamma')
       .replace(/\bLayerNorm\.bias$/, 'LayerNorm.beta');
-    return tensors.has(name) || !tensors.has(older) ? name : older;
+    // Embedding models are stored as what lies inside the module of this name.
+    const inner = name.replace(/^model\./, '');
+    return [name, older, inner].find((each) => tensors.has(each)) ?? name;
   };
   const isTied = naming === 'huggingface' && isTiedByConfig(checkpoint.metadata);
-  const architecture = await recognise(
-    checkpoint,
-    (spec) => !(spec.kind === 'head' && isTied) && tensors.has(nameOf(spec)),
-  );
+  const stored = await recognise(checkpoint, (spec) => tensors.has(nameOf(spec)));
+  const head = stored.tensors.find(({ kind }) => kind === 'head');
+  // A head that is said to be the embedding and is stored once more is left out; one that differs is the model's own.
+  const architecture =
+    head && isTied && (await isEmbedding(checkpoint, stored, nameOf, head))
+      ? await recognise(checkpoint, (spec) => spec.kind !== 'head' && tensors.has(nameOf(spec)))
+      : stored;
 
   const storedShape = (spec: TensorSpec) =>
     spec.transposed && naming === 'huggingface' ? [...spec.shape].reverse() : spec.shape;
@@ -81,6 +86,28 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
     },
     readBlock: (block) => readBlock(architecture, block, read),
   };
+}
+
+/** Rows of two tables that are compared at a time. */
+const comparedRows = 1024;
+
+/** Whether a head that is stored has the values of the embedding. */
+async function isEmbedding(
+  checkpoint: Checkpoint,
+  { tensors, vocabulary }: Architecture,
+  nameOf: (spec: TensorSpec) => string,
+  head: TensorSpec,
+): Promise<boolean> {
+  const embedding = tensors.find(({ kind }) => kind === 'embedding');
+  const [first, second] = [head, embedding ?? head].map((spec) => checkpoint.tensors.get(nameOf(spec)));
+  if (!embedding || first?.shape.join() !== second?.shape.join()) return false;
+  for (let from = 0; from < vocabulary; from += comparedRows) {
+    const to = Math.min(vocabulary, from + comparedRows);
+    const a = await checkpoint.readRows(nameOf(head), from, to);
+    const b = await checkpoint.readRows(nameOf(embedding), from, to);
+    if (a.data.some((value, at) => value !== b.data[at])) return false;
+  }
+  return true;
 }
 
 /** Whether values are as in Hugging Face's files; ours for a runtime hold what it computes with. */

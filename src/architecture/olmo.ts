@@ -13,7 +13,7 @@ import { f32, windowEntries } from './decoder-gguf.js';
 import type { BlockShape, DecoderShape } from './decoder-shape.js';
 import type { Rotary } from './rotary.js';
 import { ropeConfig, rotaryOf, theta } from './rotary-scaling.js';
-import { attentionTypes, ggufWindows, type Windows, windowsOf } from './windows.js';
+import { attentionTypes, ggufWindows, type Windows, windowKeys, windowsOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -48,7 +48,7 @@ export function olmo2FromHuggingFace(config: unknown, file: string): DecoderShap
 
 /** Reads the GGUF metadata of an OLMo 2, or of a 3, which is one with windows. */
 export function olmoFromGguf(metadata: Readonly<Record<string, unknown>>, source: GgufSource): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source);
+  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, [...windowKeys, 'rope.freq_base_swa']);
   const { headDim, theta: full } = base.rotary;
   const schema = z.object({ 'rope.freq_base_swa': theta.default(full) });
   const sliding = { headDim, theta: parseConfig(schema, entries, source.file)['rope.freq_base_swa'] };

@@ -12,7 +12,7 @@ import {
 } from './decoder-config.js';
 import type { DecoderShape } from './decoder-shape.js';
 import { rotaryOf } from './rotary-scaling.js';
-import { type Windows, windowedBlocks, windowsInLlamaCpp, windowsOf } from './windows.js';
+import { type Windows, windowedBlocks, windowKeys, windowsInLlamaCpp, windowsOf } from './windows.js';
 
 const phiKeys = z.object({
   ...decoderKeys,
@@ -66,7 +66,7 @@ export function phi3FromHuggingFace(config: unknown, file: string): DecoderShape
   const scaling = parsed.rope_parameters ?? parsed.rope_scaling ?? {};
   const base = decoderBase({ ...parsed, rope_parameters: null, rope_scaling: null, ...share(parsed) }, file);
   const { headDim, theta } = base.rotary;
-  const plain = { headDim, theta: parsed.rope_theta ?? scaling.rope_theta ?? theta };
+  const plain = { headDim, theta: scaling.rope_theta ?? parsed.rope_theta ?? theta };
   const rotary = rotaryOf(plain, scaling, {
     context: base.context,
     originalContext: parsed.original_max_position_embeddings ?? undefined,
@@ -81,7 +81,8 @@ export function phi3FromHuggingFace(config: unknown, file: string): DecoderShape
 
 /** Reads the GGUF metadata of a Phi 3 or 4, where llama.cpp attends to all positions. */
 export function phi3FromGguf(metadata: Readonly<Record<string, unknown>>, source: GgufSource): DecoderShape {
-  const { entries: _, epsilon, ...base } = ggufDecoder(metadata, source);
+  // llama.cpp reads a window here and does without.
+  const { entries: _, epsilon, ...base } = ggufDecoder(metadata, source, windowKeys);
   return phi3Shape(base, epsilon);
 }
 

@@ -70,6 +70,9 @@ const ggufKeys = z.object({
     .optional(),
 });
 
+/** Entries that `ggufWindows` reads. */
+export const windowKeys: readonly string[] = Object.keys(ggufKeys.shape);
+
 /**
  * The window of each block by a GGUF's entries.
  * @param pattern every how manieth block attends to all positions, unless the file says
