@@ -150,7 +150,7 @@ const unsupported = (what: string, file: string) =>
   new TersorError(`its tokenizer is ${what}, which is not supported`, {
     code: 'unsupported',
     file,
-    remedy: 'use a model with a SentencePiece BPE, byte-level BPE or WordPiece tokenizer',
+    remedy: 'use a model with a SentencePiece BPE, byte-level BPE, WordPiece or Unigram tokenizer',
   });
 
 const corrupt = (what: string, file: string) =>

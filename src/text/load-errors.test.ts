@@ -35,8 +35,8 @@ describe('errors name the file and what to do', () => {
     expect(await failure({ 'tokenizer.json': '{"model":' })).toContain('not valid JSON');
   });
   test('another kind', async () => {
-    expect(await failure({ 'tokenizer.json': json({ model: { type: 'Unigram', vocab: {} } }) })).toContain(
-      '"Unigram"',
+    expect(await failure({ 'tokenizer.json': json({ model: { type: 'WordLevel', vocab: {} } }) })).toContain(
+      '"WordLevel"',
     );
     expect(
       await failure({ 'tokenizer.json': json({ model: { type: 'BPE', vocab: {}, merges: [] } }) }),

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { TersorError } from '../errors.js';
 import { createTokenizer } from './encode.js';
+import { createEncoderTokenizer, encoderKind } from './encoder-tokenizer.js';
 import { vocabularyFromGguf } from './gguf.js';
 import { type HuggingFaceFiles, readHuggingFace, type Source } from './huggingface.js';
 import { limited } from './limited.js';
 import { readLlama2c, readSentencePiece } from './sentencepiece.js';
 import { object } from './special.js';
 import type { Tokenizer } from './tokenizer.js';
-import { createWordPiece, isWordPiece } from './wordpiece.js';
 
 /** Files that hold a tokenizer, the most informative first. */
 const tokenizerFiles = ['tokenizer.json', 'tokenizer.model', 'tokenizer.bin'] as const;
@@ -81,7 +81,8 @@ async function fromFiles(folder: string, checkpoint: Checkpoint, own: boolean): 
     vocabularySize: typeof rows === 'number' ? rows : undefined,
     attempt: (work) => limited(file, work),
   };
-  return isWordPiece(files.tokenizer) ? createWordPiece(files) : readHuggingFace(files);
+  const kind = encoderKind(files.tokenizer);
+  return kind ? createEncoderTokenizer(kind, files) : readHuggingFace(files);
 }
 
 /** Beside a tokenizer.json the model file only adds scores, and some are of other formats under this name. */

@@ -22,11 +22,12 @@ export function splitSentences(text: string): string[] {
 }
 
 /**
- * Texts as an encoder takes them in: between its first and its last token, cut off where they are longer than
- * `context`.
+ * Texts as an encoder takes them in: between the tokens that its tokenizer puts around them, cut off where they are
+ * longer than `context`.
  */
 export function encodeTexts(tokenizer: Tokenizer, texts: readonly string[], context: number): Int32Array[] {
-  return texts.map((text) => frame(tokenizer, tokenizer.encode(text).slice(0, context - 2)));
+  const frame = frameOf(tokenizer);
+  return texts.map((text) => frame.around(tokenizer.encode(text).slice(0, context - frame.tokens)));
 }
 
 /** The shortest windows that are cut, if longer ones were asked for. */
@@ -43,30 +44,40 @@ const halvings = 4;
  */
 export function windows(tokenizer: Tokenizer, text: string, context: number, source: string): Int32Array[] {
   const ids = tokenizer.encode(text);
+  const frame = frameOf(tokenizer);
   const lengths = Array.from({ length: halvings }, (_, at) => context >> at).filter(
     (length) => length === context || length >= shortest,
   );
   const round = lengths.flatMap((length) => new Array<number>(Math.floor(context / length)).fill(length));
   const found: Int32Array[] = [];
   for (let from = 0; ; ) {
-    const inner = (round[found.length % round.length] ?? context) - 2;
+    const inner = (round[found.length % round.length] ?? context) - frame.tokens;
     if (inner <= 0 || from + inner > ids.length) break;
-    found.push(frame(tokenizer, ids.slice(from, from + inner)));
+    found.push(frame.around(ids.slice(from, from + inner)));
     from += inner;
   }
   if (found.length === 0)
     throw new TersorError(
-      `the text has ${ids.length} tokens, and one window takes ${Math.max(1, context - 2)} and two more`,
+      `the text has ${ids.length} tokens, and one window takes ${Math.max(1, context - frame.tokens)} and ${frame.tokens} more`,
       {
         file: source,
-        remedy: context > 2 ? 'give a longer text or a smaller --context' : 'give a larger --context',
+        remedy:
+          context > frame.tokens ? 'give a longer text or a smaller --context' : 'give a larger --context',
       },
     );
   return found;
 }
 
-function frame({ vocabulary: { special } }: Tokenizer, ids: readonly number[]): Int32Array {
-  const { bos, eos } = special;
-  if (bos === undefined || eos === undefined) throw new Error('an encoder needs a first and a last token');
-  return Int32Array.of(bos, ...ids, eos);
+/** The tokens that stand before and behind every text of an encoder. */
+function frameOf({ vocabulary }: Tokenizer) {
+  const { special, addBos, addEos, around } = vocabulary;
+  const { first, last } = around ?? {
+    first: addBos ? special.bos : undefined,
+    last: addEos ? special.eos : undefined,
+  };
+  const [before, behind] = [first, last].map((id) => (id === undefined ? [] : [id]));
+  return {
+    tokens: (before?.length ?? 0) + (behind?.length ?? 0),
+    around: (ids: readonly number[]) => Int32Array.of(...(before ?? []), ...ids, ...(behind ?? [])),
+  };
 }

@@ -29,7 +29,7 @@ export interface SpecialSources {
 /** Ids of the special tokens, which of them end a text, and whether a text gets BOS and EOS. */
 export function readSpecial(
   sources: SpecialSources,
-): Pick<Vocabulary, 'special' | 'ends' | 'addBos' | 'addEos'> {
+): Pick<Vocabulary, 'special' | 'ends' | 'around' | 'addBos' | 'addEos'> {
   const { kind, tokens, settings, config, postProcessor, fallback } = sources;
   const ids = new Map(tokens.map((token, id) => [token, id]));
   const idOf = (token: string | undefined) => (token === undefined ? undefined : ids.get(token));
@@ -43,10 +43,10 @@ export function readSpecial(
     // Several EOS tokens are listed with the one that ends a text first.
     return listed(name)[0] ?? fallback[name];
   };
-  const { first, last } = around(postProcessor);
+  const { first, last } = tokensAround(postProcessor);
   const special = defined({
     bos: find('bos') ?? idOf(first),
-    eos: find('eos'),
+    eos: find('eos') ?? idOf(last),
     unk: find('unk'),
     sep: find('sep'),
     pad: find('pad'),
@@ -57,18 +57,33 @@ export function readSpecial(
   const template = postProcessor ? idOf(first) === special.bos : kind === 'spm';
   const closes = last !== undefined && idOf(last) === special.eos;
   const ends = [...new Set(listed('eos'))];
+  const addBos = special.bos !== undefined && asks('add_bos_token', template);
+  const addEos = special.eos !== undefined && asks('add_eos_token', closes);
+  const around = defined({ first: idOf(first), last: idOf(last) });
+  const differs =
+    Boolean(postProcessor) &&
+    (around.first !== (addBos ? special.bos : undefined) ||
+      around.last !== (addEos ? special.eos : undefined));
   return {
     special,
     ...(ends.length > 1 && { ends }),
-    addBos: special.bos !== undefined && asks('add_bos_token', template),
-    addEos: special.eos !== undefined && asks('add_eos_token', closes),
+    ...(differs && { around }),
+    addBos,
+    addEos,
   };
 }
 
+/** Post-processors that name the two tokens, each as a pair of the token and its id. */
+const pairProcessors: readonly string[] = ['RobertaProcessing', 'BertProcessing'];
+const pairToken = (processor: unknown, name: 'cls' | 'sep'): string | undefined =>
+  text([object(processor)[name]].flat()[0]);
+
 /** The tokens that a post-processor puts before and after a single text. */
-function around(postProcessor: unknown): { first?: string | undefined; last?: string | undefined } {
+function tokensAround(postProcessor: unknown): { first?: string | undefined; last?: string | undefined } {
   const { processors = [postProcessor] } = object(postProcessor);
   const template = [processors].flat().find((entry) => object(entry).type === 'TemplateProcessing');
+  const pair = [processors].flat().find((entry) => pairProcessors.includes(String(object(entry).type)));
+  if (!template && pair) return { first: pairToken(pair, 'cls'), last: pairToken(pair, 'sep') };
   const { single } = object(template);
   if (!Array.isArray(single) || single.length < 2) return {};
   const token = (entry: unknown) => text(object(object(entry).SpecialToken).id);

@@ -5,9 +5,9 @@ export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, un
 export interface Vocabulary {
   /**
    * `spm`: SentencePiece with byte fallback (GGUF model `llama`); `bpe`: byte-level BPE (GGUF model `gpt2`);
-   * `wordpiece`: that of encoders, whose texts begin with `bos` ([CLS]) and end with `eos` ([SEP]).
+   * `wordpiece`, `unigram`: those of encoders, whose texts begin with `bos` ([CLS]) and end with `eos` ([SEP]).
    */
-  readonly kind: 'spm' | 'bpe' | 'wordpiece';
+  readonly kind: 'spm' | 'bpe' | 'wordpiece' | 'unigram';
   readonly tokens: readonly string[];
   /** Values of `tokenType`, one per token. */
   readonly types: readonly number[];
@@ -21,6 +21,8 @@ export interface Vocabulary {
   readonly special: Readonly<Partial<Record<'bos' | 'eos' | 'unk' | 'pad' | 'sep', number>>>;
   /** Tokens that end a text where there are several; the first is `special.eos`, unless that goes by a name. */
   readonly ends?: readonly number[];
+  /** What a post-processor puts around a text, where that is not what `addBos` and `addEos` say; encoders follow it. */
+  readonly around?: { readonly first?: number; readonly last?: number };
   readonly addBos: boolean;
   readonly addEos: boolean;
   readonly chatTemplate?: string;

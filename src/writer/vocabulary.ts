@@ -20,7 +20,10 @@ export function vocabularyMetadata(vocabulary: Vocabulary): Metadata {
   const put = (key: string, value: MetadataValue) => {
     pairs[`tokenizer.ggml.${key}`] = value;
   };
-  put('model', { type: 'string', value: { spm: 'llama', bpe: 'gpt2', wordpiece: 'bert' }[kind] });
+  put('model', {
+    type: 'string',
+    value: { spm: 'llama', bpe: 'gpt2', wordpiece: 'bert', unigram: 't5' }[kind],
+  });
   // A SentencePiece vocabulary has no pre-tokenizer, and llama.cpp does not look for one.
   if (kind === 'bpe') put('pre', { type: 'string', value: vocabulary.pre ?? 'default' });
   put('tokens', { type: 'array', of: 'string', value: tokens });

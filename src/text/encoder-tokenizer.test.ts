@@ -56,6 +56,43 @@ test.each([
   }
 });
 
+test('Unigram: the likeliest pieces, between the tokens that the tokenizer names (XLM-RoBERTa)', async () => {
+  const corpus = mkdtempSync(join(tmpdir(), 'tersor-unigram-'));
+  const special = ['<s>', '<pad>', '</s>', '<unk>'];
+  // The longest piece from the left, ▁aba, is not part of the likeliest cut.
+  const pieces: [string, number][] = [
+    ...special.map((token): [string, number] => [token, 0]),
+    ...[
+      ['▁', -3],
+      ['a', -4],
+      ['b', -4],
+      ['▁aba', -6],
+      ['▁ab', -2],
+      ['ab', -2.5],
+    ].map(([piece, score]): [string, number] => [String(piece), Number(score)]),
+  ];
+  const json = {
+    version: '1.0',
+    added_tokens: special.map((content, id) => ({ id, content, special: true, normalized: false })),
+    normalizer: { type: 'NFKC' },
+    pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true },
+    post_processor: { type: 'RobertaProcessing', sep: ['</s>', 2], cls: ['<s>', 0] },
+    decoder: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true },
+    model: { type: 'Unigram', unk_id: 3, vocab: pieces },
+  };
+  try {
+    writeFileSync(join(corpus, 'tokenizer.json'), JSON.stringify(json));
+    const tokenizer = await loadTokenizer(emptyCheckpoint(corpus, { vocab_size: pieces.length }));
+    const { kind, tokens, special: ids } = tokenizer.vocabulary;
+    expect(kind).toBe('unigram');
+    expect(ids).toEqual({ bos: 0, eos: 2, sep: 2, unk: 3, pad: 1 });
+    expect(tokenizer.encode('abab ab').map((id) => tokens[id])).toEqual(['▁ab', 'ab', '▁ab']);
+    expect(encodeTexts(tokenizer, ['ab'], 8).map((text) => [...text])).toEqual([[0, 8, 2]]);
+  } finally {
+    rmSync(corpus, { recursive: true });
+  }
+});
+
 describe('texts of encoders', () => {
   const letters: Tokenizer = {
     vocabulary: {
@@ -75,6 +112,16 @@ describe('texts of encoders', () => {
     const [short, long] = encodeTexts(letters, ['ab', 'abababab'], 5);
     expect([...(short ?? [])]).toEqual([0, 2, 3, 1]);
     expect([...(long ?? [])]).toEqual([0, 2, 3, 2, 1]);
+  });
+
+  test('stand between what the post-processor puts around them, or between nothing', () => {
+    const around = (tokens: object): Tokenizer => ({
+      ...letters,
+      vocabulary: { ...letters.vocabulary, around: tokens },
+    });
+    expect(encodeTexts(around({}), ['ab'], 5).map((ids) => [...ids])).toEqual([[2, 3]]);
+    expect(encodeTexts(around({ last: 0 }), ['abba'], 3).map((ids) => [...ids])).toEqual([[2, 3, 0]]);
+    expect(windows(around({}), 'abab', 4, 'text').map((ids) => [...ids])).toEqual([[2, 3, 2, 3]]);
   });
 
   test('windows cover the text once, in several lengths with as many tokens of each', () => {
