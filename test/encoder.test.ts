@@ -1,19 +1,16 @@
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { env, pipeline } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Pooling, poolingName, readPooling } from '../src/checkpoint/pooling.js';
-import { embed } from '../src/evaluation/embedding.js';
+import { poolingName, readPooling } from '../src/checkpoint/pooling.js';
 import { compress } from '../src/pipeline/compress.js';
-import { withContext } from '../src/pipeline/context/context.js';
 import type { ProgressEvent } from '../src/pipeline/context/progress.js';
 import { evaluate, evaluateEncoder } from '../src/pipeline/evaluate.js';
 import { plan } from '../src/pipeline/plan.js';
 import { builtinText } from '../src/text/builtin.js';
-import { encodeTexts } from '../src/text/sentences.js';
 import { tersor } from './fixtures/command.js';
 import { writeMicroBert, writeSmallMiniLm } from './fixtures/micro-bert.js';
+import { expectOfTransformers } from './fixtures/transformers.js';
 
 let folder = '';
 let model = '';
@@ -27,26 +24,6 @@ beforeAll(async () => {
   await writeFile(text, builtinText);
 });
 afterAll(() => rm(folder, { recursive: true }));
-
-/** transformers.js gives the embeddings that tersor predicts of an ONNX folder. */
-async function expectOfTransformers(name: string, pooling: Pooling): Promise<void> {
-  env.allowRemoteModels = false;
-  env.localModelPath = folder;
-  // Of several lengths, so that padding has to be masked.
-  const texts = ['The frog.', 'A firefly in a jar, which was really a lantern!', 'Naïve [MASK] 你好'];
-  const extract = await pipeline('feature-extraction', name, { dtype: 'q4' });
-  const { data, dims } = await extract(texts, { pooling, normalize: true });
-  await extract.dispose();
-  await withContext({ threads: 1 }, {}, async (context) => {
-    const reopened = await context.open(join(folder, name));
-    const tokenizer = await context.tokenizer(reopened);
-    const ids = encodeTexts(tokenizer, texts, reopened.architecture.context);
-    const expected = await embed(reopened, ids, context);
-    expect(dims).toEqual([expected.rows, expected.cols]);
-    const worst = Math.max(...expected.data.map((value, at) => Math.abs(value - Number(data[at]))));
-    expect(worst).toBeLessThan(1e-5);
-  });
-}
 
 describe('an encoder', () => {
   test('with plain numbers gives the embeddings of the original', async () => {
@@ -138,7 +115,7 @@ describe('an encoder', () => {
     const file = join(output, 'onnx', 'model_q4.onnx');
     expect((await stat(file)).size).toBe(result.bytes);
 
-    await expectOfTransformers('onnx', 'mean');
+    await expectOfTransformers(folder, 'onnx', 'mean');
     const measured = { model: output, against: model, text, tokens: 2000, threads: 1 };
     const runtime = await evaluateEncoder({ ...measured, runtime: 'onnxruntime' });
     const own = await evaluateEncoder(measured);
@@ -157,7 +134,7 @@ describe('an encoder', () => {
     await compress(options);
     await compress(options); // replaces the folder, with the one inside it
     expect(await readPooling(output)).toBe('cls');
-    await expectOfTransformers('first-onnx', 'cls');
+    await expectOfTransformers(folder, 'first-onnx', 'cls');
     const measured = { model: output, against: first, text, tokens: 2000, threads: 1 };
     const runtime = await evaluateEncoder({ ...measured, runtime: 'onnxruntime' });
     const own = await evaluateEncoder(measured);

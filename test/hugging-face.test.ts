@@ -9,6 +9,7 @@ import { compress } from '../src/pipeline/compress.js';
 import type { FormatName } from '../src/pipeline/formats/names.js';
 import {
   decoders,
+  encoders,
   huggingFaceModels,
   largestRelative,
   largestShift,
@@ -18,7 +19,7 @@ import {
 
 const models = huggingFaceModels();
 /** Those whose family tersor reads. */
-const read = new Set([...decoders, 'bert']);
+const read = new Set([...decoders, ...encoders]);
 
 test.each([...models].filter(([name]) => read.has(name)))(
   "%s gives what Hugging Face's own code gives",

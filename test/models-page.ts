@@ -6,6 +6,8 @@ import { openCheckpoint } from '../src/checkpoint/open.js';
 const known: Readonly<Record<string, string>> = {
   bert: 'BERT, MiniLM, BGE, GTE, E5',
   cohere2: 'Command R7B, Command A',
+  distilbert: 'DistilBERT',
+  electra: 'ELECTRA',
   exaone4: 'EXAONE 4',
   gemma: 'Gemma 1',
   gemma2: 'Gemma 2',
@@ -17,15 +19,20 @@ const known: Readonly<Record<string, string>> = {
   llama: 'Llama 2 and 3, TinyLlama, SmolLM 1 and 2, Yi',
   ministral3: 'Ministral 3',
   mistral: 'Mistral 7B',
+  modernbert: 'ModernBERT, GTE ModernBERT',
+  mpnet: 'MPNet, all-mpnet-base-v2',
+  nomic_bert: 'Nomic Embed 1 and 1.5',
   olmo2: 'OLMo 2',
   olmo3: 'OLMo 3',
   phi: 'Phi 1.5, Phi 2',
   phi3: 'Phi 3, 3.5, 4 and 4 mini',
   qwen2: 'Qwen 2, Qwen 2.5',
   qwen3: 'Qwen 3, without experts',
+  roberta: 'RoBERTa',
   smollm3: 'SmolLM 3',
   stablelm: 'StableLM 2 1.6B',
   starcoder2: 'StarCoder 2',
+  'xlm-roberta': 'XLM-RoBERTa, multilingual E5, BGE-M3',
 };
 
 /** Which models are read, and what they can be written as, told by the models themselves. */

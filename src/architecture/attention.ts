@@ -36,9 +36,26 @@ export interface AttentionOptions {
   readonly cap?: number | undefined;
 }
 
-/** The same without a mask: every position sees all of its sequence (Devlin et al., 2018). */
-export const attendBothWays = (q: Value, k: Value, v: Value): Value =>
-  mix(q, k, v, { mask: (scores) => scores });
+/** What changes the scores of an encoder's attention. */
+export interface BothWaysOptions {
+  /** Positions further away than this, before or behind, are not seen. */
+  readonly window?: number | undefined;
+  /** What is added to the scores, heads × length × length. */
+  readonly bias?: Value | undefined;
+}
+
+/** The same without a causal mask: every position sees all of its sequence (Devlin et al., 2018), or a window around it. */
+export function attendBothWays(q: Value, k: Value, v: Value, { window, bias }: BothWaysOptions = {}): Value {
+  const length = q.shape[2] ?? 0;
+  return mix(q, k, v, {
+    mask(scores) {
+      const biased = bias ? g.add(scores, bias) : scores;
+      return window === undefined || window >= length - 1
+        ? biased
+        : g.add(biased, windowMask(length, window));
+    },
+  });
+}
 
 interface Mixing {
   readonly mask: (scores: Value) => Value;
@@ -77,5 +94,16 @@ function causalMask(length: number, window: number): Value {
     mask.fill(masked, query * length + query + 1, (query + 1) * length);
     mask.fill(masked, query * length, query * length + Math.max(0, query - window + 1));
   }
+  return g.constant(mask, [length, length]);
+}
+
+function windowMask(length: number, window: number): Value {
+  const mask = new Float32Array(length * length).fill(masked);
+  for (let query = 0; query < length; query++)
+    mask.fill(
+      0,
+      query * length + Math.max(0, query - window),
+      query * length + Math.min(length, query + window + 1),
+    );
   return g.constant(mask, [length, length]);
 }

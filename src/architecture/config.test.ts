@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { TersorError } from '../errors.js';
-import { bertFromHuggingFace } from './bert-config.js';
+import { bertFromHuggingFace } from './bert.js';
 import type { DecoderShape } from './decoder-shape.js';
 import { gemma3FromHuggingFace } from './gemma3.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
@@ -50,7 +50,8 @@ const readers = {
   gpt2: (change: object) => gpt2FromHuggingFace({ ...gpt2, ...change }, 'config.json'),
   'gpt2, gguf': (change: object) => gpt2FromGguf({ ...gpt2Gguf, ...change }, 300, 'a.gguf'),
   gemma3: (change: object) => gemma3FromHuggingFace({ ...gemma3, ...change }, 'config.json'),
-  bert: (change: object) => bertFromHuggingFace({ ...bert, ...change }, 'config.json', 'mean'),
+  bert: (change: object) =>
+    bertFromHuggingFace({ ...bert, ...change }, { file: 'config.json', pooling: 'mean' }),
 };
 type Reader = keyof typeof readers;
 const gemma3 = { ...llama, model_type: 'gemma3_text', head_dim: 16, sliding_window: 32 };

@@ -1,13 +1,14 @@
-import type { BlockShape, DecoderShape } from './decoder-shape.js';
+import type { DecoderShape } from './decoder-shape.js';
 import {
   cachedAttention,
   type DecoderInputs,
   decoderInputs,
   type ExportGraph,
+  exportActivation,
   exportLayerNorm,
   exportRmsNorm,
 } from './export.js';
-import { type ExportedAngles, exportAngles, exportRotate, type Rotary } from './rotary.js';
+import { type ExportedAngles, exportedAngles, exportRotate } from './rotary.js';
 
 /** LongRoPE's frequencies follow the length of the text, which a graph with a cache cannot go back on. */
 export const isExportable = ({ blocks }: DecoderShape): boolean => !blocks.some(({ rotary }) => rotary?.long);
@@ -28,7 +29,7 @@ interface Pieces {
  */
 export function exportDecoder(graph: ExportGraph, shape: DecoderShape, headRole: string): void {
   const inputs = decoderInputs(graph);
-  const anglesOf = anglesBySetting(graph, inputs.positionIds);
+  const anglesOf = exportedAngles(graph, inputs.positionIds);
   const outer = piecesOf(graph, shape);
   let x = scaled(graph, graph.gather('token_embd.weight', inputs.inputIds), shape.embeddingScale);
   for (const [index, block] of shape.blocks.entries()) {
@@ -141,29 +142,14 @@ function projections(
 function feedForward(shape: DecoderShape, { graph, linear }: Pieces, x: string): string {
   const { feedForward: kind = 'gated', intermediate, activation } = shape;
   const up = linear(x, 'ffn_up');
-  if (kind === 'plain') return linear(activate(graph, up, activation), 'ffn_down');
+  if (kind === 'plain') return linear(exportActivation(graph, up, activation), 'ffn_down');
   const [gate = '', inner = ''] =
     kind === 'gated'
       ? [linear(x, 'ffn_gate'), up]
       : graph.nodes('Split', [up, graph.whole([intermediate, intermediate])], 2, {
           attributes: { axis: -1 },
         });
-  return linear(graph.node('Mul', [activate(graph, gate, activation), inner]), 'ffn_down');
-}
-
-/** One table per rotary setting. */
-function anglesBySetting(graph: ExportGraph, positions: string): (rotary: Rotary) => ExportedAngles {
-  const known = new Map<BlockShape['rotary'], ExportedAngles>();
-  return (rotary) => {
-    const found = known.get(rotary) ?? exportAngles(graph, positions, rotary);
-    known.set(rotary, found);
-    return found;
-  };
-}
-
-function activate(graph: ExportGraph, x: string, activation: DecoderShape['activation']): string {
-  if (activation === 'silu') return graph.node('Mul', [x, graph.node('Sigmoid', [x])]);
-  return graph.node(activation === 'gelu' ? 'Gelu' : 'FastGelu', [x], { domain: 'com.microsoft' });
+  return linear(graph.node('Mul', [exportActivation(graph, gate, activation), inner]), 'ffn_down');
 }
 
 const times = (graph: ExportGraph, x: string, factor: number): string =>

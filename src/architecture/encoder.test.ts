@@ -1,21 +1,25 @@
 import { expect, test } from 'vitest';
 import { normals } from '../../test/reference/random.js';
-import { bert } from './bert.js';
+import { bertFromHuggingFace } from './bert.js';
+import { encoder } from './encoder.js';
 import { createForward } from './forward.js';
 
 const shape = {
+  ...bertFromHuggingFace(
+    {
+      num_hidden_layers: 2,
+      hidden_size: 12,
+      intermediate_size: 20,
+      num_attention_heads: 3,
+      vocab_size: 30,
+      max_position_embeddings: 16,
+      layer_norm_eps: 1e-3,
+    },
+    { file: 'config.json', pooling: 'mean' },
+  ),
   layers: 2,
-  hidden: 12,
-  intermediate: 20,
-  heads: 3,
-  vocabulary: 30,
-  context: 16,
-  segments: 2,
-  epsilon: 1e-3,
-  activation: 'gelu',
-  pooling: 'mean',
-} as const;
-const architecture = bert(shape);
+};
+const architecture = encoder(shape);
 const weights = new Map(
   architecture.tensors.map((spec, seed) => {
     const size = spec.shape.reduce((a, b) => a * b, 1);

@@ -67,6 +67,16 @@ export function exportLayerNorm(
   return graph.node('LayerNormalization', [x, weight, bias], { attributes });
 }
 
+/** An activation of feed-forward layers. */
+export function exportActivation(
+  graph: ExportGraph,
+  x: string,
+  activation: 'silu' | 'gelu' | 'geluTanh',
+): string {
+  if (activation === 'silu') return graph.node('Mul', [x, graph.node('Sigmoid', [x])]);
+  return graph.node(activation === 'gelu' ? 'Gelu' : 'FastGelu', [x], { domain: 'com.microsoft' });
+}
+
 /** The inputs that transformers.js gives every decoder, and what attention needs to know of them. */
 export interface DecoderInputs {
   readonly inputIds: string;

@@ -1,11 +1,15 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
 import { readPooling } from '../checkpoint/pooling.js';
-import { bert } from './bert.js';
-import { bertFromHuggingFace } from './bert-config.js';
+import { bertFromHuggingFace } from './bert.js';
 import { cohere2FromGguf, cohere2FromHuggingFace } from './cohere2.js';
 import { decoder } from './decoder.js';
 import type { GgufSource, RopeTensors } from './decoder-config.js';
 import type { DecoderShape } from './decoder-shape.js';
+import { distilbertFromHuggingFace } from './distilbert.js';
+import { electraFromHuggingFace } from './electra.js';
+import { encoder } from './encoder.js';
+import type { EncoderSource } from './encoder-config.js';
+import type { EncoderShape } from './encoder-shape.js';
 import { exaone4FromGguf, exaone4FromHuggingFace } from './exaone4.js';
 import { type Family, ggufVocabulary } from './family.js';
 import { gemma2FromGguf, gemma2FromHuggingFace, gemmaFromGguf, gemmaFromHuggingFace } from './gemma.js';
@@ -17,8 +21,12 @@ import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
 import { graniteFromGguf, graniteFromHuggingFace } from './granite.js';
 import { llamaFromGguf, llamaFromHuggingFace, llamaTypes } from './llama.js';
 import { ministral3FromGguf, ministral3FromHuggingFace } from './ministral3.js';
+import { modernbertFromHuggingFace } from './modernbert.js';
+import { mpnetBias, mpnetFromHuggingFace } from './mpnet.js';
+import { nomicBertFromHuggingFace } from './nomic-bert.js';
 import { olmo2FromHuggingFace, olmo3FromHuggingFace, olmoFromGguf } from './olmo.js';
 import { phi3FromGguf, phi3FromHuggingFace, phiFromGguf, phiFromHuggingFace } from './phi.js';
+import { robertaFromHuggingFace, robertaTypes } from './roberta.js';
 import { smollm3FromGguf, smollm3FromHuggingFace } from './smollm3.js';
 import { stablelmFromGguf, stablelmFromHuggingFace } from './stablelm.js';
 import { starcoder2FromGguf, starcoder2FromHuggingFace } from './starcoder2.js';
@@ -56,6 +64,29 @@ async function ropeTensors(checkpoint: Checkpoint): Promise<RopeTensors> {
   for (const [key, name] of Object.entries(names))
     if (checkpoint.tensors.has(`${name}.weight`)) found[key] = (await checkpoint.read(`${name}.weight`)).data;
   return found;
+}
+
+/** A family of encoders (src/architecture/encoder.ts). */
+const encoders = (
+  modelTypes: readonly string[],
+  read: (
+    config: unknown,
+    source: EncoderSource,
+    checkpoint: Checkpoint,
+  ) => EncoderShape | Promise<EncoderShape>,
+): Family => ({
+  modelTypes,
+  ggufNames: [],
+  async fromHuggingFace(checkpoint) {
+    const { metadata, path: file, folder } = checkpoint;
+    return encoder(await read(metadata, { file, pooling: await readPooling(folder) }, checkpoint));
+  },
+});
+
+/** MPNet's biases by distance; none where they are missing, which is told when all tensors are looked for. */
+async function biasTable({ tensors, read }: Checkpoint): Promise<Float32Array> {
+  const name = [mpnetBias, `mpnet.${mpnetBias}`].find((each) => tensors.has(each));
+  return name === undefined ? new Float32Array() : (await read(name)).data;
 }
 
 /** Every family of models that tersor reads. */
@@ -135,10 +166,13 @@ export const families: readonly Family[] = [
     fromGguf: (checkpoint, has) =>
       gpt2(gpt2FromGguf(checkpoint.metadata, ggufVocabulary(checkpoint), checkpoint.path), has),
   },
-  {
-    modelTypes: ['bert'],
-    ggufNames: [],
-    fromHuggingFace: async ({ metadata, path, folder }) =>
-      bert(bertFromHuggingFace(metadata, path, await readPooling(folder))),
-  },
+  encoders(['bert'], bertFromHuggingFace),
+  encoders(robertaTypes, robertaFromHuggingFace),
+  encoders(['distilbert'], distilbertFromHuggingFace),
+  encoders(['electra'], electraFromHuggingFace),
+  encoders(['modernbert'], modernbertFromHuggingFace),
+  encoders(['nomic_bert'], nomicBertFromHuggingFace),
+  encoders(['mpnet'], async (config, source, checkpoint) =>
+    mpnetFromHuggingFace(config, source, await biasTable(checkpoint)),
+  ),
 ];

@@ -60,11 +60,12 @@ export function createForward(architecture: Architecture, options: RuntimeOption
   const cache = programCache(options);
   const { hidden: width, vocabulary } = architecture;
   const [embeddingRole, headRole] = [embeddingOf(architecture)?.role ?? '', headOf(architecture)?.role ?? ''];
+  const embeddingWidth = embeddingOf(architecture)?.shape[1] ?? width;
   const input = ({ sequences, length }: Batch) => g.input('hidden', [sequences * length, width]);
   const forward: Omit<Forward, 'embedAll' | 'blockAll'> = {
     async embed(sequences, weights) {
       const batch = sizeOf(sequences);
-      const rows = (weights[embeddingRole]?.length ?? 0) / width;
+      const rows = (weights[embeddingRole]?.length ?? 0) / embeddingWidth;
       const program = await cache.get(`embed ${batch.sequences} ${batch.length} ${rows}`, () => {
         const tokens = g.input('tokens', [batch.sequences * batch.length], 'i64');
         return { y: withRows(architecture.embed(tokens, batch), embeddingRole, rows) };

@@ -122,7 +122,10 @@ const isTiedByConfig = ({ tie_word_embeddings: tied, model_type: type }: Checkpo
 /** Modules that wrap a whole model, each with a tensor that tells it. */
 const wrappers = [
   ['transformer.', 'wte.weight'],
-  ['bert.', 'embeddings.word_embeddings.weight'],
+  ...['bert', 'roberta', 'distilbert', 'electra', 'mpnet'].map(
+    (name) => [`${name}.`, 'embeddings.word_embeddings.weight'] as const,
+  ),
+  ['model.', 'embeddings.tok_embeddings.weight'],
 ] as const;
 
 /** All weights of a block (or, without a number, of no block) by role. */

@@ -175,3 +175,13 @@ export function exportRotate(
     },
   });
 }
+
+/** `exportAngles` of each setting, once. */
+export function exportedAngles(graph: ExportGraph, positions: string): (rotary: Rotary) => ExportedAngles {
+  const known = new Map<Rotary, ExportedAngles>();
+  return (rotary) => {
+    const found = known.get(rotary) ?? exportAngles(graph, positions, rotary);
+    known.set(rotary, found);
+    return found;
+  };
+}

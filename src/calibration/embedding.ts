@@ -1,5 +1,5 @@
 import type { Architecture } from '../architecture/architecture.js';
-import { programCache } from '../architecture/forward.js';
+import { embeddingOf, programCache } from '../architecture/forward.js';
 import * as g from '../graph/build.js';
 import { topological, type Value } from '../graph/value.js';
 import type { RuntimeOptions } from '../runtime/session.js';
@@ -18,7 +18,7 @@ import { type Calibrator, fetchWeight, type Passage, type Visit } from './walk.j
  * Later blocks are left out: their inputs are so much larger that the same error is smaller in them (stories15M: 8
  * times in the second block; tales: 1000 times).
  * @param passage states on their way into the first block, its weights, and those outside the blocks
- * @returns M with a mean diagonal of 1, hidden × hidden
+ * @returns M with a mean diagonal of 1, width × width of the embedding
  */
 export async function embeddingMoments(
   architecture: Architecture,
@@ -27,6 +27,9 @@ export async function embeddingMoments(
   options: RuntimeOptions = {},
 ): Promise<Moments> {
   const size = architecture.hidden;
+  const width = embeddingOf(architecture)?.shape[1] ?? size;
+  // Narrow rows go through a layer of their own first, which the blocks say nothing of: all columns count alike.
+  if (width !== size) return { gram: identity(width), tokens: 0 };
   const cache = programCache(options);
   const gains = gainsOf(architecture);
   let total: Float32Array = new Float32Array(size * size);
@@ -97,4 +100,10 @@ function unit({ rows, cols, data }: Matrix): Matrix {
   for (let i = 0; i < rows; i++) trace += data[i * (cols + 1)] ?? 0;
   const scale = trace > 0 ? rows / trace : 1;
   return { rows, cols, data: data.map((value) => value * scale) };
+}
+
+function identity(size: number): Matrix {
+  const data = new Float32Array(size * size);
+  for (let i = 0; i < size; i++) data[i * (size + 1)] = 1;
+  return { rows: size, cols: size, data };
 }

@@ -67,7 +67,7 @@ async function compressEmbedding(run: Run, passes: Passes, outside: Outside): Pr
   const { architecture } = model;
   const texts = usedTokens(calibration.sequences);
   const inUse = (spec: TensorSpec, rows: Rows) =>
-    spec.kind === 'embedding' ? rowsInUse(texts.tokens, architecture.hidden, rows) : wholeOf(spec, rows)();
+    spec.kind === 'embedding' ? rowsInUse(texts.tokens, matrixShape(spec)[1], rows) : wholeOf(spec, rows)();
   const specs = blockTensors(architecture, undefined).filter(({ kind }) => kind !== 'head');
   for (const spec of specs) outside.original[spec.role] = await inUse(spec, run.original(spec));
   for (const spec of specs) {

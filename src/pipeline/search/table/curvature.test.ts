@@ -2,10 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { randomModel } from '../../../../test/fixtures/random-model.js';
+import { randomModel, smallBert } from '../../../../test/fixtures/random-model.js';
 import { uniform } from '../../../../test/reference/random.js';
 import { emptyCheckpoint } from '../../../../test/tiny-model.js';
-import { bert } from '../../../architecture/bert.js';
 import { llama } from '../../../architecture/llama.js';
 import type { Model } from '../../../architecture/model.js';
 import { createDivergenceEvaluator } from '../../../evaluation/divergence-evaluator.js';
@@ -35,7 +34,7 @@ const architectures = {
     { ...shape, modelType: 'llama', kvHeads: 2, rotary: { headDim: 8, theta: 10000 } },
     () => false,
   ),
-  bert: bert({ ...shape, segments: 2, activation: 'gelu', pooling: 'mean' }),
+  bert: smallBert(shape, 'mean'),
 };
 const next = uniform(7);
 const text = Array.from({ length: 12 }, () => Int32Array.from({ length: 16 }, () => Math.floor(64 * next())));
