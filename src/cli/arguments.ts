@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import type { Portion } from '../checkpoint/stack/stack.js';
+import { type Reading, readBytes, readPortion } from '../pipeline/options/bytes.js';
 import { flagOf } from '../pipeline/options/flags.js';
 import type { OptionKind, OptionRow, Override } from '../pipeline/options/row.js';
 import type { OptionName } from '../pipeline/options/rows.js';
@@ -67,44 +68,17 @@ function settingValue(text: string): unknown {
 
 export const typeName = (text: string): string => text.toLowerCase();
 
-const sizeUnits: Readonly<Record<string, number>> = {
-  '': 1,
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
-  gib: 2 ** 30,
-  tib: 2 ** 40,
-};
-
-/** Fewer bytes than this without a unit are a unit forgotten. */
-const leastWithoutUnit = 100_000;
+/** What a reader makes of a text. */
+function accepted<T>(reading: Reading<T>): T {
+  if ('advice' in reading) throw new InvalidArgumentError(`${reading.advice}.`);
+  return reading.value;
+}
 
 /** A number of bytes: 14MB, 3.5 GiB, 13893536. */
-export function byteSize(text: string): number {
-  const { number = '', unit = '' } =
-    /^\s*(?<number>\d+(\.\d+)?)\s*(?<unit>[a-z]*)\s*$/i.exec(text)?.groups ?? {};
-  const factor = sizeUnits[unit.toLowerCase()];
-  const bytes = Math.floor(Number(number) * (factor ?? 0));
-  if (number === '' || factor === undefined || !(bytes > 0) || !Number.isSafeInteger(bytes)) {
-    throw new InvalidArgumentError('give a size such as 14MB, 3.5GiB or 13893536.');
-  }
-  if (unit === '' && bytes < leastWithoutUnit)
-    throw new InvalidArgumentError(`give a unit: ${number}MB, ${number}GB, or ${number}B for bytes.`);
-  return bytes;
-}
+export const byteSize = (text: string): number => accepted(readBytes(text));
 
 /** A part of a file: 50% or 1.5MB. */
-export function portion(text: string): Portion {
-  const { percent } = /^\s*(?<percent>\d+(\.\d+)?)\s*%\s*$/.exec(text)?.groups ?? {};
-  if (percent === undefined) return { bytes: byteSize(text) };
-  const share = Number(percent) / 100;
-  if (share > 0 && share <= 1) return { share };
-  throw new InvalidArgumentError('give a share from 0 to 100%, or a size such as 1.5MB.');
-}
+export const portion = (text: string): Portion => accepted(readPortion(text));
 
 /** Words with commas between them. */
 export const list = (text: string): string[] =>

@@ -1,10 +1,11 @@
+import { z } from 'zod';
 import type { Portion } from '../checkpoint/stack/stack.js';
 import { TersorError } from '../errors.js';
 import type { ContextOptions } from './context/context.js';
 import type { Runtime } from './formats/runtime.js';
+import { type Check, checkOf, checkValues } from './options/check.js';
 import { flagOf } from './options/flags.js';
 import { optionsFrom, type Recipe, recipeFrom, recipeParts } from './options/recipe.js';
-import { wanted } from './options/row.js';
 import { type OptionName, type OptionRows, type OptionValue, optionNames, rowOf } from './options/rows.js';
 import type { RecipeFile } from './prepare/recipe.js';
 
@@ -25,39 +26,25 @@ export interface CompressOptions extends Optional<OptionRows, OptionName> {
   readonly resume?: boolean;
 }
 
-/** Options that have no row in the table. */
-const others: readonly string[] = ['model', 'output', 'recipe', 'resume'];
+const path = { schema: z.string().min(1), wanted: 'a path' };
+
+/** All options: those of the table, called by their flags, and those that have no row there. */
+const checks: Readonly<Record<string, Check>> = {
+  model: { ...path, required: true },
+  output: { ...path, required: true },
+  recipe: { schema: z.looseObject({ recipe: z.looseObject({}) }), wanted: 'what readRecipe returns' },
+  resume: { schema: z.boolean(), wanted: 'true or false' },
+  ...Object.fromEntries(
+    optionNames.map((name) => [name, { ...checkOf(rowOf(name)), called: flagOf(name) }] as const),
+  ),
+};
 
 /**
  * Checks the options that a program gives.
+ * @returns the options, with bytes in the place of texts such as '14MB'
  * @throws TersorError that names the option when there is none of that name, or its value is none that it can have
  */
-export function checkOptions(options: CompressOptions): void {
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || others.includes(name)) continue;
-    const known = optionNames.find((option) => option === name);
-    if (!known)
-      throw new TersorError(`there is no option ${name}`, {
-        code: 'invalid-option',
-        remedy: `use one of ${optionNames.join(', ')}`,
-      });
-    const row = rowOf(known);
-    const result = row.schema.safeParse(value);
-    if (result.success) continue;
-    throw new TersorError(`${flagOf(known)} cannot be ${shown(value)}`, {
-      code: 'invalid-option',
-      remedy: `give ${wanted(row)}`,
-      cause: result.error,
-    });
-  }
-}
-
-/** A value in a message. */
-function shown(value: unknown): string {
-  if (typeof value === 'number') return String(value); // JSON has no NaN
-  const text = JSON.stringify(value) ?? typeof value;
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
-}
+export const checkOptions = (options: CompressOptions): CompressOptions => checkValues(options, checks);
 
 /** @throws TersorError for an option that does not apply to this output format, and would be ignored */
 export function checkApplicable(options: CompressOptions, format: string): void {

@@ -5,6 +5,7 @@ import type { FrontOptions } from '../allocation/front.js';
 import type { InteractionOptions } from '../allocation/interactions.js';
 import type { KnapsackOptions } from '../allocation/knapsack.js';
 import type { LayerDpOptions } from '../allocation/layer-dp.js';
+import type { Portion } from '../checkpoint/stack/stack.js';
 import type { GgufName } from '../grid/gguf/gguf.js';
 import type {
   decoupleQOptions,
@@ -17,7 +18,11 @@ import type {
   vptqOptions,
 } from '../solver/options.js';
 import type { FormatName } from './formats/names.js';
-import type { CompressOptions as AnyCompressOptions } from './options.js';
+import type { GenerateOptions as AnyGenerateOptions } from './generate/options.js';
+import type {
+  CompressOptions as AnyCompressOptions,
+  EvaluateOptions as AnyEvaluateOptions,
+} from './options.js';
 
 // The pipeline takes names as strings, since they come from command lines and files, and looks them up in its tables.
 // Programs get the names themselves here, so that their editors and compilers know them.
@@ -125,7 +130,23 @@ type Named =
   | 'solver'
   | 'solverOptions'
   | 'search'
-  | 'searchOptions';
+  | 'searchOptions'
+  | 'size'
+  | 'memory';
+
+/** A number of bytes, or a text such as `'14MB'` or `'3.5GiB'`. */
+export type ByteSize = number | string;
+
+/** How much of a stacked file to use: `'50%'`, `'1.5MB'`, `{ share: 0.5 }` or `{ bytes: 1500000 }`. */
+interface WithPortion {
+  readonly portion?: Portion | string | undefined;
+}
+
+/** Options of `evaluate` and `evaluateEncoder`. */
+export interface EvaluateOptions extends Omit<AnyEvaluateOptions, 'portion'>, WithPortion {}
+
+/** Options of `generate`. */
+export interface GenerateOptions extends Omit<AnyGenerateOptions, 'portion'>, WithPortion {}
 
 /** What becomes of a model, besides the solver and the search. */
 export interface CompressSettings extends Omit<AnyCompressOptions, Named> {
@@ -143,6 +164,13 @@ export interface CompressSettings extends Omit<AnyCompressOptions, Named> {
   readonly types?: readonly TypeName[] | undefined;
   /** How a search measures what storing a tensor in a type does to the model. */
   readonly sensitivity?: SensitivityName | undefined;
+  /** In place of a type: the best model whose file has at most so many bytes. */
+  readonly size?: ByteSize | undefined;
+  /**
+   * Memory to get by with, by default a good half of the machine's: activations that do not fit wait on disk beside the
+   * store. Never changes the result.
+   */
+  readonly memory?: ByteSize | undefined;
 }
 
 /** Options of `compress`. */

@@ -13,11 +13,13 @@ export async function withOptionNames<T>(job: () => Promise<T>): Promise<T> {
   try {
     return await job();
   } catch (error) {
-    throw error instanceof TersorError ? reworded(error) : error;
+    throw withOptionNamesIn(error);
   }
 }
 
-function reworded(error: TersorError): TersorError {
+/** An error that speaks of options in place of flags. */
+export function withOptionNamesIn(error: unknown): unknown {
+  if (!(error instanceof TersorError)) return error;
   const { problem, code, file, tensor, remedy } = error;
   const [said, advice] = [inOptionNames(problem), remedy && inOptionNames(remedy)];
   if (said === problem && advice === remedy) return error;
