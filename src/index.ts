@@ -159,6 +159,7 @@ export type {
   CompressSettings,
   EvaluateOptions,
   GenerateOptions,
+  MixtureName,
   OutputFormatName,
   PatternedTypeName,
   PlanFrontOptions,

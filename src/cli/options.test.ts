@@ -68,10 +68,12 @@ test('earlier names do not show in the help', () => {
   expect(help).not.toMatch(/--(damage|prefix|target)\b/);
 });
 
-test('mixtures of llama.cpp become the type of most of their layers, and say so', async () => {
-  const { options, warnings } = await parsed('--type', 'Q4_K_M');
-  expect(options.type).toBe('q4_k');
-  expect(warnings).toEqual([expect.stringMatching(/^Q4_K_M is a mixture of llama\.cpp; taking --type q4_k/)]);
+test('mixtures of llama.cpp are types of models, and of single tensors the type of most', async () => {
+  const { options, warnings } = await parsed('--type', 'Q4_K_M', '--embedding-type', 'Q5_K_S');
+  expect(options).toMatchObject({ type: 'q4_k_m', embeddingType: 'q5_k' });
+  expect(warnings).toEqual([
+    'Q5_K_S is a mixture of llama.cpp, which --type takes; taking --embedding-type q5_k',
+  ]);
 });
 
 test('a small size needs a unit', async () => {

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { mixtureType } from '../pipeline/formats/type-names.js';
+import { mixtureType } from '../pipeline/formats/mixtures.js';
 import { renamedSettings } from '../pipeline/options/earlier-names.js';
 import { attributeOf, flagOf } from '../pipeline/options/flags.js';
 import { optionGroups } from '../pipeline/options/row.js';
@@ -70,7 +70,7 @@ export async function compressOptions(
     if (value !== undefined)
       given[name] = rowOf(name).kind === 'settings' ? renamed(name, value, warn) : value;
   }
-  for (const name of ['type', 'embeddingType', 'fallback'] as const) {
+  for (const name of ['embeddingType', 'fallback'] as const) {
     const mixture = typeof given[name] === 'string' ? mixtureType(given[name]) : undefined;
     if (!mixture) continue;
     warn(describeMixture(name, String(given[name]), mixture));
@@ -84,10 +84,9 @@ export async function compressOptions(
   };
 }
 
-/** A mixture of llama.cpp gives some layers more bits, by its own rules; a search does so by what they cost. */
+/** A mixture says what each tensor of a model has, and not what one is to have. */
 const describeMixture = (name: OptionName, mixture: string, type: string) =>
-  `${mixture.toUpperCase()} is a mixture of llama.cpp; taking ${flagOf(name)} ${type} for all tensors of that kind: ` +
-  'to have types chosen layer by layer, give the size of the mixture as --size';
+  `${mixture.toUpperCase()} is a mixture of llama.cpp, which --type takes; taking ${flagOf(name)} ${type}`;
 
 /** The value of an option that was given under an earlier name. */
 function fromAlias(name: OptionName, flags: PlanFlags, warn: (line: string) => void): unknown {

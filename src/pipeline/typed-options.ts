@@ -47,6 +47,17 @@ export type PatternedTypeName =
 /** What a tensor's weights are stored as: one of GGUF's types, or of those of the other formats. */
 export type TypeName = GgufName | PatternedTypeName;
 
+/** Mixtures of types as llama.cpp's own quantizer makes them. */
+export type MixtureName =
+  | 'q2_k_s'
+  | 'q3_k_s'
+  | 'q3_k_m'
+  | 'q3_k_l'
+  | 'q4_k_s'
+  | 'q4_k_m'
+  | 'q5_k_s'
+  | 'q5_k_m';
+
 /** What each solver can be told. */
 export interface SolverOptions {
   readonly rtn: z.input<typeof rtnOptions>;
@@ -153,7 +164,7 @@ export interface CompressSettings extends Omit<AnyCompressOptions, Named> {
   /** By default as the output's extension (`.gguf`, `.stack`) says; a folder needs it. */
   readonly format?: OutputFormatName | undefined;
   /** Of the linear layers of all blocks; without one a sensible type is chosen. */
-  readonly type?: TypeName | undefined;
+  readonly type?: TypeName | MixtureName | undefined;
   /** Of the embedding and the output head. */
   readonly embeddingType?: TypeName | undefined;
   /** Of the tensors whose name (GGUF's or Hugging Face's) matches. */

@@ -9,6 +9,7 @@ import type { Assignment } from '../prepare/plan.js';
 import { ggufMetadata } from '../prepare/provenance.js';
 import { sixOrEightBits } from './default-types.js';
 import type { OutputFormat } from './format.js';
+import { mixtureType } from './mixtures.js';
 import { llamaCpp } from './runtime.js';
 
 /** A file for llama.cpp. */
@@ -68,7 +69,7 @@ export const gguf: OutputFormat = {
       tokenizer.vocabulary,
       recipe,
       calibration,
-      mainType(assignments),
+      mixtureType(recipe.type ?? '') && recipe.type ? recipe.type : mainType(assignments),
     );
     const tensors = [
       ...assignments.map(({ name: tensor, spec, type, bytes }) => ({

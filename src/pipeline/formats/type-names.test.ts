@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { outputFormats } from './index.js';
-import { checkTypeNames, mixtureType } from './type-names.js';
+import { checkTypeNames } from './type-names.js';
 
 const check = (format: 'gguf' | 'onnx' | 'gptq' | 'safetensors', options: object) => {
   const found = outputFormats[format];
@@ -9,7 +9,9 @@ const check = (format: 'gguf' | 'onnx' | 'gptq' | 'safetensors', options: object
 
 test.each([
   ['gguf', { type: 'q4kk' }, /^--type: there is no type q4kk; did you mean q4_k\? choose one of f32, f16,/],
-  ['gguf', { type: 'q4_k_m' }, /did you mean q4_k\?/],
+  ['onnx', { type: 'q4_k_m' }, /^--type: there is no type q4_k_m; /],
+  ['gguf', { embeddingType: 'q4_k_m' }, /^--embedding-type: .*did you mean q4_k\?/],
+  ['gguf', { type: 'q4_k_x' }, /did you mean q4_k/],
   ['gguf', { embeddingType: 'q6k' }, /^--embedding-type: .*did you mean q6_k\?/],
   [
     'gguf',
@@ -31,15 +33,5 @@ test.each([
 test('names that there are pass, patterns of a list included', () => {
   check('gguf', { type: 'q4_k', types: ['q4_k', 'int4-r*'], overrides: [{ pattern: /up/, type: 'f16' }] });
   check('gptq', { type: 'int4-g128' });
-});
-
-test('mixtures of llama.cpp are known by the type of most of their layers', () => {
-  expect(['q4_k_m', 'q3_k_l', 'q2_k_xs', 'q4_k', 'iq4_xs', 'q8_0_m'].map(mixtureType)).toEqual([
-    'q4_k',
-    'q3_k',
-    'q2_k',
-    undefined,
-    undefined,
-    undefined,
-  ]);
+  for (const format of ['gguf', 'safetensors'] as const) check(format, { type: 'q4_k_m' });
 });

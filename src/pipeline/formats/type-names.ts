@@ -5,6 +5,7 @@ import { flagOf } from '../options/flags.js';
 import type { OptionName } from '../options/rows.js';
 import type { CompressOptions } from '../options.js';
 import type { OutputFormat } from './format.js';
+import { mixtureNames, mixtureType } from './mixtures.js';
 
 /** Options whose value is a type; those with lists of them follow. */
 const single = ['type', 'embeddingType', 'fallback'] as const;
@@ -22,17 +23,32 @@ export function checkTypeNames(options: CompressOptions, format: OutputFormat): 
     ...types.filter((type) => !type.includes('*')).map((type) => ['types', type] as const),
   ];
   for (const [option, type] of named)
-    if (type !== undefined && !(format.findGrid?.(type) ?? knownGrid(type)))
+    if (
+      type !== undefined &&
+      !(option === 'type' && holdsMixture(type, format)) &&
+      !(format.findGrid?.(type) ?? knownGrid(type))
+    )
       throw noSuchType(option, type, format);
 }
 
+/** Whether a name is one of llama.cpp's mixtures, and the format has their types. */
+function holdsMixture(name: string, format: OutputFormat): boolean {
+  const type = mixtureType(name);
+  const grid = type === undefined ? undefined : knownGrid(type);
+  return grid !== undefined && format.holds(grid);
+}
+
 function noSuchType(option: OptionName, type: string, format: OutputFormat): TersorError {
-  const meant = mixtureType(type) ?? nearest(type, namesOf(format));
+  const meant =
+    mixtureType(type) ??
+    nearest(type, [...namesOf(format), ...(option === 'type' ? mixturesOf(format) : [])]);
   return new TersorError(`${flagOf(option)}: there is no type ${type}`, {
     code: 'invalid-option',
     remedy: `${meant ? `did you mean ${meant}? ` : ''}choose one of ${format.types}`,
   });
 }
+
+const mixturesOf = (format: OutputFormat) => mixtureNames.filter((name) => holdsMixture(name, format));
 
 /** Names that a format understands, of families some. */
 function namesOf(format: OutputFormat): string[] {
@@ -41,10 +57,4 @@ function namesOf(format: OutputFormat): string[] {
     const grid = format.findGrid?.(name) ?? knownGrid(name);
     return grid && format.holds(grid);
   });
-}
-
-/** Of llama.cpp's mixtures (Q4_K_M, Q3_K_L, …) the type that most of their layers have; undefined for other names. */
-export function mixtureType(name: string): string | undefined {
-  const { type } = /^(?<type>q[2-6]_k)_(xs|s|m|l|xl)$/.exec(name)?.groups ?? {};
-  return type;
 }

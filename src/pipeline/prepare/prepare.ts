@@ -6,6 +6,7 @@ import { checkSolver } from '../../solver/index.js';
 import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
 import { findTypedFormat } from '../formats/index.js';
+import { mixtureTypes } from '../formats/mixtures.js';
 import { readImportance } from '../imatrix.js';
 import { type CompressOptions, checkApplicable, contradiction, isSearch, withRecipe } from '../options.js';
 import { allocate } from '../search/allocate.js';
@@ -104,6 +105,15 @@ async function decide(context: Context, given: CompressOptions, hooks: Hooks): P
       (spec) => types[format.nameOf(model, spec)] ?? missing(model, spec),
     );
   }
+  const mixed = mixture(materials, hooks);
+  if (mixed) {
+    const embedding = options.embeddingType ? { embedding: options.embeddingType } : {};
+    const recipe = recipeOf(options, calibration, {
+      ...(options.type ? { type: options.type } : {}),
+      ...embedding,
+    });
+    return draft(materials, options, recipe, mixed);
+  }
   if (!searching) {
     const types = requestedTypes(model, format, options, hooks.warn);
     const recipe = recipeOf(options, calibration, {
@@ -118,6 +128,20 @@ async function decide(context: Context, given: CompressOptions, hooks: Hooks): P
       draft(materials, options, recipe, (spec) => types.get(spec) ?? 'f32', found),
     ),
   );
+}
+
+/** Types as llama.cpp's quantizer mixes them, where a mixture is asked for. */
+function mixture({ model, options }: Materials, { warn }: Hooks): ((spec: TensorSpec) => string) | undefined {
+  const { type = '', embeddingType, fallback } = options;
+  const types = mixtureTypes(type, model.architecture, fallback === undefined);
+  if (!types) return undefined;
+  warn?.(
+    `${type.toUpperCase()} mixes types as llama.cpp does; --size with as many bytes mixes them by what they cost`,
+  );
+  return (spec) =>
+    (spec.kind === 'embedding' || spec.kind === 'head' ? embeddingType : undefined) ??
+    types.get(spec) ??
+    'f32';
 }
 
 function missing({ checkpoint }: Model, { names }: TensorSpec): never {
