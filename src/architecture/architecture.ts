@@ -3,7 +3,7 @@ import { elements } from '../graph/ops.js';
 import type { Value } from '../graph/value.js';
 import type { ExportGraph } from './export.js';
 
-export type TensorKind = 'linear' | 'embedding' | 'head' | 'norm' | 'bias' | 'position';
+export type TensorKind = 'linear' | 'embedding' | 'head' | 'norm' | 'bias' | 'position' | 'router';
 
 /** One tensor of a model: what it is, and where each format keeps it. */
 export interface TensorSpec {
@@ -20,6 +20,8 @@ export interface TensorSpec {
    * these weights are permuted inside each head of this many rows.
    */
   readonly interleavedHead?: number;
+  /** Which of the experts it belongs to; GGUF keeps the weights of all of them one after another in one tensor. */
+  readonly expert?: { readonly index: number; readonly count: number; readonly gguf: string };
   /** Hugging Face keeps GPT-2's linear weights as [in, out]. */
   readonly transposed?: boolean;
   /** What Hugging Face's files hold of a vector where that is not what programs and other formats use. */

@@ -10,8 +10,12 @@ import {
 } from './export.js';
 import { type ExportedAngles, exportedAngles, exportRotate } from './rotary.js';
 
-/** LongRoPE's frequencies follow the length of the text, which a graph with a cache cannot go back on. */
-export const isExportable = ({ blocks }: DecoderShape): boolean => !blocks.some(({ rotary }) => rotary?.long);
+/**
+ * LongRoPE's frequencies follow the length of the text, which a graph with a cache cannot go back on; and there is no
+ * graph of experts yet.
+ */
+export const isExportable = ({ blocks }: DecoderShape): boolean =>
+  !blocks.some(({ rotary, experts }) => rotary?.long || experts);
 
 /** The graph's pieces over the tensors of one block, or of those outside. */
 interface Pieces {

@@ -1,5 +1,6 @@
 import type { ArchitectureEntry } from './architecture.js';
 import type { DecoderShape } from './decoder-shape.js';
+import type { Experts } from './experts.js';
 
 export const u32 = (value: number): ArchitectureEntry => ({ type: 'u32', value });
 export const f32 = (value: number): ArchitectureEntry => ({ type: 'f32', value });
@@ -24,6 +25,7 @@ export function decoderMetadata(shape: DecoderShape): Record<string, Architectur
     'rope.freq_base': f32(rotary?.theta ?? 10000),
     'rope.dimension_count': u32(rotary?.headDim ?? headDim),
     ...rotary?.ggufEntries,
+    ...expertEntries(blocks.find((block) => block.experts)?.experts),
     ...shape.ggufEntries,
   };
 }
@@ -39,5 +41,16 @@ export function windowEntries({ blocks }: Pick<DecoderShape, 'blocks'>): Record<
       of: 'bool',
       value: blocks.map((block) => block.window !== undefined),
     },
+  };
+}
+
+function expertEntries(experts: Experts | undefined): Record<string, ArchitectureEntry> {
+  if (!experts) return {};
+  const { count, used, intermediate, shared } = experts;
+  return {
+    expert_count: u32(count),
+    expert_used_count: u32(used),
+    expert_feed_forward_length: u32(intermediate),
+    ...(shared ? { expert_shared_feed_forward_length: u32(shared.intermediate) } : {}),
   };
 }

@@ -1,4 +1,5 @@
 import type { ArchitectureEntry } from './architecture.js';
+import type { Experts } from './experts.js';
 import type { Rotary } from './rotary.js';
 
 /** What blocks of one decoder may differ in. */
@@ -7,6 +8,8 @@ export interface BlockShape {
   readonly rotary?: Rotary;
   /** Positions an attention head looks back over, its own included, when fewer than all. */
   readonly window?: number;
+  /** Experts in the place of the feed-forward layer. */
+  readonly experts?: Experts;
 }
 
 /** Hugging Face's names of modules, where a family does not use Llama's (`model.layers.N.self_attn.q_proj`). */
@@ -17,7 +20,7 @@ export interface ModuleNames {
   readonly head?: string;
   /** What stands before a block's number. */
   readonly blocks?: string;
-  /** Inside a block, by GGUF's role. */
+  /** Inside a block, by GGUF's role; `*` stands for the number of an expert. */
   readonly roles?: Readonly<Record<string, string>>;
 }
 

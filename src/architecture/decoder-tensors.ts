@@ -1,5 +1,6 @@
 import type { StoredValues, TensorKind, TensorSpec } from './architecture.js';
 import type { DecoderShape } from './decoder-shape.js';
+import { type Experts, expertRole } from './experts.js';
 
 /** The tensors of a decoder, under Hugging Face's and llama.cpp's names. */
 export function decoderTensors(shape: DecoderShape, has: (spec: TensorSpec) => boolean): TensorSpec[] {
@@ -37,6 +38,14 @@ const llamaNames: Readonly<Record<string, string>> = {
   ffn_gate: 'mlp.gate_proj',
   ffn_up: 'mlp.up_proj',
   ffn_down: 'mlp.down_proj',
+  ffn_gate_inp: 'mlp.gate',
+  ffn_gate_exps: 'mlp.experts.*.gate_proj',
+  ffn_up_exps: 'mlp.experts.*.up_proj',
+  ffn_down_exps: 'mlp.experts.*.down_proj',
+  ffn_gate_inp_shexp: 'mlp.shared_expert_gate',
+  ffn_gate_shexp: 'mlp.shared_expert.gate_proj',
+  ffn_up_shexp: 'mlp.shared_expert.up_proj',
+  ffn_down_shexp: 'mlp.shared_expert.down_proj',
   post_attention_norm: 'post_attention_layernorm',
   post_ffw_norm: 'post_feedforward_layernorm',
 };
@@ -44,15 +53,10 @@ const llamaNames: Readonly<Record<string, string>> = {
 function blockTensors(shape: DecoderShape, block: number): TensorSpec[] {
   const { hidden, intermediate, heads, kvHeads, headDim, names = {} } = shape;
   const { norms = 'before', parallel, fusedAttention, feedForward = 'gated', wideHeadNorms } = shape;
+  const experts = shape.blocks[block]?.experts;
   const prefix = `${names.blocks ?? 'model.layers'}.${block}`;
   const moduleOf = (role: string) => names.roles?.[role] ?? llamaNames[role] ?? role;
-  const spec = (
-    role: string,
-    part: 'weight' | 'bias',
-    kind: TensorKind,
-    size: readonly number[],
-    extra: Partial<TensorSpec> = {},
-  ): TensorSpec => ({
+  const spec: MakeSpec = (role, part, kind, size, extra = {}) => ({
     role: `${role}.${part}`,
     block,
     kind,
@@ -86,10 +90,55 @@ function blockTensors(shape: DecoderShape, block: number): TensorSpec[] {
     ...layer('attn_output', hidden, queries),
     ...(behind ? norm('post_attention_norm') : []),
     ...(before && parallel !== 'shared norm' ? norm('ffn_norm') : []),
-    ...(feedForward === 'gated' ? layer('ffn_gate', intermediate, hidden) : []),
-    ...layer('ffn_up', feedForward === 'fused gate' ? 2 * intermediate : intermediate, hidden),
-    ...layer('ffn_down', hidden, intermediate),
+    ...(experts
+      ? expertTensors(experts, hidden, spec)
+      : [
+          ...(feedForward === 'gated' ? layer('ffn_gate', intermediate, hidden) : []),
+          ...layer('ffn_up', feedForward === 'fused gate' ? 2 * intermediate : intermediate, hidden),
+          ...layer('ffn_down', hidden, intermediate),
+        ]),
     ...(behind ? norm('post_ffw_norm') : []),
+  ];
+}
+
+type MakeSpec = (
+  role: string,
+  part: 'weight' | 'bias',
+  kind: TensorKind,
+  size: readonly number[],
+  extra?: Partial<TensorSpec>,
+) => TensorSpec;
+
+/** The weights of the router, of each expert, and of the one that all tokens share. */
+function expertTensors({ count, intermediate, shared }: Experts, hidden: number, spec: MakeSpec) {
+  const expert = (role: string, index: number, size: readonly number[]): TensorSpec => {
+    const { names, ...whole } = spec(role, 'weight', 'linear', size);
+    return {
+      ...whole,
+      role: `${expertRole(role, index)}.weight`,
+      names: {
+        huggingface: names.huggingface.replace('*', `${index}`),
+        gguf: names.gguf.replace(/\.weight$/, `.${index}.weight`),
+      },
+      expert: { index, count, gguf: names.gguf },
+    };
+  };
+  const all = Array.from({ length: count }, (_, index) => [
+    expert('ffn_gate_exps', index, [intermediate, hidden]),
+    expert('ffn_up_exps', index, [intermediate, hidden]),
+    expert('ffn_down_exps', index, [hidden, intermediate]),
+  ]);
+  return [
+    spec('ffn_gate_inp', 'weight', 'router', [count, hidden]),
+    ...all.flat(),
+    ...(shared
+      ? [
+          ...(shared.gated ? [spec('ffn_gate_inp_shexp', 'weight', 'router', [1, hidden])] : []),
+          spec('ffn_gate_shexp', 'weight', 'linear', [shared.intermediate, hidden]),
+          spec('ffn_up_shexp', 'weight', 'linear', [shared.intermediate, hidden]),
+          spec('ffn_down_shexp', 'weight', 'linear', [hidden, shared.intermediate]),
+        ]
+      : []),
   ];
 }
 

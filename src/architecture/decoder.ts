@@ -5,8 +5,10 @@ import type { Architecture, Batch, TensorSpec } from './architecture.js';
 import { attend, softcap, splitHeads } from './attention.js';
 import { exportDecoder, isExportable } from './decoder-export.js';
 import { decoderMetadata } from './decoder-gguf.js';
+import { activate, type Pieces, piecesOf } from './decoder-pieces.js';
 import type { BlockShape, DecoderShape } from './decoder-shape.js';
 import { decoderTensors } from './decoder-tensors.js';
+import { expertLayer } from './experts.js';
 import { rotate } from './rotary.js';
 
 /**
@@ -59,33 +61,6 @@ export function decoder(shape: DecoderShape, has: (spec: TensorSpec) => boolean)
 const scaled = (x: Value, factor: number | undefined): Value =>
   factor === undefined ? x : g.mul(x, g.scalar(factor));
 
-/** The graph's pieces over the tensors of one block, or of those outside. */
-interface Pieces {
-  find(role: string): Value | undefined;
-  weight(role: string): Value;
-  linear(x: Value, role: string): Value;
-  norm(x: Value, role: string): Value;
-}
-
-function piecesOf({ norm, epsilon }: DecoderShape, specs: ReadonlyMap<string, TensorSpec>): Pieces {
-  const find = (role: string) => {
-    const spec = specs.get(role);
-    return spec && g.input(role, spec.shape);
-  };
-  const weight = (role: string) => find(role) ?? missing(role);
-  return {
-    find,
-    weight,
-    linear: (x, role) => g.linear(x, weight(`${role}.weight`), find(`${role}.bias`)),
-    norm(x, role) {
-      const gain = weight(`${role}.weight`);
-      if (norm !== 'layer') return g.rmsNorm(x, gain, epsilon);
-      const zero = () => g.constant(new Float32Array(gain.shape[0] ?? 0));
-      return g.layerNorm(x, gain, find(`${role}.bias`) ?? zero(), epsilon);
-    },
-  };
-}
-
 interface Entering {
   readonly x: Value;
   readonly batch: Batch;
@@ -99,9 +74,10 @@ function decoderBlock(shape: DecoderShape, block: BlockShape, pieces: Pieces, { 
   const normed = before(x, 'attn_norm');
   const attended = attention(shape, block, pieces, { x: normed, batch });
   const y = added(x, attended, 'post_attention_norm');
-  if (parallel === 'shared norm') return added(y, feedForward(shape, pieces, normed), 'post_ffw_norm');
-  const z = before(parallel === 'two norms' ? x : y, 'ffn_norm');
-  return added(y, feedForward(shape, pieces, z), 'post_ffw_norm');
+  const ahead = parallel === 'two norms' ? x : y;
+  const z = parallel === 'shared norm' ? normed : before(ahead, 'ffn_norm');
+  const change = block.experts ? expertLayer(shape, block.experts, pieces, z) : feedForward(shape, pieces, z);
+  return added(y, change, 'post_ffw_norm');
 }
 
 function attention(shape: DecoderShape, block: BlockShape, pieces: Pieces, { x, batch }: Entering): Value {
@@ -149,14 +125,14 @@ function projections(
 
 function feedForward(shape: DecoderShape, { linear }: Pieces, x: Value): Value {
   const { feedForward: kind = 'gated', intermediate } = shape;
-  const activation = { silu: g.silu, gelu: g.gelu, geluTanh: g.geluTanh }[shape.activation];
+  const { activation } = shape;
   const up = linear(x, 'ffn_up');
-  if (kind === 'plain') return linear(activation(up), 'ffn_down');
+  if (kind === 'plain') return linear(activate(up, activation), 'ffn_down');
   const [gate, inner] =
     kind === 'gated'
       ? [linear(x, 'ffn_gate'), up]
       : [g.slice(up, 1, 0, intermediate), g.slice(up, 1, intermediate, 2 * intermediate)];
-  return linear(g.mul(activation(gate), inner), 'ffn_down');
+  return linear(g.mul(activate(gate, activation), inner), 'ffn_down');
 }
 
 /** Blocks are of one kind if they have the same settings and tensors. */
@@ -185,8 +161,4 @@ function obstacle({ ggufObstacle, gguf, blocks }: DecoderShape): Pick<Architectu
   return {
     ggufObstacle: 'llama.cpp does not scale the rotary positions of this family as its config.json does',
   };
-}
-
-function missing(role: string): never {
-  throw new Error(`the architecture has no tensor ${role}`);
 }

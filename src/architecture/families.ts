@@ -18,15 +18,18 @@ import { glm4FromGguf, glm4FromHuggingFace } from './glm4.js';
 import { gptNeoxFromHuggingFace } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
-import { graniteFromGguf, graniteFromHuggingFace } from './granite.js';
+import { graniteFromGguf, graniteFromHuggingFace, graniteMoeFromHuggingFace } from './granite.js';
 import { llamaFromGguf, llamaFromHuggingFace, llamaTypes } from './llama.js';
 import { ministral3FromGguf, ministral3FromHuggingFace } from './ministral3.js';
 import { modernbertFromHuggingFace } from './modernbert.js';
 import { mpnetBias, mpnetFromHuggingFace } from './mpnet.js';
 import { nomicBertFromHuggingFace } from './nomic-bert.js';
+import { mixtralFromGguf, mixtralFromHuggingFace } from './mixtral.js';
 import { olmo2FromHuggingFace, olmo3FromHuggingFace, olmoFromGguf } from './olmo.js';
+import { olmoeFromGguf, olmoeFromHuggingFace } from './olmoe.js';
 import { phi3FromGguf, phi3FromHuggingFace, phiFromGguf, phiFromHuggingFace } from './phi.js';
 import { robertaFromHuggingFace, robertaTypes } from './roberta.js';
+import { qwen2MoeFromHuggingFace, qwen3MoeFromHuggingFace, qwenMoeFromGguf } from './qwen-moe.js';
 import { smollm3FromGguf, smollm3FromHuggingFace } from './smollm3.js';
 import { stablelmFromGguf, stablelmFromHuggingFace } from './stablelm.js';
 import { starcoder2FromGguf, starcoder2FromHuggingFace } from './starcoder2.js';
@@ -93,9 +96,19 @@ async function biasTable({ tensors, read }: Checkpoint): Promise<Float32Array> {
 export const families: readonly Family[] = [
   decoders(llamaTypes, {
     huggingFace: llamaFromHuggingFace,
-    gguf: llamaFromGguf,
+    // llama.cpp calls a Mixtral a Llama.
+    gguf: (metadata, source) =>
+      metadata['llama.expert_count'] ? mixtralFromGguf(metadata, source) : llamaFromGguf(metadata, source),
     ggufNames: ['llama', 'qwen2', 'qwen3'],
   }),
+  decoders(['mixtral'], { huggingFace: mixtralFromHuggingFace }),
+  decoders(['qwen3_moe'], {
+    huggingFace: qwen3MoeFromHuggingFace,
+    gguf: qwenMoeFromGguf,
+    ggufNames: ['qwen2moe', 'qwen3moe'],
+  }),
+  decoders(['qwen2_moe'], { huggingFace: qwen2MoeFromHuggingFace }),
+  decoders(['olmoe'], { huggingFace: olmoeFromHuggingFace, gguf: olmoeFromGguf, ggufNames: ['olmoe'] }),
   decoders(['gemma3_text'], {
     huggingFace: gemma3FromHuggingFace,
     gguf: gemma3FromGguf,
@@ -117,8 +130,9 @@ export const families: readonly Family[] = [
   decoders(['granite'], {
     huggingFace: graniteFromHuggingFace,
     gguf: graniteFromGguf,
-    ggufNames: ['granite'],
+    ggufNames: ['granite', 'granitemoe'],
   }),
+  decoders(['granitemoe'], { huggingFace: graniteMoeFromHuggingFace, tied: true }),
   decoders(['glm4'], { huggingFace: glm4FromHuggingFace, gguf: glm4FromGguf, ggufNames: ['glm4'] }),
   decoders(['ministral3'], {
     huggingFace: ministral3FromHuggingFace,

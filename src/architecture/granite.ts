@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseConfig } from './config.js';
+import { dimension, parseConfig } from './config.js';
 import { parseHuggingFace } from './config-keys.js';
 import {
   type DecoderBase,
@@ -12,6 +12,8 @@ import {
 } from './decoder-config.js';
 import { f32 } from './decoder-gguf.js';
 import type { DecoderShape } from './decoder-shape.js';
+import { checkedExperts, expertKeys, ggufExperts, withExperts } from './expert-config.js';
+import type { Experts } from './experts.js';
 
 const factor = z.number().positive().default(1);
 
@@ -28,13 +30,35 @@ const keys = z.object({
 /** Reads the config.json of a Granite 3 (IBM, 2024), a Llama with factors at four places. */
 export function graniteFromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
-  return graniteShape(decoderBase(parsed, file), parsed.rms_norm_eps, {
-    embedding: parsed.embedding_multiplier,
-    attention: parsed.attention_multiplier,
-    residual: parsed.residual_multiplier,
-    logits: parsed.logits_scaling,
-  });
+  return graniteShape(decoderBase(parsed, file), parsed.rms_norm_eps, factorsOf(parsed));
 }
+
+const expertKeysOfConfig = keys.extend({
+  num_local_experts: dimension.default(8),
+  num_experts_per_tok: dimension.default(2),
+});
+
+/** Reads the config.json of a Granite 3 with experts. */
+export function graniteMoeFromHuggingFace(config: unknown, file: string): DecoderShape {
+  const parsed = parseHuggingFace(expertKeysOfConfig, config, file);
+  const experts = checkedExperts(
+    {
+      count: parsed.num_local_experts,
+      used: parsed.num_experts_per_tok,
+      intermediate: parsed.intermediate_size,
+      normalized: true,
+    },
+    file,
+  );
+  return graniteMoe(graniteShape(decoderBase(parsed, file), parsed.rms_norm_eps, factorsOf(parsed)), experts);
+}
+
+const factorsOf = (parsed: z.infer<typeof keys>): Factors => ({
+  embedding: parsed.embedding_multiplier,
+  attention: parsed.attention_multiplier,
+  residual: parsed.residual_multiplier,
+  logits: parsed.logits_scaling,
+});
 
 const ggufKeys = z.object({
   logit_scale: z.number().positive(),
@@ -43,19 +67,43 @@ const ggufKeys = z.object({
   'attention.scale': z.number().positive().optional(),
 });
 
-/** Reads the GGUF metadata of a Granite. */
+/** Reads the GGUF metadata of a Granite, with experts or without. */
 export function graniteFromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, Object.keys(ggufKeys.shape));
+  const known = [...Object.keys(ggufKeys.shape), ...expertKeys];
+  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, known);
   const parsed = parseConfig(ggufKeys, entries, source.file);
-  return graniteShape(base, epsilon, {
+  const dense = graniteShape(base, epsilon, {
     embedding: parsed.embedding_scale,
     attention: parsed['attention.scale'] ?? base.headDim ** -0.5,
     residual: parsed.residual_scale,
     logits: parsed.logit_scale,
   });
+  if (metadata['general.architecture'] === 'granite') return dense;
+  const { intermediate } = base;
+  const experts = ggufExperts(entries, { normalized: true, intermediate, file: source.file });
+  return graniteMoe(dense, experts);
+}
+
+/** The same with experts in every block. */
+function graniteMoe(dense: DecoderShape, experts: Experts): DecoderShape {
+  return {
+    ...dense,
+    modelType: 'granitemoe',
+    gguf: 'granitemoe',
+    blocks: withExperts(dense.blocks, experts),
+    names: {
+      roles: {
+        ffn_gate_inp: 'block_sparse_moe.router.layer',
+        // Names that the parts of its tensors have here (src/checkpoint/experts.ts).
+        ffn_gate_exps: 'block_sparse_moe.experts.*.gate_proj',
+        ffn_up_exps: 'block_sparse_moe.experts.*.up_proj',
+        ffn_down_exps: 'block_sparse_moe.experts.*.down_proj',
+      },
+    },
+  };
 }
 
 interface Factors {

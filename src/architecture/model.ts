@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.js';
+import { withOwnExperts } from '../checkpoint/experts.js';
 import { TersorError } from '../errors.js';
 import * as g from '../graph/build.js';
 import { elements } from '../graph/ops.js';
@@ -28,7 +29,8 @@ export interface Model {
  * @throws TersorError for an unknown architecture, an incomplete configuration, or tensors that are missing
  *   or of another shape than the configuration says
  */
-export async function openModel(checkpoint: Checkpoint): Promise<Model> {
+export async function openModel(given: Checkpoint): Promise<Model> {
+  const checkpoint = withOwnExperts(given);
   const { naming, tensors, path } = checkpoint;
   // Some exports put everything but the head below a module of this name.
   const prefix = wrappers.find(([name, inside]) => tensors.has(name + inside))?.[0] ?? '';
@@ -59,7 +61,7 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
     const remedy = 'check that config.json and the weights belong together and are complete';
     if (!found)
       throw new TersorError('the tensor is missing', { code: 'not-found', file: path, tensor, remedy });
-    if (found.shape.join() !== storedShape(spec).join()) {
+    if (isOtherShape(found.shape, storedShape(spec))) {
       const problem = `its shape is [${found.shape}] where the configuration asks for [${storedShape(spec)}]`;
       throw new TersorError(problem, { file: path, tensor, remedy });
     }
@@ -86,6 +88,12 @@ export async function openModel(checkpoint: Checkpoint): Promise<Model> {
     },
     readBlock: (block) => readBlock(architecture, block, read),
   };
+}
+
+/** Of a single row it does not matter whether it is kept as a vector. */
+function isOtherShape(found: readonly number[], expected: readonly number[]): boolean {
+  const [rows, cols] = matrixShape({ shape: found });
+  return rows === 1 && expected[0] === 1 ? cols !== expected[1] : found.join() !== expected.join();
 }
 
 /** Rows of two tables that are compared at a time. */

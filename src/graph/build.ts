@@ -8,7 +8,22 @@ function node(op: OpName, inputs: readonly Value[], attributes: Attributes = {})
     inputs.map((input) => input.shape),
     attributes,
   );
-  return { op, inputs, attributes, shape, type: rule.type ?? inputs[0]?.type ?? 'f32' };
+  const type = rule.type ?? inputs[0]?.type ?? 'f32';
+  const bounded = isBounded(rule.rows, inputs, attributes);
+  return { op, inputs, attributes, shape, type, ...(bounded ? { bounded } : {}) };
+}
+
+function isBounded(
+  rows: (typeof ops)[OpName]['rows'],
+  inputs: readonly Value[],
+  { axis }: Attributes,
+): boolean {
+  if (rows === 'fewer') return true;
+  if (rows === 'whole') return false;
+  // Sums over rows, and rows cut out or joined.
+  if (axis === 0) return false;
+  const deciding = rows === 'as the first input' ? inputs.slice(0, 1) : inputs;
+  return deciding.some((input) => input.bounded);
 }
 
 export const input = (name: string, shape: readonly number[], type: ElementType = 'f32'): Value => ({
@@ -58,12 +73,25 @@ export const slice = (a: Value, axis: number, start: number, end: number) =>
   node('slice', [a], { axis, start, end });
 export const concat = (parts: readonly Value[], axis: number) => node('concat', parts, { axis });
 export const gather = (rows: Value, indices: Value) => node('gather', [rows, indices]);
+export const toBool = (a: Value) => node('toBool', [a]);
+export const place = (base: Value, indices: Value, values: Value) => node('place', [base, indices, values]);
+export const topIndices = (a: Value, count: number) => node('topIndices', [a], { count });
+export const gatherRows = (a: Value, indices: Value) => node('gatherRows', [a, indices]);
+export const addRows = (base: Value, indices: Value, rows: Value) => node('addRows', [base, indices, rows]);
 export const pick = (values: Value, indices: Value) => node('pick', [values, indices]);
 
 /** One dimension may be −1: whatever is left. */
 export function reshape(a: Value, shape: readonly number[]): Value {
   const rest = elements(a.shape) / elements(shape.filter((size) => size !== -1));
   return node('reshape', [a], { shape: shape.map((size) => (size === -1 ? rest : size)) });
+}
+
+/** Indices, [n, 1], of the rows where a column, [rows, 1], is not zero. */
+export function rowsWhere(column: Value): Value {
+  const [rows = 0] = column.shape;
+  const all = BigInt64Array.from({ length: rows }, (_, row) => BigInt(row));
+  const numbers: Value = { ...node('constant', [], { shape: [rows, 1] }), type: 'i64', data: all };
+  return node('compress', [numbers, toBool(reshape(column, [rows]))]);
 }
 
 /** x · sigmoid(x) (Elfwing et al., 2017). */

@@ -75,6 +75,34 @@ test('gradients of products', async () => {
   await check(g.layerNorm(x, gain, shift, 1e-5), [x, gain, shift]);
 });
 
+test('gradients of rows that are chosen at run time', async () => {
+  const scores = g.input('scores', [3, 4]);
+  const chosen = g.topIndices(g.constant(Float32Array.of(3, 1, 2, 0, 0, 1, 2, 3, 5, 4, 0, 0), [3, 4]), 2);
+  const picked = g.pick(scores, chosen);
+  const placed = g.place(g.constant(new Float32Array(12), [3, 4]), chosen, g.softmax(picked));
+  await check(placed, [scores]);
+
+  const weight = g.input('weight', [5, 4]);
+  const bias = g.input('bias', [5]);
+  const share = g.mul(column, g.constant(Float32Array.of(1, 0, 1), [3, 1]));
+  const rows = g.rowsWhere(share);
+  const own = g.mul(g.silu(g.linear(g.gatherRows(x, rows), weight, bias)), g.gatherRows(share, rows));
+  const base = g.input('base', [3, 5]);
+  await check(g.addRows(base, rows, own), [x, weight, bias, column, base]);
+
+  const none = g.rowsWhere(g.mul(column, g.constant(new Float32Array(3), [3, 1])));
+  const empty = g.addRows(base, none, g.linear(g.gatherRows(x, none), weight, bias));
+  const gradients = differentiate(empty, g.constant(new Float32Array(15).fill(1), [3, 5]), [x, weight, bias]);
+  const program = await compile({ empty, ...Object.fromEntries(gradients.map((y, at) => [`y${at}`, y])) });
+  const values = { x: 12, base: 15, weight: 20, bias: 5, column: 3 };
+  const arrays = Object.fromEntries(Object.entries(values).map(([name, size]) => [name, normals(size, 5)]));
+  const results = await program.run(arrays);
+  expect(results.empty).toEqual(arrays.base);
+  for (const [at, size] of [12, 20, 5].entries())
+    expect(results[`y${at}`]).toEqual(new Float32Array(size ?? 0));
+  await program.release();
+});
+
 test('values in the middle of a program have gradients, too', async () => {
   const middle = g.mul(x, row);
   const y = g.exp(middle);

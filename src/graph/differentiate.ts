@@ -114,6 +114,16 @@ const rules: Readonly<Partial<Record<OpName, Rule>>> = {
       g.mul(gradient, g.constant(new Float32Array(width(x, value.attributes.axis)).fill(1), ones(value))),
     ];
   },
+  pick: (value, gradient) => {
+    const [x, indices] = both(value);
+    return [g.place(nothing(x.shape), indices, gradient)];
+  },
+  place: (value, gradient) => [gradient, undefined, g.pick(gradient, both(value)[1])],
+  gatherRows: (value, gradient) => {
+    const [x, indices] = both(value);
+    return [g.addRows(nothing(x.shape), indices, gradient)];
+  },
+  addRows: (value, gradient) => [gradient, undefined, g.gatherRows(gradient, both(value)[1])],
   reshape: (value, gradient) => [g.reshape(gradient, first(value).shape)],
   transpose: ({ attributes }, gradient) => {
     const order = attributes.order as readonly number[];
@@ -215,8 +225,11 @@ const ones = (value: Value): number[] => {
   return shape.map((size, at) => (at === axis ? size : 1));
 };
 
+const nothing = (shape: readonly number[]): Value =>
+  g.constant(new Float32Array(shape.reduce((product, each) => product * each, 1)), shape);
+
 function zeros(shape: readonly number[], axis: number, size: number): Value | undefined {
   if (size === 0) return undefined;
   const own = shape.map((old, at) => (at === axis ? size : old));
-  return g.constant(new Float32Array(own.reduce((product, each) => product * each, 1)), own);
+  return nothing(own);
 }

@@ -18,6 +18,8 @@ interface Lowering {
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
   readonly extra?: readonly (readonly number[])[];
+  /** Results of the operator in front of the one that is the value. */
+  readonly unusedResults?: number;
 }
 
 /** One kind of computation. A rule sees its own inputs only; gradients have theirs in differentiate.ts. */
@@ -27,6 +29,11 @@ interface Op {
   lower(value: Operand): Lowering;
   /** Element type of the result; that of the first input when absent. */
   readonly type?: ElementType;
+  /**
+   * How many rows the result has where an input's are known at run time only (`Value.bounded`): as few, unless said.
+   * `fewer` makes such values; `whole` results have the rows that their shape says.
+   */
+  readonly rows?: 'fewer' | 'whole' | 'as the first input';
 }
 
 const source: Op = {
@@ -73,6 +80,8 @@ const table = {
   gelu: elementwise('Gelu'),
   erf: elementwise('Erf'),
   toFloat: { shape: ([a]) => a ?? [], lower: () => ({ op: 'Cast', attributes: { to: 1 } }), type: 'f32' },
+  /** Whether a number is not zero. */
+  toBool: { shape: ([a]) => a ?? [], lower: () => ({ op: 'Cast', attributes: { to: 9 } }), type: 'bool' },
 
   /** Batched matrix product over the last two dimensions. */
   matmul: {
@@ -81,6 +90,7 @@ const table = {
       return [...broadcast(a.slice(0, -2), b.slice(0, -2)), ...a.slice(-2, -1), ...b.slice(-1)];
     },
     lower: () => ({ op: 'MatMul' }),
+    rows: 'as the first input',
   },
   /** y = x Wᵀ (+ bias, the third input) for x: tokens × in and W: out × in, as linear layers store it. */
   linear: {
@@ -97,6 +107,7 @@ const table = {
       return previous;
     },
     lower: () => ({ op: 'Gemm', attributes: { transA: 1 } }),
+    rows: 'whole',
   },
 
   softmax: { shape: ([a]) => a ?? [], lower: () => ({ op: 'Softmax', attributes: { axis: -1 } }) },
@@ -137,6 +148,8 @@ const table = {
   transpose: {
     shape: ([a = []], { order }) => (order as Shape).map((axis) => a[axis] ?? 0),
     lower: ({ attributes }) => ({ op: 'Transpose', attributes: { perm: attributes.order as Shape } }),
+    // Rows that are few are columns then, which nothing but a product goes over.
+    rows: 'whole',
   },
   slice: {
     shape: ([a = []], { axis, start, end }) =>
@@ -162,6 +175,43 @@ const table = {
   pick: {
     shape: ([_values, indices = []]) => indices,
     lower: () => ({ op: 'GatherElements', attributes: { axis: -1 } }),
+  },
+  /** The way back: a base with values added where the index of each names an element of the last dimension. */
+  place: {
+    shape: ([base]) => base ?? [],
+    lower: () => ({ op: 'ScatterElements', attributes: { axis: -1, reduction: 'add' } }),
+  },
+  /** Indices of the largest elements of the last dimension, the largest first and of equal ones the first. */
+  topIndices: {
+    shape: ([a = []], { count }) => [...a.slice(0, -1), count as number],
+    lower: ({ attributes: { count } }) => ({
+      op: 'TopK',
+      extra: [[count as number]],
+      attributes: { axis: -1 },
+      unusedResults: 1,
+    }),
+    type: 'i64',
+  },
+
+  /** Those rows of an array, [rows, …], of which a truth value says yes, [rows]: as many as there are. */
+  compress: {
+    shape: ([a]) => a ?? [],
+    lower: () => ({ op: 'Compress', attributes: { axis: 0 } }),
+    rows: 'fewer',
+  },
+  /** Rows of a matrix by index, [n, 1]. */
+  gatherRows: {
+    shape: ([a = [], indices = []]) => [...indices.slice(0, 1), ...a.slice(1)],
+    lower: () => ({ op: 'GatherND' }),
+  },
+  /** A matrix with rows, [n, width], added to those of its rows that an index, [n, 1], names. */
+  addRows: {
+    shape: ([base = [], indices = [], rows = []]) => {
+      require(indices[0] === rows[0] && base[1] === rows[1], 'addRows', base, indices, rows);
+      return base;
+    },
+    lower: () => ({ op: 'ScatterND', attributes: { reduction: 'add' } }),
+    rows: 'as the first input',
   },
 } satisfies Record<string, Op>;
 

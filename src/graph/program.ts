@@ -90,7 +90,8 @@ function nameValues(values: readonly Value[], outputs: Readonly<Record<string, V
 }
 
 function lower(value: Value, name: (value: Value) => string, constants: OnnxConstant[]): OnnxNode[] {
-  const { op, attributes, extra = [], domain } = ops[value.op].lower(value);
+  const { op, attributes, extra = [], domain, unusedResults = 0 } = ops[value.op].lower(value);
+  const unused = Array.from({ length: unusedResults }, (_, index) => `${name(value)}:unused:${index}`);
   const extras = extra.map((numbers, index) => {
     const constant = `${name(value)}:${index}`;
     const data = bytesOf(BigInt64Array.from(numbers, BigInt));
@@ -101,7 +102,7 @@ function lower(value: Value, name: (value: Value) => string, constants: OnnxCons
     {
       op,
       inputs: [...value.inputs.map(name), ...extras],
-      outputs: [name(value)],
+      outputs: [...unused, name(value)],
       ...(attributes ? { attributes } : {}),
       ...(domain ? { domain } : {}),
     },

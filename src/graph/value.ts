@@ -12,6 +12,8 @@ export interface Value {
   readonly attributes: Attributes;
   readonly type: ElementType;
   readonly shape: readonly number[];
+  /** Whether there may be fewer rows than the shape says: how many, the run tells (the tokens of an expert). */
+  readonly bounded?: boolean;
   /** Set for inputs, unique in a program. */
   readonly name?: string;
   /** Set for constants. */

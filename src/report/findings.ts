@@ -28,7 +28,7 @@ export interface Findings {
 export interface TensorFinding {
   /** As the file calls it. */
   readonly name: string;
-  readonly kind: 'linear' | 'embedding' | 'head' | 'norm' | 'bias' | 'position';
+  readonly kind: 'linear' | 'embedding' | 'head' | 'norm' | 'bias' | 'position' | 'router';
   /** What it does, the same in every block: `attn_q`. */
   readonly role: string;
   /** Index of its block; absent outside the blocks. */

@@ -65,6 +65,8 @@ export interface OutputFormat extends Format {
   checkModel?(model: Model): void;
   /** A tensor's name in the output. */
   nameOf(model: Model, spec: TensorSpec): string;
+  /** Whether all experts of a layer are one tensor, and so have one type. */
+  readonly joinsExperts?: true;
   /** Whether vectors are stored as Hugging Face's files have them, and not as a runtime computes with them. */
   readonly storedValues?: true;
   /** Packed rows in the order of the output. */

@@ -10,6 +10,7 @@ import { ggufMetadata } from '../prepare/provenance.js';
 import { sixOrEightBits } from './default-types.js';
 import type { OutputFormat } from './format.js';
 import { mixtureType } from './mixtures.js';
+import { joinExperts, joiningWriter } from './joined-experts.js';
 import { llamaCpp } from './runtime.js';
 
 /** A file for llama.cpp. */
@@ -59,6 +60,7 @@ export const gguf: OutputFormat = {
   },
   open: (path, { kernels }) => openGguf(path, kernels),
   nameOf: (_model, spec) => spec.names.gguf,
+  joinsExperts: true,
   arrange: (rows, spec) => (spec.interleavedHead ? permuteRows(rows, spec, 'to-pairs') : rows),
   extras: (architecture) => architecture.ggufExtras(),
   layout({ name, model, tokenizer, assignments, recipe, calibration }) {
@@ -71,13 +73,9 @@ export const gguf: OutputFormat = {
       calibration,
       mixtureType(recipe.type ?? '') && recipe.type ? recipe.type : mainType(assignments),
     );
+    const joined = joinExperts(assignments);
     const tensors = [
-      ...assignments.map(({ name: tensor, spec, type, bytes }) => ({
-        name: tensor,
-        shape: spec.shape,
-        type,
-        bytes,
-      })),
+      ...joined.tensors,
       ...gguf.extras(architecture).map(({ name: tensor, shape, data }) => ({
         name: tensor,
         shape,
@@ -87,7 +85,7 @@ export const gguf: OutputFormat = {
     ];
     return {
       bytes: ggufSize(metadata, tensors),
-      create: (output) => createGgufWriter(output, { metadata, tensors }),
+      create: async (output) => joiningWriter(await createGgufWriter(output, { metadata, tensors }), joined),
     };
   },
 };
