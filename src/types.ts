@@ -22,6 +22,8 @@ export interface Moments {
   readonly shrinkage?: number;
   /** Inputs that went into none of the sums, to judge by what was fitted to these. */
   readonly heldOut?: HeldOutInputs;
+  /** Of the layers of an expert: tokens that chose it. Some of other tokens are among the sums, with little weight. */
+  readonly routed?: number;
 }
 
 /** Inputs of a linear layer, tokens × in. */

@@ -22,6 +22,8 @@ export interface TensorSpec {
   readonly interleavedHead?: number;
   /** Which of the experts it belongs to; GGUF keeps the weights of all of them one after another in one tensor. */
   readonly expert?: { readonly index: number; readonly count: number; readonly gguf: string };
+  /** Whether it belongs to an expert that every token passes through. */
+  readonly sharedExpert?: true;
   /** Hugging Face keeps GPT-2's linear weights as [in, out]. */
   readonly transposed?: boolean;
   /** What Hugging Face's files hold of a vector where that is not what programs and other formats use. */

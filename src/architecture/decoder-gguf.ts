@@ -1,6 +1,5 @@
 import type { ArchitectureEntry } from './architecture.js';
-import type { DecoderShape } from './decoder-shape.js';
-import type { Experts } from './experts.js';
+import type { DecoderShape, Experts } from './decoder-shape.js';
 
 export const u32 = (value: number): ArchitectureEntry => ({ type: 'u32', value });
 export const f32 = (value: number): ArchitectureEntry => ({ type: 'f32', value });

@@ -1,6 +1,24 @@
 import type { ArchitectureEntry } from './architecture.js';
-import type { Experts } from './experts.js';
 import type { Rotary } from './rotary.js';
+
+/** A feed-forward layer of experts, of which a router chooses a few for each token (Shazeer et al., 2017). */
+export interface Experts {
+  readonly count: number;
+  /** Experts of one token. */
+  readonly used: number;
+  /** Width of an expert's inner layer. */
+  readonly intermediate: number;
+  /** Whether the shares of a token's experts add up to 1, and are not those among all experts. */
+  readonly normalized: boolean;
+  /** One more expert that every token passes through. */
+  readonly shared?: SharedExpert;
+}
+
+export interface SharedExpert {
+  readonly intermediate: number;
+  /** Whether its outputs are multiplied with a sigmoid of the token's inputs (Qwen 2). */
+  readonly gated: boolean;
+}
 
 /** What blocks of one decoder may differ in. */
 export interface BlockShape {

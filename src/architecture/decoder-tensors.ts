@@ -1,6 +1,6 @@
 import type { StoredValues, TensorKind, TensorSpec } from './architecture.js';
-import type { DecoderShape } from './decoder-shape.js';
-import { type Experts, expertRole } from './experts.js';
+import type { DecoderShape, Experts } from './decoder-shape.js';
+import { expertRole } from './experts.js';
 
 /** The tensors of a decoder, under Hugging Face's and llama.cpp's names. */
 export function decoderTensors(shape: DecoderShape, has: (spec: TensorSpec) => boolean): TensorSpec[] {
@@ -134,9 +134,9 @@ function expertTensors({ count, intermediate, shared }: Experts, hidden: number,
     ...(shared
       ? [
           ...(shared.gated ? [spec('ffn_gate_inp_shexp', 'weight', 'router', [1, hidden])] : []),
-          spec('ffn_gate_shexp', 'weight', 'linear', [shared.intermediate, hidden]),
-          spec('ffn_up_shexp', 'weight', 'linear', [shared.intermediate, hidden]),
-          spec('ffn_down_shexp', 'weight', 'linear', [hidden, shared.intermediate]),
+          spec('ffn_gate_shexp', 'weight', 'linear', [shared.intermediate, hidden], { sharedExpert: true }),
+          spec('ffn_up_shexp', 'weight', 'linear', [shared.intermediate, hidden], { sharedExpert: true }),
+          spec('ffn_down_shexp', 'weight', 'linear', [hidden, shared.intermediate], { sharedExpert: true }),
         ]
       : []),
   ];

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { dimension, parseConfig, wrongConfig } from './config.js';
-import type { BlockShape } from './decoder-shape.js';
-import type { Experts } from './experts.js';
+import type { BlockShape, Experts } from './decoder-shape.js';
 
 /** @throws TersorError where a token is to have more experts than there are */
 export function checkedExperts(experts: Experts, file: string): Experts {

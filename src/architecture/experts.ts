@@ -2,26 +2,7 @@ import * as g from '../graph/build.js';
 import type { Value } from '../graph/value.js';
 import type { Pieces } from './decoder-pieces.js';
 import { activate } from './decoder-pieces.js';
-import type { DecoderShape } from './decoder-shape.js';
-
-/** A feed-forward layer of experts, of which a router chooses a few for each token (Shazeer et al., 2017). */
-export interface Experts {
-  readonly count: number;
-  /** Experts of one token. */
-  readonly used: number;
-  /** Width of an expert's inner layer. */
-  readonly intermediate: number;
-  /** Whether the shares of a token's experts add up to 1, and are not those among all experts. */
-  readonly normalized: boolean;
-  /** One more expert that every token passes through. */
-  readonly shared?: SharedExpert;
-}
-
-export interface SharedExpert {
-  readonly intermediate: number;
-  /** Whether its outputs are multiplied with a sigmoid of the token's inputs (Qwen 2). */
-  readonly gated: boolean;
-}
+import type { DecoderShape, Experts } from './decoder-shape.js';
 
 /** Role of one expert's weight, without `.weight`; llama.cpp keeps those of all experts in one tensor. */
 export const expertRole = (role: string, expert: number): string => `${role}.${expert}`;

@@ -11,9 +11,8 @@ import {
   sameBlocks,
 } from './decoder-config.js';
 import { f32 } from './decoder-gguf.js';
-import type { DecoderShape } from './decoder-shape.js';
+import type { DecoderShape, Experts } from './decoder-shape.js';
 import { checkedExperts, expertKeys, ggufExperts, withExperts } from './expert-config.js';
-import type { Experts } from './experts.js';
 
 const factor = z.number().positive().default(1);
 

@@ -10,9 +10,8 @@ import {
   ggufDecoder,
   sameBlocks,
 } from './decoder-config.js';
-import type { DecoderShape } from './decoder-shape.js';
+import type { DecoderShape, Experts } from './decoder-shape.js';
 import { checkedExperts, expertKeys, ggufExperts, sharesObstacle, withExperts } from './expert-config.js';
-import type { Experts } from './experts.js';
 
 const keys = z.object({
   ...decoderKeys,

@@ -9,9 +9,8 @@ import {
   type GgufSource,
   ggufDecoder,
 } from './decoder-config.js';
-import type { DecoderShape } from './decoder-shape.js';
+import type { DecoderShape, Experts } from './decoder-shape.js';
 import { checkedExperts, expertKeys, ggufExperts, sharesObstacle, withExperts } from './expert-config.js';
-import type { Experts } from './experts.js';
 import { attentionTypes, type Windows, windowedBlocks, windowsInLlamaCpp, windowsOf } from './windows.js';
 
 const count = z.number().int().min(0);

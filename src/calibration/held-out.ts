@@ -13,7 +13,7 @@ const golden = (Math.sqrt(5) - 1) / 2;
 const fewestSequences = 4;
 
 /** Rows of a batch that are held out. */
-interface Range {
+export interface Range {
   readonly from: number;
   readonly count: number;
 }

@@ -20,9 +20,12 @@ export interface VectorSum {
 }
 
 export interface MomentSums {
-  /** A sum of width × width, which takes memory from the first addition on. */
-  sum(width: number): MomentSum;
-  vector(width: number): VectorSum;
+  /**
+   * A sum of width × width, which takes memory from the first addition on.
+   * @param rows whether there is a different number of tokens each time, perhaps none
+   */
+  sum(width: number, rows?: 'few rows'): MomentSum;
+  vector(width: number, rows?: 'few rows'): VectorSum;
   /** a − b, in the array of a. */
   subtract(a: Matrix, b: Matrix): Promise<Matrix>;
   release(): Promise<void>;
@@ -35,6 +38,9 @@ export interface MomentSums {
 const stripElements = 1 << 23;
 // Rows that onnxruntime's product takes together at most: strips of so many give what the whole would.
 const rowQuantum = 16;
+
+/** More tokens than any batch has. */
+const mostFewRows = 2 ** 30;
 
 /** Rows of a strip of a sum. */
 export const stripRows = (width: number): number =>
@@ -50,17 +56,18 @@ export function createMoments(options: RuntimeOptions = {}): MomentSums {
     return strip.subarray(0, length);
   };
   return {
-    sum(width) {
+    sum(width, few) {
       const height = stripRows(width);
       let total = new Float32Array(0);
       return {
         async add(x, y) {
           if (total.length === 0) total = new Float32Array(width * width);
-          const tokens = x.length / width;
+          if (x.length === 0) return;
+          const tokens = few ? mostFewRows : x.length / width;
           for (let from = 0; from < width; from += height) {
             const rows = Math.min(height, width - from);
-            const program = await cache.get(`${tokens} ${rows} ${width}`, () =>
-              addition(tokens, rows, width),
+            const program = await cache.get(`${few ?? tokens} ${rows} ${width}`, () =>
+              addition(few ? g.boundedInput : g.input, tokens, rows, width),
             );
             const part = rows === width ? x : columns(x, width, from, rows);
             const previous = total.subarray(from * width, (from + rows) * width);
@@ -75,12 +82,14 @@ export function createMoments(options: RuntimeOptions = {}): MomentSums {
         },
       };
     },
-    vector(width) {
+    vector(width, few) {
       const total = new Float64Array(width);
       return {
         async add(x) {
-          const program = await cache.get(`vector ${x.length} ${width}`, () => ({
-            y: g.sum(g.input('x', [x.length / width, width]), 0),
+          if (x.length === 0) return;
+          const tokens = few ? mostFewRows : x.length / width;
+          const program = await cache.get(`vector ${few ?? tokens} ${width}`, () => ({
+            y: g.sum((few ? g.boundedInput : g.input)('x', [tokens, width]), 0),
           }));
           const { y } = await program.run({ x });
           y?.forEach((value, at) => {
@@ -109,8 +118,8 @@ export function createMoments(options: RuntimeOptions = {}): MomentSums {
   };
 }
 
-function addition(tokens: number, rows: number, width: number) {
-  const [x, y] = [g.input('x', [tokens, rows]), g.input('y', [tokens, width])];
+function addition(input: typeof g.boundedInput, tokens: number, rows: number, width: number) {
+  const [x, y] = [input('x', [tokens, rows]), input('y', [tokens, width])];
   return { next: g.moment(x, y, g.input('previous', [rows, width])) };
 }
 

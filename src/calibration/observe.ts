@@ -22,6 +22,8 @@ export interface Observer {
   release(): Promise<void>;
 }
 
+const matrixOf = (data: Float32Array, cols: number): Matrix => ({ rows: data.length / cols, cols, data });
+
 export function createObserver(architecture: Architecture, options: RuntimeOptions = {}): Observer {
   const cache = programCache(options);
   return {
@@ -41,7 +43,7 @@ export function createObserver(architecture: Architecture, options: RuntimeOptio
       return {
         sites: sites.map(([{ shape }, roles], index) => ({
           roles,
-          inputs: { rows, cols: shape[1] ?? 0, data: required(results, `site ${index}`) },
+          inputs: matrixOf(required(results, `site ${index}`), shape[1] ?? 0),
         })),
         cosine: required(results, 'cosines').reduce((sum, each) => sum + each, 0) / rows,
       };

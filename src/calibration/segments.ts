@@ -3,6 +3,7 @@ import * as g from '../graph/build.js';
 import { elements } from '../graph/ops.js';
 import { frontier, substitute } from '../graph/rewrite.js';
 import { topological, type Value } from '../graph/value.js';
+import { rowsOf, withBorrowedTokens } from './routed.js';
 
 /** Names of arrays that enter and leave a block. */
 export const [entrance, exit] = ['hidden', 'exit'] as const;
@@ -14,6 +15,8 @@ export interface Segment {
   /** Name of the site's activations, tokens × width. */
   readonly site: string;
   readonly width: number;
+  /** Name of the array that tells which tokens the site's activations are of, where they are an expert's (./routed.ts). */
+  readonly shares?: string;
   /** Values that this part computes for later parts. */
   readonly fresh: Readonly<Record<string, Value>>;
   /** Names of all arrays that later parts need. */
@@ -27,10 +30,13 @@ export function freshOf(segment: Segment | undefined): Readonly<Record<string, V
   return segment.fresh;
 }
 
-/** Those of one block, in the order in which it computes them. */
-export function segments(architecture: Architecture, block: number, batch: Batch): Segment[] {
+/**
+ * Those of one block, in the order in which it computes them.
+ * @param stride of the tokens that experts borrow
+ */
+export function segments(architecture: Architecture, block: number, batch: Batch, stride = 1): Segment[] {
   const hidden = g.input(entrance, [batch.sequences * batch.length, architecture.hidden]);
-  const output = architecture.block(block, hidden, batch);
+  const output = withBorrowedTokens(architecture.block(block, hidden, batch), stride);
   const names = new Map<Value, string>([
     [hidden, entrance],
     [output, exit],
@@ -47,9 +53,10 @@ export function segments(architecture: Architecture, block: number, batch: Batch
       names.set(each, name);
       fresh[name] = substitute(each, known);
     }
-    for (const each of kept)
-      if (!known.has(each)) known.set(each, g.input(names.get(each) ?? '', each.shape));
+    for (const each of kept) if (!known.has(each)) known.set(each, inputLike(each, names.get(each) ?? ''));
+    const shares = names.get(rowsOf(value) ?? value);
     return {
+      ...(value.bounded && shares !== undefined ? { shares } : {}),
       roles,
       site: names.get(value) ?? '',
       width: value.shape[1] ?? 0,
@@ -59,6 +66,9 @@ export function segments(architecture: Architecture, block: number, batch: Batch
     };
   });
 }
+
+const inputLike = ({ bounded, shape }: Value, name: string): Value =>
+  bounded ? g.boundedInput(name, shape) : g.input(name, shape);
 
 /** From the last block's outputs to what the head multiplies with; nothing comes after it. */
 export function headSegment(architecture: Architecture, batch: Batch): Segment {

@@ -1,7 +1,8 @@
 import { type Architecture, blockTensors, type TensorSpec } from '../architecture/architecture.js';
 import type { Hidden } from '../architecture/forward.js';
 import type { Moments } from '../types.js';
-import type { Calibrator, SiteMoments, Weights } from './walk.js';
+import type { SiteMoments } from './site-moments.js';
+import type { Calibrator, Weights } from './walk.js';
 
 /** Hidden states between two blocks: those that moments are taken of, and the original model's beside them. */
 export interface States {

@@ -4,11 +4,12 @@ import { elements } from '../graph/ops.js';
 import type { Arrays } from '../graph/program.js';
 import { collectGarbage } from '../runtime/garbage.js';
 import type { RuntimeOptions } from '../runtime/session.js';
-import type { Matrix, Moments } from '../types.js';
+import type { Moments } from '../types.js';
 import { type ActivationCache, createActivationCache, type Kept } from './activation-cache.js';
-import { createHeldOutCollector, heldOutRows } from './held-out.js';
 import { createMoments } from './moments.js';
+import { borrowingStride } from './routed.js';
 import { entrance, exit, freshOf, headSegment, type Segment, segments } from './segments.js';
+import { type SiteMoments, siteMoments } from './site-moments.js';
 
 /** Hidden states on their way through one block, and the weights they meet there. */
 export interface Passage {
@@ -32,11 +33,6 @@ export const fetchWeight = async (weight: Weights[string] | undefined): Promise<
  * given to the walk is what the rest of the block computes with.
  */
 export type Visit = (roles: readonly string[], moments: SiteMoments) => Promise<void>;
-
-/** Moments that are whoever is visited's: what is of no more use to them should not stay in memory. */
-export interface SiteMoments extends Omit<Moments, 'crossMoments'> {
-  crossMoments?: Matrix;
-}
 
 export interface WalkOptions {
   /** The same text on its way through the original model: moments then include `crossMoments`. */
@@ -68,7 +64,10 @@ export interface Calibrator {
 }
 
 export interface CalibratorOptions extends RuntimeOptions {
-  /** Whether some tokens stay out of the sums and come with the moments (./held-out.ts); by default none. */
+  /**
+   * Whether moments are to be fitted to: some tokens then stay out of the sums and come with the moments
+   * (./held-out.ts), and experts borrow some of their layer (./routed.ts).
+   */
   readonly holdOut?: boolean;
 }
 
@@ -87,9 +86,9 @@ export function createCalibrator(
 
   /** The same for all blocks of a kind. */
   const known = new Map<string, Segment[]>();
-  const segmentsOf = (block: number, batch: Batch): Segment[] => {
-    const key = `${architecture.kindOf(block)} ${batch.sequences} ${batch.length}`;
-    const found = known.get(key) ?? segments(architecture, block, batch);
+  const segmentsOf = (block: number, batch: Batch, stride: number): Segment[] => {
+    const key = `${architecture.kindOf(block)} ${stride} ${batch.sequences} ${batch.length}`;
+    const found = known.get(key) ?? segments(architecture, block, batch, stride);
     known.set(key, found);
     return found;
   };
@@ -105,16 +104,19 @@ export function createCalibrator(
     const names = Object.keys(program?.inputs ?? {}).filter((name) => name in arrays);
     const inputs = Object.fromEntries(names.map((name) => [name, arrays[name]?.data as Float32Array]));
     const results = Object.fromEntries(
-      Object.entries(program?.outputs ?? {}).map(([name, shape]) => [
-        name,
-        activationCache.take(elements(shape)),
-      ]),
+      Object.entries(program?.outputs ?? {})
+        .filter(([name]) => !program?.bounded.has(name))
+        .map(([name, shape]) => [name, activationCache.take(elements(shape))]),
     );
-    await program?.run({ ...weights, ...inputs }, results);
+    const all = await program?.run({ ...weights, ...inputs }, results);
     state.arrays = Object.fromEntries(
       part.segment.carried.map((name) => [
         name,
-        arrays[name] ?? activationCache.keep(results[name] as Float32Array),
+        arrays[name] ??
+          // Of the tokens of one expert, and needed no longer than that one.
+          (program?.bounded.has(name)
+            ? { data: all?.[name] as Float32Array }
+            : activationCache.keep(results[name] as Float32Array)),
       ]),
     );
     for (const [name, data] of Object.entries(inputs)) if (arrays[name]?.onDisk) activationCache.give(data);
@@ -139,60 +141,44 @@ export function createCalibrator(
   const pass = async (part: Part, travel: Travel) => collectGarbage(await run(part, travel));
 
   /** Moments of a site that both models have reached, from what waits there for the next part. */
-  const sum = async ({ site, width }: Segment, own: Travel, original?: Travel): Promise<SiteMoments> => {
-    const [gram, cross] = [moments.sum(width), original && moments.sum(width)];
-    const [mean, originalMean] = [moments.vector(width), original && moments.vector(width)];
-    const rows = options.holdOut ? heldOutRows(own.states.map(({ batch }) => batch)) : [];
-    const heldOut = createHeldOutCollector(rows, width);
-    const heldOutOriginal = original && createHeldOutCollector(rows, width);
-    let tokens = -heldOut.tokens;
-    for (const [at, { batch, arrays }] of own.states.entries()) {
-      const [x, y] = [arrays[site], original?.states[at]?.arrays[site]];
-      const [inputs, originals] = [x?.data as Float32Array, y?.data as Float32Array];
-      const given = [heldOut.take(at, inputs), heldOutOriginal?.take(at, originals)];
-      for (const { clear } of given.flatMap((each) => each ?? [])) clear();
-      await gram.add(inputs, inputs);
-      await cross?.add(originals, inputs);
-      await mean.add(inputs);
-      await originalMean?.add(originals);
-      for (const { restore } of given.flatMap((each) => each ?? [])) restore();
-      if (x?.onDisk) activationCache.give(inputs);
-      if (y?.onDisk) activationCache.give(originals);
-      tokens += batch.sequences * batch.length;
-    }
-    const average = mean.mean(tokens);
-    const second = gram.mean(tokens);
-    const crossMoments = cross && (await moments.subtract(cross.mean(tokens), second));
-    return {
-      gram: second,
-      means: { original: originalMean?.mean(tokens) ?? average, own: average },
-      tokens,
-      ...(crossMoments && { crossMoments }),
-      ...(heldOut.tokens > 0 && {
-        heldOut: { own: heldOut.inputs, ...(heldOutOriginal && { original: heldOutOriginal.inputs }) },
-      }),
-    };
-  };
+  const sum = (
+    { site, width, shares }: Segment,
+    stride: number,
+    own: Travel,
+    original?: Travel,
+  ): Promise<SiteMoments> =>
+    siteMoments(
+      moments,
+      own.states.map(({ batch, arrays }, at) => ({
+        batch,
+        inputs: arrays[site] as Kept,
+        original: original?.states[at]?.arrays[site],
+        shares: shares === undefined ? undefined : arrays[shares],
+      })),
+      { width, holdOut: options.holdOut ?? false, stride, activationCache },
+    );
 
   return {
     async walk(passage, visit, { original, skip } = {}) {
       const [own, reference] = [enter(passage), original && enter(original)];
       const { block } = passage;
-      const kind = architecture.kindOf(block);
       const [first] = passage.hidden;
+      // What is measured, and not fitted to, is an expert's own tokens.
+      const stride = options.holdOut ? borrowingStride(tokensOf(passage)) : Number.POSITIVE_INFINITY;
+      const kind = `${architecture.kindOf(block)} ${stride}`;
       /** A function of its own, so that nothing of one site is still in memory at the next. */
       const stop = async (segment: Segment, index: number) => {
         const part = {
           key: `${kind} ${index}`,
-          cut: (batch: Batch) => segmentsOf(block, batch)[index],
+          cut: (batch: Batch) => segmentsOf(block, batch, stride)[index],
           segment,
         };
         const wanted = segment.roles.length > 0 && !(await skip?.(segment.roles));
         if (reference) await pass(part, reference);
         await pass(part, own);
-        if (wanted) await visit(segment.roles, await sum(segment, own, reference));
+        if (wanted) await visit(segment.roles, await sum(segment, stride, own, reference));
       };
-      for (const [index, segment] of first ? segmentsOf(block, first.batch).entries() : []) {
+      for (const [index, segment] of first ? segmentsOf(block, first.batch, stride).entries() : []) {
         await stop(segment, index);
         collectGarbage(4 * segment.width ** 2);
       }
@@ -206,7 +192,7 @@ export function createCalibrator(
       const [own, reference] = [enter(passage), original && enter(original)];
       if (reference) await pass(part, reference);
       await pass(part, own);
-      const found = await sum(part.segment, own, reference);
+      const found = await sum(part.segment, Number.POSITIVE_INFINITY, own, reference);
       for (const { arrays } of [...own.states, ...(reference?.states ?? [])])
         for (const kept of Object.values(arrays)) kept.drop?.();
       return found;
@@ -216,6 +202,9 @@ export function createCalibrator(
     },
   };
 }
+
+const tokensOf = ({ hidden }: Passage): number =>
+  hidden.reduce((tokens, { batch }) => tokens + batch.sequences * batch.length, 0);
 
 /** One batch between two parts of a block. */
 interface State {

@@ -32,6 +32,12 @@ export const input = (name: string, shape: readonly number[], type: ElementType 
   type,
 });
 
+/** An input of at most so many rows as its shape says (`Value.bounded`). */
+export const boundedInput = (name: string, shape: readonly number[]): Value => ({
+  ...input(name, shape),
+  bounded: true,
+});
+
 export const constant = (data: Float32Array, shape: readonly number[] = [data.length]): Value => ({
   ...node('constant', [], { shape }),
   data,

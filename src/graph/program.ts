@@ -11,6 +11,8 @@ export interface Program {
   readonly inputs: Readonly<Record<string, readonly number[]>>;
   /** The same of every output. */
   readonly outputs: Readonly<Record<string, readonly number[]>>;
+  /** Names of outputs that may have fewer rows than their shape says, which only the run tells. */
+  readonly bounded: ReadonlySet<string>;
   /**
    * @param inputs arrays by input name; names that the program does not know are ignored
    * @param into arrays that receive the outputs of that name in place of fresh allocations
@@ -37,7 +39,7 @@ export async function compile(
   const inputs: OnnxValue[] = [];
   for (const value of values) {
     const { type, shape, data } = value;
-    if (value.op === 'input') inputs.push({ name: name(value), type, shape });
+    if (value.op === 'input') inputs.push({ name: name(value), type, shape: declared(value, name(value)) });
     else if (value.op !== 'constant') nodes.push(...lower(value, name, constants));
     else if (data && data.byteLength > inlineBytes) {
       bound[name(value)] = { data, shape };
@@ -47,23 +49,27 @@ export async function compile(
   // An output may be an input or stand under two names; ONNX wants a node of its own for each.
   const ends = Object.entries(outputs).map(([output, value]): OnnxValue => {
     nodes.push({ op: 'Identity', inputs: [name(value)], outputs: [`out:${output}`] });
-    return { name: `out:${output}`, type: value.type, shape: value.shape };
+    return { name: `out:${output}`, type: value.type, shape: declared(value, output) };
   });
   const session = await createSession({ nodes, inputs, outputs: ends, constants }, options);
-  const shapes = Object.fromEntries(inputs.map((value) => [value.name, value.shape as readonly number[]]));
+  const given = values.filter(({ op, data }) => op === 'input' || (data?.byteLength ?? 0) > inlineBytes);
+  const shapes = Object.fromEntries(given.map((value) => [name(value), value.shape]));
+  const fewer = new Set(given.filter(({ bounded }) => bounded).map(name));
 
   return {
     inputs: Object.fromEntries(Object.entries(shapes).filter(([input]) => !(input in bound))),
     outputs: Object.fromEntries(Object.entries(outputs).map(([output, { shape }]) => [output, shape])),
+    bounded: new Set(Object.keys(outputs).filter((output) => outputs[output]?.bounded)),
     async run(arrays, into = {}) {
       const feeds: Record<string, Dense> = { ...bound };
       for (const [input, shape] of Object.entries(shapes)) {
         if (input in bound) continue;
         const data = arrays[input];
-        if (data?.length !== elements(shape)) {
+        const actual = fewer.has(input) && data ? withRowsOf(data, shape) : shape;
+        if (data?.length !== elements(actual)) {
           throw new Error(`input ${input} wants shape [${shape}] and got ${data?.length ?? 'no'} elements`);
         }
-        feeds[input] = { data, shape };
+        feeds[input] = { data, shape: actual };
       }
       const targets = Object.entries(into).map(([output, data]) => {
         return [`out:${output}`, { data, shape: outputs[output]?.shape ?? [] }] as const;
@@ -75,6 +81,17 @@ export async function compile(
     },
     release: () => session.release(),
   };
+}
+
+/** A shape for onnxruntime, in which a number of rows that the run tells has a name. */
+const declared = ({ bounded, shape }: Value, name: string): OnnxValue['shape'] =>
+  bounded ? [`rows of ${name}`, ...shape.slice(1)] : shape;
+
+/** The shape of data that may have fewer rows, but for those that have more. */
+function withRowsOf({ length }: Dense['data'], shape: readonly number[]): readonly number[] {
+  const [most = 0, ...inner] = shape;
+  const rows = length / elements(inner);
+  return Number.isInteger(rows) && rows <= most ? [rows, ...inner] : shape;
 }
 
 function nameValues(values: readonly Value[], outputs: Readonly<Record<string, Value>>): Map<Value, string> {

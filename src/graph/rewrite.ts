@@ -31,5 +31,13 @@ export function frontier(whole: Value, reached: readonly Value[], entrance: Valu
     if (known.has(value)) continue;
     for (const input of value.inputs) if (known.has(input)) needed.add(input);
   }
-  return [...needed].filter((value) => value === entrance || !['input', 'constant'].includes(value.op));
+  const kept = new Set<Value>();
+  const keep = (value: Value) => {
+    if (value !== entrance && ['input', 'constant'].includes(value.op)) return;
+    // Indices and truth values cost nothing to compute, and only floats wait between two parts.
+    if (value.type === 'f32') kept.add(value);
+    else value.inputs.forEach(keep);
+  };
+  needed.forEach(keep);
+  return [...kept];
 }

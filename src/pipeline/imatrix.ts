@@ -78,8 +78,7 @@ async function sumSquares(
           weights: await readBlock(block),
           async site(layers, { gram: { data, cols }, tokens }) {
             const sums = Float32Array.from({ length: cols }, (_, i) => (data[i * (cols + 1)] ?? 0) * tokens);
-            for (const { names } of layers)
-              entries.set(names.gguf, { sums, counts: Float32Array.of(tokens) });
+            for (const spec of layers) addEntry(entries, spec, { sums, counts: Float32Array.of(tokens) });
           },
           rest: async () => hooks.progress?.('importance', block + 1, architecture.layers),
         };
@@ -89,6 +88,42 @@ async function sumSquares(
     await passes.release();
   }
   return entries;
+}
+
+/** Puts an entry in its place: experts of a layer are one entry, as they are one tensor. */
+function addEntry(
+  entries: Map<string, ImportanceEntry>,
+  { names, expert }: TensorSpec,
+  own: ImportanceEntry,
+): void {
+  if (!expert) {
+    entries.set(names.gguf, own);
+    return;
+  }
+  const all = entries.get(expert.gguf) ?? {
+    sums: new Float32Array(expert.count * own.sums.length),
+    counts: new Float32Array(expert.count),
+  };
+  all.sums.set(own.sums, expert.index * own.sums.length);
+  all.counts.set(own.counts, expert.index);
+  entries.set(expert.gguf, all);
+}
+
+/** A weight's entry; of one that belongs to an expert, its part of the entry of all. */
+function entryOf(
+  entries: ReadonlyMap<string, ImportanceEntry>,
+  { names, expert }: TensorSpec,
+): ImportanceEntry | undefined {
+  if (!expert) return entries.get(names.gguf);
+  const all = entries.get(expert.gguf);
+  if (!all) return undefined;
+  const { index, count } = expert;
+  const cols = Math.floor(all.sums.length / count);
+  return {
+    sums: all.sums.subarray(index * cols, (index + 1) * cols),
+    // A single count is that of every expert.
+    counts: all.counts.length === count ? all.counts.subarray(index, index + 1) : all.counts,
+  };
 }
 
 /** Mean squares of the inputs of a model's weights, from a file. */
@@ -111,7 +146,7 @@ export async function readImportance(
   for (const spec of architecture.tensors.filter(({ kind }) => kind === 'linear' || kind === 'head')) {
     const tensor = spec.names.gguf;
     const cols = spec.shape[1] ?? 0;
-    const entry = entries.get(tensor);
+    const entry = entryOf(entries, spec);
     // llama.cpp collects the head's inputs only when asked to.
     if (!entry && spec.kind === 'head') continue;
     if (entry?.sums.length !== cols)

@@ -51,6 +51,8 @@ export interface CompressedTensor {
   readonly relativeError: number;
   /** Whether rows were rounded to nearest, because what the solver found does worse on tokens that are held out. */
   readonly rounded?: true;
+  /** Of an expert: tokens of the calibration text that chose it. */
+  readonly routedTokens?: number;
 }
 
 /** What a runtime made of the output. */

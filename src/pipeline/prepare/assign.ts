@@ -111,7 +111,10 @@ export function candidateGrids(
 }
 
 /** Type by kind of tensor; kinds that are not named stay f32. */
-export type RequestedTypes = Readonly<Partial<Record<TensorSpec['kind'], string>>>;
+export type RequestedTypes = Readonly<Partial<Record<TensorSpec['kind'] | 'sharedExpert', string>>>;
+
+export const requestedType = (types: RequestedTypes, { kind, sharedExpert }: TensorSpec): string =>
+  types[sharedExpert ? 'sharedExpert' : kind] ?? 'f32';
 
 /** What the options ask for, with the defaults of the command line. */
 export function requestedTypes(
@@ -122,21 +125,25 @@ export function requestedTypes(
 ): RequestedTypes {
   const linear = options.type ?? format.defaultType(fitting(model, ['linear']));
   if (!options.type) warn?.(`no --type given: taking ${linear}`);
-  const embedding = options.embeddingType ?? embeddingType(model, format, linear);
-  return { linear, embedding, head: embedding };
-}
-
-/** What is stored as plain numbers stays so everywhere, and eight bits stay eight. */
-function embeddingType(model: Model, format: OutputFormat, linear: string): string {
-  if (!isCoded(findGrid(linear)) || linear === 'q8_0') return linear;
-  return format.defaultEmbeddingType(fitting(model, ['embedding', 'head']));
+  // What is stored as plain numbers stays so everywhere, and eight bits stay eight.
+  const precise = (fits: (type: string) => boolean) =>
+    !isCoded(findGrid(linear)) || linear === 'q8_0' ? linear : format.defaultEmbeddingType(fits);
+  const embedding = options.embeddingType ?? precise(fitting(model, ['embedding', 'head']));
+  // Every token passes through it, and it is small beside the others.
+  const fits = fittingAll(model, (spec) => spec.sharedExpert === true);
+  const preferred = precise(fits);
+  const sharedExpert = fits(preferred) ? preferred : 'f16';
+  return { linear, embedding, head: embedding, sharedExpert };
 }
 
 /** Whether a type's blocks divide every row of the tensors of some kinds. */
-const fitting = ({ architecture }: Model, kinds: readonly TensorSpec['kind'][]) => {
-  const specs = architecture.tensors.filter(({ kind }) => kinds.includes(kind));
+const fitting = (model: Model, kinds: readonly TensorSpec['kind'][]) =>
+  fittingAll(model, ({ kind }) => kinds.includes(kind));
+
+function fittingAll({ architecture }: Model, which: (spec: TensorSpec) => boolean) {
+  const specs = architecture.tensors.filter(which);
   return (type: string) => specs.every((spec) => !obstacle(findGrid(type), spec));
-};
+}
 
 function gridFor(format: OutputFormat, type: string): Grid {
   const found = format.findGrid?.(type) ?? findGrid(type);

@@ -11,7 +11,7 @@ import { readImportance } from '../imatrix.js';
 import { type CompressOptions, checkApplicable, contradiction, isSearch, withRecipe } from '../options.js';
 import { allocate } from '../search/allocate.js';
 import { tune } from '../search/tune.js';
-import { assign, requestedTypes } from './assign.js';
+import { assign, requestedType, requestedTypes } from './assign.js';
 import { calibrationText, warnOfFewTokens } from './calibration-text.js';
 import { withEffort } from './effort.js';
 import { type Job, type Materials, refuseProblems } from './job.js';
@@ -120,7 +120,7 @@ async function decide(context: Context, given: CompressOptions, hooks: Hooks): P
       type: types.linear ?? 'f32',
       embedding: types.embedding ?? 'f32',
     });
-    return draft(materials, options, recipe, ({ kind }) => types[kind] ?? 'f32');
+    return draft(materials, options, recipe, (spec) => requestedType(types, spec));
   }
   const recipe = recipeOf(options, calibration, {});
   return context.stopwatch.time('plan', () =>

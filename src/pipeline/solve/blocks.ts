@@ -2,7 +2,7 @@ import { blockTensors, matrixShape, type TensorSpec } from '../../architecture/a
 import type { Rows } from '../../architecture/forward.js';
 import { rowsInUse, usedTokens } from '../../architecture/used-tokens.js';
 import type { ActivationCache } from '../../calibration/activation-cache.js';
-import type { SiteMoments } from '../../calibration/walk.js';
+import type { SiteMoments } from '../../calibration/site-moments.js';
 import { type BlockVisitor, type States, walkModel } from '../../calibration/walk-model.js';
 import { isCoded } from '../../grid/grid.js';
 import { required } from '../../required.js';
@@ -13,6 +13,7 @@ import { tokenEmbeddingMoments } from './embedding-and-head.js';
 import { correctableBias, correctedBias } from './layer-bias.js';
 import type { Packed } from './packed.js';
 import { createPasses, type Passes, shrinkageOf } from './passes.js';
+import { warnOfRareExperts } from './rare-experts.js';
 import { type BlocksJob, type Run, type RunOutput, startRun } from './run.js';
 import { siteTargets } from './site-targets.js';
 import { storeTensor } from './tensor-step.js';
@@ -50,6 +51,7 @@ export async function compressBlocks(
     },
   });
   await Promise.all([passes.release(), run.release()]);
+  warnOfRareExperts(run);
   const order = new Map(assignments.map(({ name }, index) => [name, index]));
   return run.results.sort((a, b) => required(order, a.name) - required(order, b.name));
 }

@@ -1,5 +1,5 @@
 import { matrixShape, type TensorSpec } from '../../architecture/architecture.js';
-import type { SiteMoments } from '../../calibration/walk.js';
+import type { SiteMoments } from '../../calibration/site-moments.js';
 import { product } from '../../checkpoint/decode.js';
 import { collectGarbage } from '../../runtime/garbage.js';
 import type { Run } from './run.js';

@@ -29,7 +29,13 @@ export async function storeTensor(run: Run, spec: TensorSpec, inputs: TensorInpu
   const { bytes, relativeError, rounded } =
     inputs.known ?? (await time('solve', () => solveTensor(run, spec, inputs)));
   await time('write', () => write(assignment.name, job.format.arrange(bytes, spec)));
-  run.done(assignment, { bytes: bytes.length, relativeError, ...(rounded && { rounded }) });
+  const routedTokens = inputs.moments?.routed;
+  run.done(assignment, {
+    bytes: bytes.length,
+    relativeError,
+    ...(rounded && { rounded }),
+    ...(routedTokens !== undefined && { routedTokens }),
+  });
   return async (from, to) => {
     const data = await time('read', () => unpackTensor(context.kernels, assignment, bytes, from, to));
     return job.format.storedValues && spec.stored ? fromStored(data, spec.stored) : data;

@@ -69,7 +69,7 @@ interface RefinementTask {
 }
 
 /** What is stored as it is: few numbers, to which everything else is sensitive. */
-const isPlain = ({ kind }: TensorSpec) => kind === 'norm' || kind === 'bias';
+const isPlain = ({ kind }: TensorSpec) => kind === 'norm' || kind === 'bias' || kind === 'router';
 
 /**
  * Refines all tensors, one block at a time, under the moments of the original's activations: how much of the tensors before it

@@ -48,12 +48,23 @@ export function levelTable(
   measure: SensitivityMeasure = findSensitivityMeasure(options.sensitivity ?? defaultSensitivity),
 ): Promise<LevelTable> {
   const { model, format } = materials;
+  refuseJoinedExperts(materials);
   const candidates = model.architecture.tensors.map((spec) => ({
     spec,
     name: format.nameOf(model, spec),
     grids: candidateGrids(model, format, spec, options),
   }));
   return tableOf(context, materials, candidates, options, hooks, measure);
+}
+
+/** @throws TersorError where experts that would be searched apart have to have one type */
+function refuseJoinedExperts({ model, format }: Materials): void {
+  if (!format.joinsExperts || !model.architecture.tensors.some(({ expert }) => expert)) return;
+  throw new TersorError(`${format.name} keeps all experts of a layer in one type, which no search does yet`, {
+    code: 'unsupported',
+    file: model.checkpoint.path,
+    remedy: 'give --type, with --override for single layers, or --format safetensors',
+  });
 }
 
 /** Nothing is measured of single levels where there is nothing to choose. */
