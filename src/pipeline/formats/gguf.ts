@@ -9,8 +9,8 @@ import type { Assignment } from '../prepare/plan.js';
 import { ggufMetadata } from '../prepare/provenance.js';
 import { sixOrEightBits } from './default-types.js';
 import type { OutputFormat } from './format.js';
-import { mixtureType } from './mixtures.js';
 import { joinExperts, joiningWriter } from './joined-experts.js';
+import { mixtureType } from './mixtures.js';
 import { llamaCpp } from './runtime.js';
 
 /** A file for llama.cpp. */
