@@ -10,10 +10,18 @@ import {
   ggufDecoder,
 } from './decoder-config.js';
 import { f32, u32, windowEntries } from './decoder-gguf.js';
-import type { BlockShape, DecoderShape } from './decoder-shape.js';
+import type { DecoderShape } from './decoder-shape.js';
 import type { Rotary } from './rotary.js';
 import { ropeConfig, rotaryOf, theta } from './rotary-scaling.js';
-import { attentionTypes, ggufWindows, type Windows, windowKeys, windowsOf } from './windows.js';
+import {
+  allButEvery,
+  attentionTypes,
+  blocksOf,
+  ggufWindows,
+  type Windows,
+  windowKeys,
+  windowsOf,
+} from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -48,15 +56,14 @@ export function gemma3FromHuggingFace(config: unknown, file: string): DecoderSha
     rope_theta: parsed.rope_theta ?? fullTheta,
     ...(rope?.full_attention ?? parsed.rope_scaling),
   };
-  const base = decoderBase(parsed, file, full);
+  const base = decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps, rope: full });
   const local = rope?.sliding_attention ?? {};
   const plain = {
     headDim: base.headDim,
     theta: parsed.rope_local_base_freq ?? local.rope_theta ?? slidingTheta,
   };
   return gemma3Shape(base, {
-    epsilon: parsed.rms_norm_eps,
-    windows: windowsOf(parsed, (block) => (block + 1) % pattern !== 0, file) ?? [],
+    windows: windowsOf(parsed, allButEvery(pattern), file) ?? [],
     sliding: rotaryOf(plain, local, { context: base.context, file }),
     queryScalar: parsed.query_pre_attn_scalar,
   });
@@ -73,20 +80,15 @@ export function gemma3FromGguf(
   source: GgufSource,
 ): DecoderShape {
   const given = { 'gemma3.rope.freq_base': fullTheta, 'gemma3.attention.key_length': 256, ...metadata };
-  const { entries, epsilon, ...base } = ggufDecoder(given, source, [
-    ...windowKeys,
-    ...Object.keys(ggufKeys.shape),
-  ]);
+  const { entries, base } = ggufDecoder(given, source, [...windowKeys, ...Object.keys(ggufKeys.shape)]);
   const parsed = parseConfig(ggufKeys, entries, source.file);
   return gemma3Shape(base, {
-    epsilon,
     windows: ggufWindows(entries, { layers: base.layers, pattern: defaultPattern, file: source.file }),
     sliding: { headDim: base.headDim, theta: parsed['rope.freq_base_swa'] },
   });
 }
 
 interface Gemma3 {
-  readonly epsilon: number;
   readonly windows: Windows;
   /** Of blocks that attend to a window. */
   readonly sliding: Rotary;
@@ -97,17 +99,13 @@ interface Gemma3 {
 /** Layers of the 27 B model, whose scores llama.cpp scales otherwise. */
 const layersOf27B = 62;
 
-function gemma3Shape(base: DecoderBase, { epsilon, windows, sliding, queryScalar }: Gemma3): DecoderShape {
+function gemma3Shape(base: DecoderBase, { windows, sliding, queryScalar }: Gemma3): DecoderShape {
   const { hidden, heads, headDim, layers, rotary } = base;
   // What llama.cpp scales scores by; any other scale is part of the norm of queries.
   const scaledBy = layers === layersOf27B ? hidden / heads : headDim;
-  const blocks = Array.from({ length: layers }, (_, block): BlockShape => {
-    const window = windows[block];
-    return window === undefined ? { rotary } : { rotary: sliding, window };
-  });
+  const blocks = blocksOf(layers, windows, { rotary }, { rotary: sliding });
   return {
     ...base,
-    epsilon,
     modelType: 'gemma3_text',
     gguf: 'gemma3',
     blocks,

@@ -8,10 +8,10 @@ import {
   epsilonKey,
   type GgufSource,
   ggufDecoder,
-  sameBlocks,
 } from './decoder-config.js';
 import { f32 } from './decoder-gguf.js';
 import type { DecoderShape } from './decoder-shape.js';
+import { blocksOf } from './windows.js';
 
 const factor = z.number().positive().default(1);
 
@@ -28,7 +28,7 @@ const keys = z.object({
 /** Reads the config.json of a Granite 3 (IBM, 2024), a Llama with factors at four places. */
 export function graniteFromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
-  return graniteShape(decoderBase(parsed, file), parsed.rms_norm_eps, {
+  return graniteShape(decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps }), {
     embedding: parsed.embedding_multiplier,
     attention: parsed.attention_multiplier,
     residual: parsed.residual_multiplier,
@@ -48,9 +48,9 @@ export function graniteFromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, Object.keys(ggufKeys.shape));
+  const { entries, base } = ggufDecoder(metadata, source, Object.keys(ggufKeys.shape));
   const parsed = parseConfig(ggufKeys, entries, source.file);
-  return graniteShape(base, epsilon, {
+  return graniteShape(base, {
     embedding: parsed.embedding_scale,
     attention: parsed['attention.scale'] ?? base.headDim ** -0.5,
     residual: parsed.residual_scale,
@@ -66,13 +66,12 @@ interface Factors {
   readonly logits: number;
 }
 
-function graniteShape(base: DecoderBase, epsilon: number, factors: Factors): DecoderShape {
+function graniteShape(base: DecoderBase, factors: Factors): DecoderShape {
   return {
     ...base,
-    epsilon,
     modelType: 'granite',
     gguf: 'granite',
-    blocks: sameBlocks(base),
+    blocks: blocksOf(base.layers, undefined, { rotary: base.rotary }),
     activation: 'silu',
     interleaved: true,
     embeddingScale: factors.embedding,
