@@ -26,7 +26,7 @@ const keys = z.object({
   rms_norm_eps: epsilonKey.default(1e-5),
   hidden_act: z.literal('silu').default('silu'),
   sliding_window: dimension.nullish(),
-  // Every so manieth block attends to all positions; a text such as LLLG in the first files.
+  // Every n-th block attends to all positions; a text such as LLLG in the first files.
   sliding_window_pattern: z.union([z.number().int().positive(), z.string()]).nullish(),
   layer_types: attentionTypes.nullish(),
 });

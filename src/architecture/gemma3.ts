@@ -31,7 +31,7 @@ const keys = z.object({
   query_pre_attn_scalar: z.number().positive().default(256),
   sliding_window: dimension.nullish(),
   layer_types: attentionTypes.nullish(),
-  // Every how manieth block attends to all positions, before transformers listed them.
+  // Every n-th block attends to all positions, before transformers listed them.
   sliding_window_pattern: z.number().int().positive().nullish(),
   _sliding_window_pattern: z.number().int().positive().nullish(),
   rope_local_base_freq: theta.nullish(),
@@ -45,7 +45,7 @@ const keys = z.object({
   use_bidirectional_attention: z.literal(false).nullish(),
 });
 
-/** Bases of rotary frequencies, and every how manieth block attends to all positions, unless a configuration says otherwise. */
+/** Bases of rotary frequencies, and the n of every n-th block that attends to all positions, unless a configuration says otherwise. */
 const [fullTheta, slidingTheta, defaultPattern] = [1e6, 1e4, 6];
 
 /** Reads the config.json of a Gemma 3 for text (Gemma team, 2025, arXiv:2503.19786). */

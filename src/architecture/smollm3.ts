@@ -12,7 +12,7 @@ import {
 import type { BlockShape, DecoderShape } from './decoder-shape.js';
 import { allButEvery, attentionTypes, windowsOf } from './windows.js';
 
-/** Every so manieth block sees no positions, unless the configuration lists others; llama.cpp knows no other step. */
+/** Every fourth block sees no positions, unless the configuration lists others; llama.cpp knows no other step. */
 const defaultStep = 4;
 
 const keys = z.object({

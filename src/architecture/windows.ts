@@ -38,7 +38,7 @@ export function windowsOf(
   return all.some((each) => each !== undefined) ? all : undefined;
 }
 
-/** Every block but each so manieth. */
+/** All blocks but every n-th. */
 export const allButEvery =
   (step: number) =>
   (block: number): boolean =>
@@ -89,7 +89,7 @@ export const windowKeys: readonly string[] = Object.keys(ggufKeys.shape);
 
 /**
  * The window of each block by a GGUF's entries.
- * @param pattern every how manieth block attends to all positions, unless the file says
+ * @param pattern every n-th block attends to all positions, unless the file says
  */
 export function ggufWindows(
   entries: Readonly<Record<string, unknown>>,

@@ -1,7 +1,7 @@
 import { type Architecture, matrixShape } from '../../architecture/architecture.js';
 import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
-import type { CompressOptions } from '../options.js';
+import { type CompressOptions, contradiction } from '../options.js';
 import { defaultTokens } from './calibration-text.js';
 import { productSpeed } from './estimate.js';
 import { recipeOf } from './recipe-of.js';
@@ -38,6 +38,7 @@ const balancedSeconds = 600;
 /**
  * Fills in what an effort decides on. `balanced` and the other words depend on the model only; a number of minutes is
  * compared with what this machine is expected to take, so that it may mean another recipe on another machine.
+ * @throws TersorError for an effort beside a recipe or an importance matrix, which decide on the same
  */
 export async function withEffort(
   context: Context,
@@ -46,7 +47,10 @@ export async function withEffort(
   { warn }: Hooks,
 ): Promise<CompressOptions> {
   const { effort = 'balanced', imatrix, recipe } = options;
-  if (imatrix || recipe) return options; // they decide on the solution
+  // Both decide on the solution.
+  const other = imatrix ? 'imatrix' : recipe ? 'recipe' : undefined;
+  if (other && options.effort !== undefined) throw contradiction('effort', other);
+  if (other) return options;
   const all = efforts(architecture).map((each) => filled(options, each));
   const [thorough = options] = all;
   const quick = all.at(-1) ?? options;
