@@ -140,34 +140,23 @@ export function createCalibrator(
 
   /** Moments of a site that both models have reached, from what waits there for the next part. */
   const sum = async ({ site, width }: Segment, own: Travel, original?: Travel): Promise<SiteMoments> => {
-    const [gram, cross] = [moments.sum(width), original && moments.sum(width)];
-    const [mean, originalMean] = [moments.vector(width), original && moments.vector(width)];
-    const rows = options.holdOut ? heldOutRows(own.states.map(({ batch }) => batch)) : [];
+    const batches = own.states.map(({ batch }) => batch);
+    const tokens = batches.reduce((total, { sequences, length }) => total + sequences * length, 0);
+    const sums = moments.sums(width, { cross: original !== undefined, tokens });
+    const rows = options.holdOut ? heldOutRows(batches) : [];
     const heldOut = createHeldOutCollector(rows, width);
     const heldOutOriginal = original && createHeldOutCollector(rows, width);
-    let tokens = -heldOut.tokens;
-    for (const [at, { batch, arrays }] of own.states.entries()) {
+    for (const [at, { arrays }] of own.states.entries()) {
       const [x, y] = [arrays[site], original?.states[at]?.arrays[site]];
-      const [inputs, originals] = [x?.data as Float32Array, y?.data as Float32Array];
-      const given = [heldOut.take(at, inputs), heldOutOriginal?.take(at, originals)];
-      for (const { clear } of given.flatMap((each) => each ?? [])) clear();
-      await gram.add(inputs, inputs);
-      await cross?.add(originals, inputs);
-      await mean.add(inputs);
-      await originalMean?.add(originals);
-      for (const { restore } of given.flatMap((each) => each ?? [])) restore();
+      const [inputs, originals] = [x?.data as Float32Array, y?.data];
+      heldOut.take(at, inputs);
+      if (originals) heldOutOriginal?.take(at, originals);
+      await sums.add(inputs, originals, rows[at]);
       if (x?.onDisk) activationCache.give(inputs);
-      if (y?.onDisk) activationCache.give(originals);
-      tokens += batch.sequences * batch.length;
+      if (y?.onDisk && originals) activationCache.give(originals);
     }
-    const average = mean.mean(tokens);
-    const second = gram.mean(tokens);
-    const crossMoments = cross && (await moments.subtract(cross.mean(tokens), second));
     return {
-      gram: second,
-      means: { original: originalMean?.mean(tokens) ?? average, own: average },
-      tokens,
-      ...(crossMoments && { crossMoments }),
+      ...(await sums.mean()),
       ...(heldOut.tokens > 0 && {
         heldOut: { own: heldOut.inputs, ...(heldOutOriginal && { original: heldOutOriginal.inputs }) },
       }),

@@ -11,8 +11,8 @@ import { batchTokensOf, largestTable } from '../../architecture/forward.js';
 import type { Model } from '../../architecture/model.js';
 import { usedTokens } from '../../architecture/used-tokens.js';
 import { type Footprint, footprint } from '../../calibration/footprint.js';
-import { mostHeldOut, mostKept } from '../../calibration/held-out.js';
-import { stripRows } from '../../calibration/moments.js';
+import { mostKept } from '../../calibration/held-out.js';
+import { momentRoom } from '../../calibration/moments.js';
 import { product } from '../../checkpoint/decode.js';
 import { TersorError } from '../../errors.js';
 import * as g from '../../graph/build.js';
@@ -81,9 +81,6 @@ export function memoryOf(job: MemoryJob): Memory {
       ? walks.flatMap(({ block, sites }) => sites.map((site) => ({ block, ...site })))
       : [];
   const heldOut = (width: number) => 4 * models * width * Math.min(recipe.tokens, mostKept);
-  // Whole sequences, while they stay out of a sum.
-  const leftOut = (width: number) =>
-    4 * models * width * Math.min(batch.sequences * batch.length, mostHeldOut);
   const { descends } = findSolver(recipe.solver);
 
   const slabs = new Map(
@@ -122,7 +119,7 @@ export function memoryOf(job: MemoryJob): Memory {
   const compressing = most([
     4 * most(walks.map(({ weights }) => weights)),
     ...sites.map(
-      ({ width }) => 4 * (models * width ** 2 + stripRows(width) * width) + heldOut(width) + leftOut(width),
+      ({ width }) => 4 * (models * width ** 2 + momentRoom(width, models, recipe.tokens)) + heldOut(width),
     ),
     ...sites.map(({ width }) => shrinking(width, models) + (1 + 1 / models) * heldOut(width)),
     ...sites.map(

@@ -5,6 +5,7 @@ import { isRowMixGrid } from '../../grid/tersor/row-mix.js';
 import { type Panel, toPanel } from '../../kernels/panel.js';
 import { collectGarbage } from '../../runtime/garbage.js';
 import { findSolver } from '../../solver/index.js';
+import { layerError, weightedError } from '../../solver/layer-error.js';
 import { rtn, rtnWeighted } from '../../solver/rtn.js';
 import type { Solution, SolverContext } from '../../solver/solver.js';
 import type { Matrix, Moments } from '../../types.js';
@@ -100,9 +101,17 @@ async function compressSlab(
       : undefined;
   const compressBy = (weight: Matrix, solve: (solving: SolverContext, panel: Panel) => Promise<Solution>) =>
     kernels.scope(async (arena) => {
-      const solution = await solve({ ...context, arena }, await toPanel(kernels, arena, weight));
-      const { loss = 0, relativeError = solution.relativeError } = (await judge?.(solution.encoded)) ?? {};
-      const bytes = await stopwatch.time('write', () => grid.pack(kernels, solution.encoded));
+      const solving = { ...context, arena };
+      const panel = await toPanel(kernels, arena, weight);
+      const { encoded } = await solve(solving, panel);
+      const error = () =>
+        inputs
+          ? weightedError(context, inputs, panel, encoded.values)
+          : layerError(solving, moments?.gram, panel, encoded.values);
+      const { loss, relativeError } = judge
+        ? await judge(encoded)
+        : { loss: 0, relativeError: await error() };
+      const bytes = await stopwatch.time('write', () => grid.pack(kernels, encoded));
       return { bytes, relativeError, loss };
     });
   if (inputs) return compressBy(target, (solving, panel) => rtnWeighted(solving, panel, inputs, grid));
