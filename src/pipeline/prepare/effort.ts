@@ -11,7 +11,7 @@ import { type Work, workOf } from './work.js';
 type Effort = Pick<CompressOptions, 'solver' | 'solverOptions' | 'match' | 'tokens'>;
 
 /** Calibration tokens for each input of the widest layer, where not all of the text is taken. */
-const [quickTokens, balancedTokens] = [1.5, 4];
+const [quickTokens, balancedTokens] = [0.75, 4];
 
 /**
  * Recipes from the best to the quickest: coordinate descent with annealing and without, GPTQ for the original's outputs,
@@ -21,12 +21,13 @@ function efforts(architecture: Architecture): [thorough: Effort, ...Effort[]] {
   const widths = architecture.tensors
     .filter(({ kind }) => kind === 'linear')
     .map((spec) => matrixShape(spec)[1]);
-  const perInput = (count: number) => Math.min(defaultTokens, Math.max(8192, count * Math.max(...widths)));
+  const perInput = (count: number, least: number) =>
+    Math.min(defaultTokens, Math.max(least, count * Math.max(...widths)));
   return [
     { solver: 'decoupleq' },
     { solver: 'decoupleq', solverOptions: { temperature: 0 } },
-    { solver: 'gptq', tokens: perInput(balancedTokens) },
-    { solver: 'gptq', match: 'own', tokens: perInput(quickTokens) },
+    { solver: 'gptq', tokens: perInput(balancedTokens, 8192) },
+    { solver: 'gptq', match: 'own', tokens: perInput(quickTokens, 4096) },
   ];
 }
 
