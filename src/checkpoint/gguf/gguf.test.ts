@@ -214,8 +214,8 @@ describe('refuses', () => {
     ],
     [
       'a type that is not read',
-      gguf({ tensors: [{ ...tensor, type: 21 }] }),
-      /tensor a: has the type iq3_s, which is not read; requantize it to one of f32, f16/,
+      gguf({ tensors: [{ ...tensor, type: 40 }] }),
+      /tensor a: has the type nvfp4, which is not read; requantize it to one of f32, f16/,
     ],
     [
       'an unknown type',

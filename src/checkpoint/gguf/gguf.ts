@@ -1,6 +1,8 @@
 import { dirname } from 'node:path';
 import { TersorError } from '../../errors.js';
 import { ggufFormats } from '../../grid/gguf/gguf.js';
+import { latticeFormats, latticeGrids } from '../../grid/gguf/lattice.js';
+import type { Grid } from '../../grid/grid.js';
 import type { Kernels } from '../../kernels/kernels.js';
 import type { Checkpoint } from '../checkpoint.js';
 import { product, type StoredTensor, scalarBytes } from '../decode.js';
@@ -10,7 +12,9 @@ import { type GgufHeader, type GgufTensorHeader, type GgufValueType, readGgufHea
 
 /** Types by their number in `enum ggml_type`: those of the grids, and numbers that are no weights. */
 const typeNames = new Map<number, string>([
-  ...Object.values(ggufFormats).map(({ type, name }): [number, string] => [type, name]),
+  ...[...Object.values(ggufFormats), ...Object.values(latticeFormats)].map(
+    ({ type, name }): [number, string] => [type, name],
+  ),
   [24, 'i8'],
   [25, 'i16'],
   [26, 'i32'],
@@ -22,20 +26,17 @@ const typeNames = new Map<number, string>([
 const otherTypes: Readonly<Record<number, string>> = {
   9: 'q8_1',
   15: 'q8_k',
-  16: 'iq2_xxs',
-  17: 'iq2_xs',
-  18: 'iq3_xxs',
-  19: 'iq1_s',
-  21: 'iq3_s',
-  22: 'iq2_s',
-  29: 'iq1_m',
   31: 'q4_0_4_4',
   32: 'q4_0_4_8',
   33: 'q4_0_8_8',
   40: 'nvfp4',
 };
 
-const blockFormats = new Map(Object.values(ggufFormats).map((format) => [format.name as string, format]));
+const blockFormats = new Map<string, { readonly blockSize: number; readonly blockBytes: number }>(
+  [...Object.values(ggufFormats), ...Object.values(latticeFormats)].map((format) => [format.name, format]),
+);
+/** Grids that no type of the output can be. */
+const readOnlyGrids = new Map<string, Grid>(Object.entries(latticeGrids));
 
 const defaultAlignment = 32;
 
@@ -147,5 +148,6 @@ function locateTensor(file: RangedFile, tensor: GgufTensorHeader, start: number)
     const problem = `reaches to byte ${offset + bytes}, but the file ends at byte ${file.size}; it is truncated`;
     throw corrupt(problem);
   }
-  return { name, shape: dimensions.toReversed(), type, bytes, file, offset };
+  const grid = readOnlyGrids.get(type);
+  return { name, shape: dimensions.toReversed(), type, bytes, file, offset, ...(grid && { grid }) };
 }
