@@ -4,11 +4,13 @@ import { ggufFormats } from '../../grid/gguf/gguf.js';
 import { latticeFormats, latticeGrids } from '../../grid/gguf/lattice.js';
 import type { Grid } from '../../grid/grid.js';
 import type { Kernels } from '../../kernels/kernels.js';
+import { required } from '../../required.js';
 import type { Checkpoint } from '../checkpoint.js';
 import { product, type StoredTensor, scalarBytes } from '../decode.js';
 import { getIntact, type RangedFile, withFiles } from '../file.js';
 import { noSuchTensor, storedCheckpoint } from '../stored.js';
 import { type GgufHeader, type GgufTensorHeader, type GgufValueType, readGgufHeader } from './header.js';
+import { openParts, withoutSplit } from './split.js';
 
 /** Types by their number in `enum ggml_type`: those of the grids, and numbers that are no weights. */
 const typeNames = new Map<number, string>([
@@ -53,30 +55,23 @@ export interface GgufCheckpoint extends Checkpoint {
 
 /**
  * Opens a GGUF file. Tensors keep their names; shapes are turned around to have the outermost dimension first.
- * @throws TersorError when the file is corrupt, truncated, a part of a split one, or has types nobody can decode
+ * The first part of a split one stands for all.
+ * @throws TersorError when the file is corrupt, truncated, another part of a split one, or has types nobody can decode
  */
 export async function openGguf(path: string, kernels?: Kernels): Promise<GgufCheckpoint> {
   return withFiles(async (open) => {
     const file = await open(path);
-    const header = await readGgufHeader(file);
-    const parts = header.metadata['split.count'];
-    if (typeof parts === 'number' && parts > 1) {
-      const remedy = 'join them with llama-gguf-split --merge';
-      throw new TersorError(`is one of ${parts} parts of a model`, {
-        code: 'unsupported',
-        file: path,
-        remedy,
-      });
-    }
-    const tensors = locate(file, header);
+    const parts = await openParts({ file, header: await readGgufHeader(file) }, open);
+    const { header } = required(parts, 0);
+    const tensors = parts.flatMap((part) => locate(part.file, part.header));
     const checkpoint = storedCheckpoint(
       {
         path,
         format: 'gguf',
         naming: 'gguf',
-        metadata: header.metadata,
+        metadata: parts.length > 1 ? withoutSplit(header.metadata) : header.metadata,
         folder: dirname(path),
-        files: [file],
+        files: parts.map((part) => part.file),
         tensors,
       },
       kernels,
@@ -85,9 +80,9 @@ export async function openGguf(path: string, kernels?: Kernels): Promise<GgufChe
       ...checkpoint,
       valueTypes: header.types,
       async readBytes(name) {
-        const { bytes, offset } = tensors.find((tensor) => tensor.name === name) ?? noSuchTensor(path, name);
-        const stored = new Uint8Array(bytes);
-        await file.read(offset, stored, name);
+        const tensor = tensors.find((each) => each.name === name) ?? noSuchTensor(path, name);
+        const stored = new Uint8Array(tensor.bytes);
+        await tensor.file.read(tensor.offset, stored, name);
         return stored;
       },
     };
