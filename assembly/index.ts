@@ -47,6 +47,7 @@ export { chooseTrims, takeTrims, trimColumns } from './outliers/trim';
 export { putBits, takeBits } from './pack/bits';
 export { packBlocks, unpackBlocks } from './pack/blocks';
 export { packIntegers, unpackIntegers } from './pack/integers';
+export { decodeLattice } from './pack/lattices';
 export { countOutliers, listOutliers, placeOutliers } from './pack/outliers';
 export { decodeRefinement, encodeRefinement, refinementScratch } from './pack/refinement';
 export { loadScales, storeScales } from './pack/word-scales';

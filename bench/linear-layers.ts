@@ -6,6 +6,7 @@ import { toPanel } from '../src/kernels/panel.js';
 import { type Context, withContext } from '../src/pipeline/context/context.js';
 import { calibrationText } from '../src/pipeline/prepare/calibration-text.js';
 import { findSolver } from '../src/solver/index.js';
+import { layerError } from '../src/solver/layer-error.js';
 import type { Matrix, Moments } from '../src/types.js';
 import { shared, tales } from '../test/fixtures/data.js';
 
@@ -69,7 +70,9 @@ export async function errorOf(
   return context.kernels.scope(async (arena) => {
     const panel = await toPanel(context.kernels, arena, weight);
     const { solve } = findSolver(solver);
-    return (await solve({ ...context, arena }, panel, moments, grid, options)).relativeError;
+    const inner = { ...context, arena };
+    const { encoded } = await solve(inner, panel, moments, grid, options);
+    return layerError(inner, moments.gram, panel, encoded.values);
   });
 }
 

@@ -32,7 +32,7 @@ await forLinearLayers(settings, async (context, layer, weight, moments) => {
     const direct = new Map<number, number>();
     for (const bits of nestedBits) {
       const solution = await findSolver('rtn').solve(bench, panel, moments, findGrid(`int${bits}-channel`));
-      direct.set(bits, solution.relativeError);
+      direct.set(bits, await layerError(bench, moments.gram, panel, solution.encoded.values));
     }
     for (const solver of solvers.split(',')) {
       const { encoded } = await findSolver(solver).solve(bench, panel, moments, findGrid('nested8'));

@@ -140,7 +140,9 @@ async function time(
     const moments = { gram: layer.gram, tokens: 1 };
     const start = now();
     const solution = await solve({ ...bench, arena }, panel, moments, grid(findGrid(type)), options);
-    return { stages, error: solution.relativeError, milliseconds: now() - start };
+    const milliseconds = now() - start;
+    const error = await layerError({ ...bench, arena }, layer.gram, panel, solution.encoded.values);
+    return { stages, error, milliseconds };
   });
 }
 

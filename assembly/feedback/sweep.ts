@@ -1,7 +1,7 @@
 // The inner loops of the solvers (src/solver). Panels are column-major over rows; a strip of sixteen rows, one
 // cache line of every column, is solved at a time from a compact copy.
 
-import { F32Array, F64Array, I32Array, Optional, U8Array } from '../arrays';
+import { F32Array, I32Array, Optional, U8Array } from '../arrays';
 import { GridLevels, hasCodes, nearestValue } from '../rounding/levels';
 import { addDeltas, copyStrip, pushDeltas, stepColumns, stripBytes, stripVectors } from './strip';
 
@@ -28,9 +28,6 @@ export class SweepBlock {
   /** cols × stride, as are `values`; float types have none. */
   codes: Optional<U8Array>;
   values: F32Array;
-  /** Of every row: Σ L[j, j]² (t − ŵ)² is added; to `norms` Σ Δ². */
-  losses: F64Array;
-  norms: F64Array;
   /** 2 · width · stride floats (stride rounded up to 16). */
   scratch: U8Array;
 }
@@ -56,8 +53,6 @@ export function sweepBlock(start: i32, end: i32, record: SweepBlock): void {
   const delta = record.delta;
   const codes = record.codes;
   const values = record.values;
-  const losses = record.losses;
-  const norms = record.norms;
   const scratch = record.scratch;
   const pitch = (<usize>stride) << 2;
   const own = scratch + ((<usize>start * width) << 3);
@@ -76,7 +71,6 @@ export function sweepBlock(start: i32, end: i32, record: SweepBlock): void {
         const group = <usize>(column / groupSize) * pitch + lane;
         const target = <usize>column * pitch + lane;
         const inverse = f32x4.splat(1 / diagonal);
-        const loss = f32x4.splat(diagonal);
         for (let v = 0; v < vectors; v++) {
           const at = (<usize>v) << 4;
           const local = <usize>j * stripBytes + at;
@@ -89,9 +83,6 @@ export function sweepBlock(start: i32, end: i32, record: SweepBlock): void {
           const difference = f32x4.sub(w, value);
           v128.store(localDelta + local, difference);
           v128.store(delta + <usize>j * pitch + lane + at, difference);
-          const error = f32x4.mul(loss, f32x4.sub(t, value));
-          addSquares(losses + ((lane + at) << 1), error);
-          addSquares(norms + ((lane + at) << 1), difference);
         }
       }
       pushDeltas(own, localDelta, upper, width, 0, low, high);
@@ -99,14 +90,4 @@ export function sweepBlock(start: i32, end: i32, record: SweepBlock): void {
     }
     copyStrip(sums + lane, pitch, own, stripBytes, from, vectors);
   }
-}
-
-/** Adds the squares of four floats to four doubles. */
-function addSquares(into: usize, x: v128): void {
-  const low = f64x2.promote_low_f32x4(x);
-  const high = f64x2.promote_low_f32x4(
-    i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15),
-  );
-  v128.store(into, f64x2.add(v128.load(into), f64x2.mul(low, low)));
-  v128.store(into, f64x2.add(v128.load(into, 16), f64x2.mul(high, high)), 16);
 }

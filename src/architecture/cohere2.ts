@@ -10,8 +10,16 @@ import {
   ggufDecoder,
 } from './decoder-config.js';
 import { f32, windowEntries } from './decoder-gguf.js';
-import type { BlockShape, DecoderShape } from './decoder-shape.js';
-import { attentionTypes, ggufWindows, type Windows, windowKeys, windowsOf } from './windows.js';
+import type { DecoderShape } from './decoder-shape.js';
+import {
+  allButEvery,
+  attentionTypes,
+  blocksOf,
+  ggufWindows,
+  type Windows,
+  windowKeys,
+  windowsOf,
+} from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -28,17 +36,17 @@ const keys = z.object({
   use_parallel_embedding: z.boolean().nullish(),
   use_qk_norm: z.literal(false).nullish(),
   position_embedding_type: z.literal('rope_gptj').nullish(),
-  order_of_interleaved_layers: z.string().nullish(),
+  order_of_interleaved_layers: z.literal('local_attn_first').nullish(),
   rotary_pct: z.literal(1).nullish(),
 });
 
 /** Reads the config.json of a Command R7B or A (Cohere, 2024): parallel halves of a block, positions in windows only. */
 export function cohere2FromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
-  const base = decoderBase(parsed, file);
+  const base = decoderBase(parsed, { file, epsilon: parsed.layer_norm_eps });
   const pattern = parsed.sliding_window_pattern ?? parsed._sliding_window_pattern ?? 4;
-  const windows = windowsOf(parsed, (block) => (block + 1) % pattern !== 0, file);
-  return cohere2Shape(base, { epsilon: parsed.layer_norm_eps, windows, logitScale: parsed.logit_scale });
+  const windows = windowsOf(parsed, allButEvery(pattern), file);
+  return cohere2Shape(base, { windows, logitScale: parsed.logit_scale });
 }
 
 /** Reads the GGUF metadata of a Command R7B or A. */
@@ -46,7 +54,7 @@ export function cohere2FromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, [
+  const { entries, base } = ggufDecoder(metadata, source, [
     ...windowKeys,
     'logit_scale',
     'rope.freq_base_swa',
@@ -57,24 +65,18 @@ export function cohere2FromGguf(
     source.file,
   );
   const windows = ggufWindows(entries, { layers: base.layers, pattern: 4, file: source.file });
-  return cohere2Shape(base, { epsilon, windows, logitScale });
+  return cohere2Shape(base, { windows, logitScale });
 }
 
 interface Cohere2 {
-  readonly epsilon: number;
   readonly windows: Windows | undefined;
   readonly logitScale: number;
 }
 
-function cohere2Shape(base: DecoderBase, { epsilon, windows, logitScale }: Cohere2): DecoderShape {
-  const rotary = { ...base.rotary, neighbours: true };
-  const blocks = Array.from({ length: base.layers }, (_, block): BlockShape => {
-    const window = windows?.[block];
-    return window === undefined ? {} : { rotary, window };
-  });
+function cohere2Shape(base: DecoderBase, { windows, logitScale }: Cohere2): DecoderShape {
+  const blocks = blocksOf(base.layers, windows, {}, { rotary: { ...base.rotary, neighbours: true } });
   return {
     ...base,
-    epsilon,
     modelType: 'cohere2',
     gguf: 'cohere2',
     blocks,

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { TersorError } from '../errors.js';
 import { blockCount, dimension, parseConfig, shared, wrongConfig } from './config.js';
 import type { DecoderShape } from './decoder-shape.js';
-import { ggufEntriesOf } from './gguf-entries.js';
 import type { Rotary } from './rotary.js';
 import { ropeConfig, rotaryOf, theta } from './rotary-scaling.js';
 
@@ -33,19 +32,32 @@ const base = z.object(decoderKeys);
 /** What every family takes over as it is, with the rotary settings of its blocks, all alike. */
 export type DecoderBase = Pick<
   DecoderShape,
-  'hidden' | 'intermediate' | 'heads' | 'kvHeads' | 'headDim' | 'vocabulary' | 'context'
+  'hidden' | 'intermediate' | 'heads' | 'kvHeads' | 'headDim' | 'vocabulary' | 'context' | 'epsilon'
 > & { readonly layers: number; readonly rotary: Rotary };
+
+/** What families keep under names of their own. */
+interface FamilySettings {
+  readonly file: string;
+  /** Of the norms. */
+  readonly epsilon: number;
+  /** Settings of the rotary positions, where they are not those of the whole model. */
+  readonly rope?: z.infer<typeof ropeConfig>;
+  /** Share of a head that is rotated, unless the configuration says. */
+  readonly rotated?: number;
+  /** Longest text that the model was trained on before its positions were scaled. */
+  readonly originalContext?: number | undefined;
+}
 
 /**
  * The sizes of a decoder by its config.json.
- * @param rope settings of the rotary positions, where they are not those of the whole model
  * @throws TersorError for heads that cannot be shared evenly
  */
-export function decoderBase(parsed: z.infer<typeof base>, file: string, rope?: Rope): DecoderBase {
+export function decoderBase(parsed: z.infer<typeof base>, settings: FamilySettings): DecoderBase {
+  const { file, epsilon, rope, rotated = 1, originalContext } = settings;
   const heads = parsed.num_attention_heads;
   const headDim = parsed.head_dim ?? shared(parsed.hidden_size, 'columns', heads, 'attention heads', file);
   const scaling = rope ?? parsed.rope_parameters ?? parsed.rope_scaling ?? {};
-  const share = parsed.partial_rotary_factor ?? numberOf(scaling.partial_rotary_factor) ?? 1;
+  const share = parsed.partial_rotary_factor ?? numberOf(scaling.partial_rotary_factor) ?? rotated;
   const given = {
     layers: parsed.num_hidden_layers,
     hidden: parsed.hidden_size,
@@ -55,16 +67,16 @@ export function decoderBase(parsed: z.infer<typeof base>, file: string, rope?: R
     headDim,
     vocabulary: parsed.vocab_size,
     context: parsed.max_position_embeddings,
+    epsilon,
   };
   const plain = {
     headDim: Math.floor(headDim * share),
     // Beside newer settings the older key is what is left over.
     theta: scaling.rope_theta ?? parsed.rope_theta ?? 10000,
   };
-  return checked({ ...given, rotary: rotaryOf(plain, scaling, { context: given.context, file }) }, file);
+  const about = { context: given.context, originalContext, file };
+  return checked({ ...given, rotary: rotaryOf(plain, scaling, about) }, file);
 }
-
-type Rope = z.infer<typeof ropeConfig>;
 
 const numberOf = (value: unknown) => (typeof value === 'number' ? value : undefined);
 
@@ -89,9 +101,20 @@ const ggufKeys = z.object({
   'rope.scaling.yarn_log_multiplier': z.number().positive().optional(),
 });
 
+/** The entries of a GGUF that belong to its architecture, by names without the architecture's. */
+const ggufEntriesOf = (
+  metadata: Readonly<Record<string, unknown>>,
+  architecture: string,
+): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(metadata)
+      .filter(([key]) => key.startsWith(`${architecture}.`))
+      .map(([key, value]) => [key.slice(architecture.length + 1), value]),
+  );
+
 /** What a GGUF says of a decoder: its sizes, and the entries of its architecture. */
-export interface GgufDecoder extends DecoderBase {
-  readonly epsilon: number;
+export interface GgufDecoder {
+  readonly base: DecoderBase;
   readonly entries: Readonly<Record<string, unknown>>;
 }
 
@@ -116,24 +139,19 @@ export function ggufDecoder(
   const scaled = rope.freqs
     ? { ...plain, factors: rope.freqs }
     : rotaryOf(plain, ggufScaling(parsed, rope), about);
-  return {
-    ...checked(
-      {
-        layers: parsed.block_count,
-        hidden,
-        intermediate: parsed.feed_forward_length,
-        heads,
-        kvHeads: parsed['attention.head_count_kv'] ?? heads,
-        headDim,
-        vocabulary,
-        context: parsed.context_length,
-        rotary: scaled,
-      },
-      file,
-    ),
+  const base = {
+    layers: parsed.block_count,
+    hidden,
+    intermediate: parsed.feed_forward_length,
+    heads,
+    kvHeads: parsed['attention.head_count_kv'] ?? heads,
+    headDim,
+    vocabulary,
+    context: parsed.context_length,
     epsilon: parsed['attention.layer_norm_rms_epsilon'] ?? parsed['attention.layer_norm_epsilon'] ?? 1e-5,
-    entries,
+    rotary: scaled,
   };
+  return { base: checked(base, file), entries };
 }
 
 /** Entries of an architecture that change nothing of what is computed. */
@@ -219,7 +237,3 @@ function checked(sizes: DecoderBase, file: string): DecoderBase {
     throw wrongConfig(`${factors.length} rotary factors do not fit ${pairs} frequencies`, file);
   return sizes;
 }
-
-/** Blocks that are all alike. */
-export const sameBlocks = ({ layers, rotary }: DecoderBase): DecoderShape['blocks'] =>
-  Array.from({ length: layers }, () => ({ rotary }));

@@ -10,15 +10,23 @@ import {
   ggufDecoder,
 } from './decoder-config.js';
 import { windowEntries } from './decoder-gguf.js';
-import type { BlockShape, DecoderShape } from './decoder-shape.js';
-import { attentionTypes, ggufWindows, type Windows, windowKeys, windowsOf } from './windows.js';
+import type { DecoderShape } from './decoder-shape.js';
+import {
+  allButEvery,
+  attentionTypes,
+  blocksOf,
+  ggufWindows,
+  type Windows,
+  windowKeys,
+  windowsOf,
+} from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
   rms_norm_eps: epsilonKey.default(1e-5),
   hidden_act: z.literal('silu').default('silu'),
   sliding_window: dimension.nullish(),
-  // Every so manieth block attends to all positions; a text such as LLLG in the first files.
+  // Every n-th block attends to all positions; a text such as LLLG in the first files.
   sliding_window_pattern: z.union([z.number().int().positive(), z.string()]).nullish(),
   layer_types: attentionTypes.nullish(),
 });
@@ -29,11 +37,11 @@ const layersOf32B = 64;
 /** Reads the config.json of an EXAONE 4 (LG AI Research, 2025, arXiv:2507.11407). */
 export function exaone4FromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
-  const base = decoderBase(parsed, file);
+  const base = decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps });
   const pattern = parsed.sliding_window_pattern ?? 4;
   const step = typeof pattern === 'string' ? pattern.length : pattern;
-  const windows = windowsOf(parsed, (block) => (block + 1) % step !== 0, file);
-  return exaone4Shape(base, parsed.rms_norm_eps, windows);
+  const windows = windowsOf(parsed, allButEvery(step), file);
+  return exaone4Shape(base, windows);
 }
 
 /** Reads the GGUF metadata of an EXAONE 4. */
@@ -41,23 +49,19 @@ export function exaone4FromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, [...windowKeys, 'rope.freq_base_swa']);
+  const { entries, base } = ggufDecoder(metadata, source, [...windowKeys, 'rope.freq_base_swa']);
   const windowed = base.layers === layersOf32B;
   const given = { 'attention.sliding_window': 4096, ...entries };
   const windows = ggufWindows(given, { layers: base.layers, pattern: 4, file: source.file });
-  return exaone4Shape(base, epsilon, windowed ? windows : undefined);
+  return exaone4Shape(base, windowed ? windows : undefined);
 }
 
-function exaone4Shape(base: DecoderBase, epsilon: number, windows: Windows | undefined): DecoderShape {
+function exaone4Shape(base: DecoderBase, windows: Windows | undefined): DecoderShape {
+  const { rotary } = base;
   // Where some blocks have windows, only these see positions.
-  const blocks = Array.from({ length: base.layers }, (_, block): BlockShape => {
-    const window = windows?.[block];
-    if (window !== undefined) return { rotary: base.rotary, window };
-    return windows ? {} : { rotary: base.rotary };
-  });
+  const blocks = blocksOf(base.layers, windows, windows ? {} : { rotary }, { rotary });
   return {
     ...base,
-    epsilon,
     modelType: 'exaone4',
     gguf: 'exaone4',
     blocks,

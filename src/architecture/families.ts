@@ -3,7 +3,7 @@ import { readPooling } from '../checkpoint/pooling.js';
 import { bertFromHuggingFace } from './bert.js';
 import { cohere2FromGguf, cohere2FromHuggingFace } from './cohere2.js';
 import { decoder } from './decoder.js';
-import type { GgufSource, RopeTensors } from './decoder-config.js';
+import { type DecoderBase, type GgufSource, ggufDecoder, type RopeTensors } from './decoder-config.js';
 import type { DecoderShape } from './decoder-shape.js';
 import { distilbertFromHuggingFace } from './distilbert.js';
 import { electraFromHuggingFace } from './electra.js';
@@ -12,9 +12,9 @@ import type { EncoderSource } from './encoder-config.js';
 import type { EncoderShape } from './encoder-shape.js';
 import { exaone4FromGguf, exaone4FromHuggingFace } from './exaone4.js';
 import { type Family, ggufVocabulary } from './family.js';
-import { gemma2FromGguf, gemma2FromHuggingFace, gemmaFromGguf, gemmaFromHuggingFace } from './gemma.js';
+import { gemma2FromGguf, gemma2FromHuggingFace, gemmaFromHuggingFace, gemmaShape } from './gemma.js';
 import { gemma3FromGguf, gemma3FromHuggingFace } from './gemma3.js';
-import { glm4FromGguf, glm4FromHuggingFace } from './glm4.js';
+import { glm4FromHuggingFace, glm4Shape } from './glm4.js';
 import { gptNeoxFromHuggingFace } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
@@ -27,12 +27,13 @@ import { mpnetBias, mpnetFromHuggingFace } from './mpnet.js';
 import { nomicBertFromHuggingFace } from './nomic-bert.js';
 import { olmo2FromHuggingFace, olmo3FromHuggingFace, olmoFromGguf } from './olmo.js';
 import { olmoeFromGguf, olmoeFromHuggingFace } from './olmoe.js';
-import { phi3FromGguf, phi3FromHuggingFace, phiFromGguf, phiFromHuggingFace } from './phi.js';
+import { phi3FromHuggingFace, phi3Shape, phiFromHuggingFace, phiShape } from './phi.js';
 import { qwen2MoeFromHuggingFace, qwen3MoeFromHuggingFace, qwenMoeFromGguf } from './qwen-moe.js';
 import { robertaFromHuggingFace, robertaTypes } from './roberta.js';
 import { smollm3FromGguf, smollm3FromHuggingFace } from './smollm3.js';
-import { stablelmFromGguf, stablelmFromHuggingFace } from './stablelm.js';
-import { starcoder2FromGguf, starcoder2FromHuggingFace } from './starcoder2.js';
+import { stablelmFromHuggingFace, stablelmShape } from './stablelm.js';
+import { starcoder2FromHuggingFace, starcoder2Shape } from './starcoder2.js';
+import { windowKeys } from './windows.js';
 
 /** What reads the shape of a decoder. */
 interface Readers {
@@ -92,6 +93,15 @@ async function biasTable({ tensors, read }: Checkpoint): Promise<Float32Array> {
   return name === undefined ? new Float32Array() : (await read(name)).data;
 }
 
+/** A family whose GGUFs say no more than the sizes. @param unused entries that llama.cpp reads and does without */
+const bySizes =
+  (
+    shape: (base: DecoderBase) => DecoderShape,
+    unused: readonly string[] = [],
+  ): NonNullable<Readers['gguf']> =>
+  (metadata, source) =>
+    shape(ggufDecoder(metadata, source, unused).base);
+
 /** Every family of models that tersor reads. */
 export const families: readonly Family[] = [
   decoders(llamaTypes, {
@@ -117,7 +127,7 @@ export const families: readonly Family[] = [
   }),
   decoders(['gemma'], {
     huggingFace: gemmaFromHuggingFace,
-    gguf: gemmaFromGguf,
+    gguf: bySizes(gemmaShape),
     ggufNames: ['gemma'],
     tied: true,
   }),
@@ -133,14 +143,18 @@ export const families: readonly Family[] = [
     ggufNames: ['granite', 'granitemoe'],
   }),
   decoders(['granitemoe'], { huggingFace: graniteMoeFromHuggingFace, tied: true }),
-  decoders(['glm4'], { huggingFace: glm4FromHuggingFace, gguf: glm4FromGguf, ggufNames: ['glm4'] }),
+  decoders(['glm4'], { huggingFace: glm4FromHuggingFace, gguf: bySizes(glm4Shape), ggufNames: ['glm4'] }),
   decoders(['ministral3'], {
     huggingFace: ministral3FromHuggingFace,
     gguf: ministral3FromGguf,
     ggufNames: ['mistral3'],
   }),
-  decoders(['phi3'], { huggingFace: phi3FromHuggingFace, gguf: phi3FromGguf, ggufNames: ['phi3'] }),
-  decoders(['phi'], { huggingFace: phiFromHuggingFace, gguf: phiFromGguf, ggufNames: ['phi2'] }),
+  decoders(['phi3'], {
+    huggingFace: phi3FromHuggingFace,
+    gguf: bySizes(phi3Shape, windowKeys),
+    ggufNames: ['phi3'],
+  }),
+  decoders(['phi'], { huggingFace: phiFromHuggingFace, gguf: bySizes(phiShape), ggufNames: ['phi2'] }),
   decoders(['smollm3'], {
     huggingFace: smollm3FromHuggingFace,
     gguf: smollm3FromGguf,
@@ -163,12 +177,12 @@ export const families: readonly Family[] = [
   decoders(['gpt_neox'], { huggingFace: gptNeoxFromHuggingFace }),
   decoders(['stablelm'], {
     huggingFace: stablelmFromHuggingFace,
-    gguf: stablelmFromGguf,
+    gguf: bySizes(stablelmShape),
     ggufNames: ['stablelm'],
   }),
   decoders(['starcoder2'], {
     huggingFace: starcoder2FromHuggingFace,
-    gguf: starcoder2FromGguf,
+    gguf: bySizes(starcoder2Shape),
     ggufNames: ['starcoder2'],
     tied: true,
   }),

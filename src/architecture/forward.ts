@@ -28,6 +28,13 @@ export const hiddenOf = (batch: Batch, kept: Omit<Hidden, 'batch'>): Hidden => (
 /** Rows [from, to) of a table that may be too large to hold. */
 export type Rows = (from: number, to: number) => Promise<Float32Array>;
 
+/** Tokens [from, to) of the vocabulary, and their rows of the head. */
+export interface HeadPart {
+  readonly from: number;
+  readonly to: number;
+  readonly head: Float32Array;
+}
+
 /** The forward pass of a model in pieces, so that only one block's weights need to be in memory. */
 export interface Forward {
   /** The table of tokens may have fewer rows than the vocabulary (src/architecture/used-tokens.ts). */
@@ -48,10 +55,10 @@ export interface Forward {
     options?: { readonly consume?: boolean },
   ): Promise<Hidden[]>;
   /**
-   * Logits of the rows given, rows × vocabulary.
-   * @param table rows of the head in the place of the whole, which are multiplied with a part at a time
+   * Logits of the rows given, rows × vocabulary, or × tokens.
+   * @param part some tokens only, and their rows of the head
    */
-  logits(rows: Float32Array, weights: Arrays, table?: Rows): Promise<Float32Array>;
+  logits(rows: Float32Array, weights: Arrays, part?: HeadPart): Promise<Float32Array>;
   release(): Promise<void>;
 }
 
@@ -84,33 +91,20 @@ export function createForward(architecture: Architecture, options: RuntimeOption
       return { batch: hidden.batch, data: y as Float32Array };
     },
 
-    async logits(rows, weights, table) {
+    async logits(rows, weights, part) {
       const batch = { sequences: 1, length: rows.length / width };
-      if (!table) {
-        const program = await cache.get(`head ${batch.length}`, () => ({
-          y: architecture.head(input(batch)),
-        }));
-        const { y } = await program.run({ ...weights, hidden: rows });
-        return y as Float32Array;
-      }
-      const logits = new Float32Array(batch.length * vocabulary);
-      const height = tableRows(width);
-      for (let from = 0; from < vocabulary; from += height) {
-        const count = Math.min(height, vocabulary - from);
-        const program = await cache.get(`head ${batch.length} ${count}`, () => ({
-          y: withRows(withRows(architecture.head(input(batch)), headRole, count), headBias, count),
-        }));
-        const bias = weights[headBias];
-        const { y } = await program.run({
-          ...weights,
-          [headRole]: await table(from, from + count),
-          ...(bias ? { [headBias]: bias.subarray(from, from + count) } : {}),
-          hidden: rows,
-        });
-        for (let row = 0; row < batch.length; row++)
-          logits.set((y as Float32Array).subarray(row * count, (row + 1) * count), row * vocabulary + from);
-      }
-      return logits;
+      const count = part ? part.to - part.from : vocabulary;
+      const program = await cache.get(`head ${batch.length} ${count}`, () => ({
+        y: withRows(withRows(architecture.head(input(batch)), headRole, count), headBias, count),
+      }));
+      const bias = part && weights[headBias]?.subarray(part.from, part.to);
+      const { y } = await program.run({
+        ...weights,
+        ...(part ? { [headRole]: part.head } : {}),
+        ...(bias ? { [headBias]: bias } : {}),
+        hidden: rows,
+      });
+      return y as Float32Array;
     },
 
     release: cache.release,

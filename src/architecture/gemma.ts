@@ -8,18 +8,10 @@ import {
   epsilonKey,
   type GgufSource,
   ggufDecoder,
-  sameBlocks,
 } from './decoder-config.js';
 import { f32, windowEntries } from './decoder-gguf.js';
 import type { DecoderShape } from './decoder-shape.js';
-import {
-  attentionTypes,
-  ggufWindows,
-  type Windows,
-  windowedBlocks,
-  windowKeys,
-  windowsOf,
-} from './windows.js';
+import { attentionTypes, blocksOf, ggufWindows, type Windows, windowKeys, windowsOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -38,22 +30,16 @@ const gemma = ({ hidden }: DecoderBase) =>
 /** Reads the config.json of a Gemma 1 (Gemma team, 2024, arXiv:2403.08295). */
 export function gemmaFromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
-  return gemmaShape(decoderBase(parsed, file), parsed.rms_norm_eps);
+  return gemmaShape(decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps }));
 }
 
-/** Reads the GGUF metadata of a Gemma 1. */
-export function gemmaFromGguf(metadata: Readonly<Record<string, unknown>>, source: GgufSource): DecoderShape {
-  const { entries: _, epsilon, ...base } = ggufDecoder(metadata, source);
-  return gemmaShape(base, epsilon);
-}
-
-const gemmaShape = (base: DecoderBase, epsilon: number): DecoderShape => ({
+/** A Gemma 1 of such sizes. */
+export const gemmaShape = (base: DecoderBase): DecoderShape => ({
   ...base,
   ...gemma(base),
-  epsilon,
   modelType: 'gemma',
   gguf: 'gemma',
-  blocks: sameBlocks(base),
+  blocks: blocksOf(base.layers, undefined, { rotary: base.rotary }),
 });
 
 const gemma2Keys = keys.extend({
@@ -70,9 +56,8 @@ const layersOf27B = 46;
 /** Reads the config.json of a Gemma 2 (Gemma team, 2024, arXiv:2408.00118). */
 export function gemma2FromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(gemma2Keys, config, file);
-  const base = decoderBase(parsed, file);
+  const base = decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps });
   return gemma2Shape(base, {
-    epsilon: parsed.rms_norm_eps,
     windows: windowsOf(parsed, (block) => block % 2 === 0, file),
     queryScalar: parsed.query_pre_attn_scalar,
     attentionCap: parsed.attn_logit_softcapping ?? undefined,
@@ -91,11 +76,10 @@ export function gemma2FromGguf(
   source: GgufSource,
 ): DecoderShape {
   const own = [...windowKeys, ...Object.keys(gemma2GgufKeys.shape)];
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, own);
+  const { entries, base } = ggufDecoder(metadata, source, own);
   const parsed = parseConfig(gemma2GgufKeys, entries, source.file);
   const given = { 'attention.sliding_window': 4096, ...entries };
   return gemma2Shape(base, {
-    epsilon,
     windows: ggufWindows(given, { layers: base.layers, pattern: 2, file: source.file }),
     queryScalar: scoreScale(base),
     attentionCap: parsed.attn_logit_softcapping,
@@ -104,7 +88,6 @@ export function gemma2FromGguf(
 }
 
 interface Gemma2 {
-  readonly epsilon: number;
   readonly windows: Windows | undefined;
   /** Scores are divided by its root. */
   readonly queryScalar: number;
@@ -117,14 +100,13 @@ const scoreScale = ({ layers, hidden, heads, headDim }: DecoderBase): number =>
   layers === layersOf27B ? hidden / heads : headDim;
 
 function gemma2Shape(base: DecoderBase, given: Gemma2): DecoderShape {
-  const { epsilon, windows, queryScalar, attentionCap, logitCap } = given;
-  const blocks = windowedBlocks(base.layers, base.rotary, windows);
+  const { windows, queryScalar, attentionCap, logitCap } = given;
+  const blocks = blocksOf(base.layers, windows, { rotary: base.rotary });
   return {
     ...base,
     ...gemma(base),
     ...(attentionCap === undefined ? {} : { attentionCap }),
     ...(logitCap === undefined ? {} : { logitCap }),
-    epsilon,
     modelType: 'gemma2',
     gguf: 'gemma2',
     blocks,

@@ -10,10 +10,18 @@ import {
   ggufDecoder,
 } from './decoder-config.js';
 import { f32, u32, windowEntries } from './decoder-gguf.js';
-import type { BlockShape, DecoderShape } from './decoder-shape.js';
+import type { DecoderShape } from './decoder-shape.js';
 import type { Rotary } from './rotary.js';
 import { ropeConfig, rotaryOf, theta } from './rotary-scaling.js';
-import { attentionTypes, ggufWindows, type Windows, windowKeys, windowsOf } from './windows.js';
+import {
+  allButEvery,
+  attentionTypes,
+  blocksOf,
+  ggufWindows,
+  type Windows,
+  windowKeys,
+  windowsOf,
+} from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -23,7 +31,7 @@ const keys = z.object({
   query_pre_attn_scalar: z.number().positive().default(256),
   sliding_window: dimension.nullish(),
   layer_types: attentionTypes.nullish(),
-  // Every how manieth block attends to all positions, before transformers listed them.
+  // Every n-th block attends to all positions, before transformers listed them.
   sliding_window_pattern: z.number().int().positive().nullish(),
   _sliding_window_pattern: z.number().int().positive().nullish(),
   rope_local_base_freq: theta.nullish(),
@@ -37,7 +45,7 @@ const keys = z.object({
   use_bidirectional_attention: z.literal(false).nullish(),
 });
 
-/** Bases of rotary frequencies, and every how manieth block attends to all positions, unless a configuration says otherwise. */
+/** Bases of rotary frequencies, and the n of every n-th block that attends to all positions, unless a configuration says otherwise. */
 const [fullTheta, slidingTheta, defaultPattern] = [1e6, 1e4, 6];
 
 /** Reads the config.json of a Gemma 3 for text (Gemma team, 2025, arXiv:2503.19786). */
@@ -48,15 +56,14 @@ export function gemma3FromHuggingFace(config: unknown, file: string): DecoderSha
     rope_theta: parsed.rope_theta ?? fullTheta,
     ...(rope?.full_attention ?? parsed.rope_scaling),
   };
-  const base = decoderBase(parsed, file, full);
+  const base = decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps, rope: full });
   const local = rope?.sliding_attention ?? {};
   const plain = {
     headDim: base.headDim,
     theta: parsed.rope_local_base_freq ?? local.rope_theta ?? slidingTheta,
   };
   return gemma3Shape(base, {
-    epsilon: parsed.rms_norm_eps,
-    windows: windowsOf(parsed, (block) => (block + 1) % pattern !== 0, file) ?? [],
+    windows: windowsOf(parsed, allButEvery(pattern), file) ?? [],
     sliding: rotaryOf(plain, local, { context: base.context, file }),
     queryScalar: parsed.query_pre_attn_scalar,
   });
@@ -73,20 +80,15 @@ export function gemma3FromGguf(
   source: GgufSource,
 ): DecoderShape {
   const given = { 'gemma3.rope.freq_base': fullTheta, 'gemma3.attention.key_length': 256, ...metadata };
-  const { entries, epsilon, ...base } = ggufDecoder(given, source, [
-    ...windowKeys,
-    ...Object.keys(ggufKeys.shape),
-  ]);
+  const { entries, base } = ggufDecoder(given, source, [...windowKeys, ...Object.keys(ggufKeys.shape)]);
   const parsed = parseConfig(ggufKeys, entries, source.file);
   return gemma3Shape(base, {
-    epsilon,
     windows: ggufWindows(entries, { layers: base.layers, pattern: defaultPattern, file: source.file }),
     sliding: { headDim: base.headDim, theta: parsed['rope.freq_base_swa'] },
   });
 }
 
 interface Gemma3 {
-  readonly epsilon: number;
   readonly windows: Windows;
   /** Of blocks that attend to a window. */
   readonly sliding: Rotary;
@@ -97,17 +99,13 @@ interface Gemma3 {
 /** Layers of the 27 B model, whose scores llama.cpp scales otherwise. */
 const layersOf27B = 62;
 
-function gemma3Shape(base: DecoderBase, { epsilon, windows, sliding, queryScalar }: Gemma3): DecoderShape {
+function gemma3Shape(base: DecoderBase, { windows, sliding, queryScalar }: Gemma3): DecoderShape {
   const { hidden, heads, headDim, layers, rotary } = base;
   // What llama.cpp scales scores by; any other scale is part of the norm of queries.
   const scaledBy = layers === layersOf27B ? hidden / heads : headDim;
-  const blocks = Array.from({ length: layers }, (_, block): BlockShape => {
-    const window = windows[block];
-    return window === undefined ? { rotary } : { rotary: sliding, window };
-  });
+  const blocks = blocksOf(layers, windows, { rotary }, { rotary: sliding });
   return {
     ...base,
-    epsilon,
     modelType: 'gemma3_text',
     gguf: 'gemma3',
     blocks,

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { parseHuggingFace } from './config-keys.js';
-import { decoderBase, decoderKeys, epsilonKey, sameBlocks } from './decoder-config.js';
+import { decoderBase, decoderKeys, epsilonKey } from './decoder-config.js';
 import type { DecoderShape } from './decoder-shape.js';
+import { blocksOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -18,21 +19,16 @@ const keys = z.object({
 /** Reads the config.json of a GPT-NeoX or Pythia (Black et al., 2022, arXiv:2204.06745). */
 export function gptNeoxFromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
+  const { layer_norm_eps: epsilon, rotary_pct: rotated, rotary_emb_base: theta } = parsed;
   const base = decoderBase(
-    {
-      ...parsed,
-      num_key_value_heads: null,
-      rope_theta: parsed.rope_theta ?? parsed.rotary_emb_base ?? null,
-      partial_rotary_factor: parsed.partial_rotary_factor ?? parsed.rotary_pct ?? shareOf(parsed) ?? 0.25,
-    },
-    file,
+    { ...parsed, num_key_value_heads: null, rope_theta: parsed.rope_theta ?? theta ?? null },
+    { file, epsilon, rotated: rotated ?? 0.25 },
   );
   return {
     ...base,
-    epsilon: parsed.layer_norm_eps,
     modelType: 'gpt_neox',
     gguf: 'gptneox',
-    blocks: sameBlocks(base),
+    blocks: blocksOf(base.layers, undefined, { rotary: base.rotary }),
     activation: 'gelu',
     norm: 'layer',
     ...(parsed.use_parallel_residual ? { parallel: 'two norms' } : {}),
@@ -53,9 +49,4 @@ export function gptNeoxFromHuggingFace(config: unknown, file: string): DecoderSh
     ggufObstacle:
       'its queries, keys and values lie head by head in one weight, which tersor cannot reorder for llama.cpp yet',
   };
-}
-
-function shareOf({ rope_parameters: rope }: z.infer<typeof keys>): number | undefined {
-  const share = rope?.partial_rotary_factor;
-  return typeof share === 'number' ? share : undefined;
 }

@@ -8,11 +8,11 @@ import {
   epsilonKey,
   type GgufSource,
   ggufDecoder,
-  sameBlocks,
 } from './decoder-config.js';
 import { f32 } from './decoder-gguf.js';
 import type { DecoderShape, Experts } from './decoder-shape.js';
 import { checkedExperts, expertKeys, ggufExperts, withExperts } from './expert-config.js';
+import { blocksOf } from './windows.js';
 
 const factor = z.number().positive().default(1);
 
@@ -29,17 +29,17 @@ const keys = z.object({
 /** Reads the config.json of a Granite 3 (IBM, 2024), a Llama with factors at four places. */
 export function graniteFromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
-  return graniteShape(decoderBase(parsed, file), parsed.rms_norm_eps, factorsOf(parsed));
+  return graniteShape(decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps }), factorsOf(parsed));
 }
 
-const expertKeysOfConfig = keys.extend({
+const moeKeys = keys.extend({
   num_local_experts: dimension.default(8),
   num_experts_per_tok: dimension.default(2),
 });
 
 /** Reads the config.json of a Granite 3 with experts. */
 export function graniteMoeFromHuggingFace(config: unknown, file: string): DecoderShape {
-  const parsed = parseHuggingFace(expertKeysOfConfig, config, file);
+  const parsed = parseHuggingFace(moeKeys, config, file);
   const experts = checkedExperts(
     {
       count: parsed.num_local_experts,
@@ -49,7 +49,8 @@ export function graniteMoeFromHuggingFace(config: unknown, file: string): Decode
     },
     file,
   );
-  return graniteMoe(graniteShape(decoderBase(parsed, file), parsed.rms_norm_eps, factorsOf(parsed)), experts);
+  const base = decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps });
+  return graniteMoe(graniteShape(base, factorsOf(parsed)), experts);
 }
 
 const factorsOf = (parsed: z.infer<typeof keys>): Factors => ({
@@ -72,9 +73,9 @@ export function graniteFromGguf(
   source: GgufSource,
 ): DecoderShape {
   const known = [...Object.keys(ggufKeys.shape), ...expertKeys];
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, known);
+  const { entries, base } = ggufDecoder(metadata, source, known);
   const parsed = parseConfig(ggufKeys, entries, source.file);
-  const dense = graniteShape(base, epsilon, {
+  const dense = graniteShape(base, {
     embedding: parsed.embedding_scale,
     attention: parsed['attention.scale'] ?? base.headDim ** -0.5,
     residual: parsed.residual_scale,
@@ -113,13 +114,12 @@ interface Factors {
   readonly logits: number;
 }
 
-function graniteShape(base: DecoderBase, epsilon: number, factors: Factors): DecoderShape {
+function graniteShape(base: DecoderBase, factors: Factors): DecoderShape {
   return {
     ...base,
-    epsilon,
     modelType: 'granite',
     gguf: 'granite',
-    blocks: sameBlocks(base),
+    blocks: blocksOf(base.layers, undefined, { rotary: base.rotary }),
     activation: 'silu',
     interleaved: true,
     embeddingScale: factors.embedding,

@@ -14,7 +14,7 @@ import {
 import type { DecoderShape } from './decoder-shape.js';
 import type { Has } from './family.js';
 import { ropeConfig } from './rotary-scaling.js';
-import { attentionTypes, type Windows, windowedBlocks, windowsInLlamaCpp, windowsOf } from './windows.js';
+import { attentionTypes, blocksOf, type Windows, windowsInLlamaCpp, windowsOf } from './windows.js';
 
 /** Llama and those that differ from it in biases, query-key norms and defaults only. */
 export const llamaTypes = ['llama', 'mistral', 'qwen2', 'qwen3'] as const;
@@ -60,7 +60,11 @@ const defaultMaxWindowLayers = 28;
 export function llamaFromHuggingFace(config: unknown, file: string): DecoderShape {
   const { model_type: type } = parseConfig(keys, config, file);
   const of = (parsed: z.infer<typeof keys>, windows?: Windows) =>
-    llamaShape({ ...decoderBase(parsed, file), modelType: type, epsilon: parsed.rms_norm_eps, windows });
+    llamaShape({
+      ...decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps }),
+      modelType: type,
+      windows,
+    });
   if (type === 'llama') return of(parseHuggingFace(keys, config, file));
   if (type === 'mistral') {
     const parsed = parseHuggingFace(mistralKeys, config, file);
@@ -77,20 +81,19 @@ export function llamaFromHuggingFace(config: unknown, file: string): DecoderShap
 
 /** Reads the GGUF metadata of a Llama, Mistral or Qwen. */
 export function llamaFromGguf(metadata: Readonly<Record<string, unknown>>, source: GgufSource): DecoderShape {
-  const { entries: _, ...base } = ggufDecoder(metadata, source);
+  const { base } = ggufDecoder(metadata, source);
   return llamaShape({ ...base, modelType: metadata['general.architecture'] as LlamaType });
 }
 
 /** Sizes of a Llama whose blocks differ in nothing but, perhaps, their windows. */
 export interface LlamaSizes extends DecoderBase {
   readonly modelType: LlamaType;
-  readonly epsilon: number;
   readonly windows?: Windows | undefined;
 }
 
 export function llamaShape({ layers, rotary, windows, ...sizes }: LlamaSizes): DecoderShape {
   const gguf = ggufNames[sizes.modelType];
-  const blocks = windowedBlocks(layers, rotary, windows);
+  const blocks = blocksOf(layers, windows, { rotary });
   return {
     ...sizes,
     gguf,

@@ -8,11 +8,11 @@ import {
   epsilonKey,
   type GgufSource,
   ggufDecoder,
-  sameBlocks,
 } from './decoder-config.js';
 import { f32, u32 } from './decoder-gguf.js';
 import type { DecoderShape } from './decoder-shape.js';
 import { ropeConfig } from './rotary-scaling.js';
+import { blocksOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -32,8 +32,7 @@ const keys = z.object({
 export function ministral3FromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
   const { llama_4_scaling_beta: beta, ...rope } = parsed.rope_parameters;
-  return ministral3Shape(decoderBase(parsed, file, rope), {
-    epsilon: parsed.rms_norm_eps,
+  return ministral3Shape(decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps, rope }), {
     beta: beta ?? 0,
     original: rope.original_max_position_embeddings,
   });
@@ -49,30 +48,27 @@ export function ministral3FromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, Object.keys(ggufKeys.shape));
+  const { entries, base } = ggufDecoder(metadata, source, Object.keys(ggufKeys.shape));
   const parsed = parseConfig(ggufKeys, entries, source.file);
   return ministral3Shape(base, {
-    epsilon,
     beta: parsed['attention.temperature_scale'],
     original: parsed['rope.scaling.original_context_length'],
   });
 }
 
 interface Ministral3 {
-  readonly epsilon: number;
   /** By how much scores grow beyond the original context. */
   readonly beta: number;
   readonly original: number;
 }
 
-function ministral3Shape(base: DecoderBase, { epsilon, beta, original }: Ministral3): DecoderShape {
+function ministral3Shape(base: DecoderBase, { beta, original }: Ministral3): DecoderShape {
   return {
     ...base,
     context: beta ? Math.min(base.context, original) : base.context,
-    epsilon,
     modelType: 'ministral3',
     gguf: 'mistral3',
-    blocks: sameBlocks(base),
+    blocks: blocksOf(base.layers, undefined, { rotary: base.rotary }),
     activation: 'silu',
     interleaved: true,
     ggufEntries: {

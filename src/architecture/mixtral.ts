@@ -11,7 +11,7 @@ import {
 } from './decoder-config.js';
 import type { DecoderShape, Experts } from './decoder-shape.js';
 import { checkedExperts, expertKeys, ggufExperts, withExperts } from './expert-config.js';
-import { type Windows, windowedBlocks, windowsInLlamaCpp, windowsOf } from './windows.js';
+import { blocksOf, type Windows, windowsInLlamaCpp, windowsOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -35,7 +35,7 @@ export function mixtralFromHuggingFace(config: unknown, file: string): DecoderSh
     file,
   );
   const windows = windowsOf(parsed, () => true, file);
-  return mixtralShape(decoderBase(parsed, file), { epsilon: parsed.rms_norm_eps, experts, windows });
+  return mixtralShape(decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps }), experts, windows);
 }
 
 /** Reads the metadata of a GGUF of llama.cpp's `llama` that has experts. */
@@ -43,23 +43,16 @@ export function mixtralFromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, expertKeys);
+  const { entries, base } = ggufDecoder(metadata, source, expertKeys);
   const { intermediate } = base;
   const experts = ggufExperts(entries, { normalized: true, intermediate, file: source.file });
-  return mixtralShape(base, { epsilon, experts });
+  return mixtralShape(base, experts);
 }
 
-interface Mixtral {
-  readonly epsilon: number;
-  readonly experts: Experts;
-  readonly windows?: Windows | undefined;
-}
-
-function mixtralShape(base: DecoderBase, { epsilon, experts, windows }: Mixtral): DecoderShape {
-  const blocks = windowedBlocks(base.layers, base.rotary, windows);
+function mixtralShape(base: DecoderBase, experts: Experts, windows?: Windows): DecoderShape {
+  const blocks = blocksOf(base.layers, windows, { rotary: base.rotary });
   return {
     ...base,
-    epsilon,
     modelType: 'mixtral',
     gguf: 'llama',
     blocks: withExperts(blocks, experts),

@@ -10,10 +10,18 @@ import {
   ggufDecoder,
 } from './decoder-config.js';
 import { f32, windowEntries } from './decoder-gguf.js';
-import type { BlockShape, DecoderShape } from './decoder-shape.js';
+import type { DecoderShape } from './decoder-shape.js';
 import type { Rotary } from './rotary.js';
 import { ropeConfig, rotaryOf, theta } from './rotary-scaling.js';
-import { attentionTypes, ggufWindows, type Windows, windowKeys, windowsOf } from './windows.js';
+import {
+  allButEvery,
+  attentionTypes,
+  blocksOf,
+  ggufWindows,
+  type Windows,
+  windowKeys,
+  windowsOf,
+} from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -42,38 +50,33 @@ const olmo = {
 /** Reads the config.json of an OLMo 2 (OLMo team, 2024, arXiv:2501.00656). */
 export function olmo2FromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
-  const base = decoderBase(parsed, file);
-  return olmo3Shape(base, { epsilon: parsed.rms_norm_eps, windows: undefined, sliding: base.rotary });
+  const base = decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps });
+  return olmo3Shape(base, { windows: undefined, sliding: base.rotary });
 }
 
 /** Reads the GGUF metadata of an OLMo 2, or of a 3, which is one with windows. */
 export function olmoFromGguf(metadata: Readonly<Record<string, unknown>>, source: GgufSource): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, [...windowKeys, 'rope.freq_base_swa']);
+  const { entries, base } = ggufDecoder(metadata, source, [...windowKeys, 'rope.freq_base_swa']);
   const { headDim, theta: full } = base.rotary;
   const schema = z.object({ 'rope.freq_base_swa': theta.default(full) });
   const sliding = { headDim, theta: parseConfig(schema, entries, source.file)['rope.freq_base_swa'] };
   const windows = ggufWindows(entries, { layers: base.layers, pattern: 4, file: source.file });
-  return olmo3Shape(base, { epsilon, windows, sliding });
+  return olmo3Shape(base, { windows, sliding });
 }
 
 interface Olmo3 {
-  readonly epsilon: number;
   readonly windows: Windows | undefined;
   readonly sliding: Rotary;
 }
 
-function olmo3Shape(base: DecoderBase, { epsilon, windows, sliding }: Olmo3): DecoderShape {
+function olmo3Shape(base: DecoderBase, { windows, sliding }: Olmo3): DecoderShape {
   const { rotary } = base;
-  const blocks = Array.from({ length: base.layers }, (_, block): BlockShape => {
-    const window = windows?.[block];
-    return window === undefined ? { rotary } : { rotary: sliding, window };
-  });
+  const blocks = blocksOf(base.layers, windows, { rotary }, { rotary: sliding });
   const windowed = blocks.some(({ window }) => window !== undefined);
   return {
     ...base,
     ...olmo,
     modelType: windowed ? 'olmo3' : 'olmo2',
-    epsilon,
     blocks,
     ggufEntries: {
       ...rotary.ggufEntries,
@@ -90,12 +93,12 @@ export function olmo3FromHuggingFace(config: unknown, file: string): DecoderShap
   const byKind = rope && 'full_attention' in rope && 'sliding_attention' in rope;
   const of = (kind: 'full_attention' | 'sliding_attention') =>
     (byKind ? rope[kind] : (rope ?? parsed.rope_scaling ?? {})) as z.infer<typeof ropeConfig>;
-  const base = decoderBase(parsed, file, of('full_attention'));
-  const windows = windowsOf(parsed, (block) => (block + 1) % 4 !== 0, file);
+  const base = decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps, rope: of('full_attention') });
+  const windows = windowsOf(parsed, allButEvery(4), file);
   const { headDim, theta: full } = base.rotary;
   const about = { context: base.context, file };
   const sliding = byKind
     ? rotaryOf({ headDim, theta: of('sliding_attention').rope_theta ?? full }, of('sliding_attention'), about)
     : { headDim, theta: full };
-  return olmo3Shape(base, { epsilon: parsed.rms_norm_eps, windows, sliding });
+  return olmo3Shape(base, { windows, sliding });
 }

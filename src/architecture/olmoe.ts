@@ -8,10 +8,10 @@ import {
   epsilonKey,
   type GgufSource,
   ggufDecoder,
-  sameBlocks,
 } from './decoder-config.js';
 import type { DecoderShape, Experts } from './decoder-shape.js';
 import { checkedExperts, expertKeys, ggufExperts, sharesObstacle, withExperts } from './expert-config.js';
+import { blocksOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -35,27 +35,22 @@ export function olmoeFromHuggingFace(config: unknown, file: string): DecoderShap
     },
     file,
   );
-  return olmoeShape(decoderBase(parsed, file), parsed.rms_norm_eps, experts);
+  return olmoeShape(decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps }), experts);
 }
 
 /** Reads the GGUF metadata of an OLMoE. */
 export function olmoeFromGguf(metadata: Readonly<Record<string, unknown>>, source: GgufSource): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, expertKeys);
+  const { entries, base } = ggufDecoder(metadata, source, expertKeys);
   const { intermediate } = base;
-  return olmoeShape(
-    base,
-    epsilon,
-    ggufExperts(entries, { normalized: false, intermediate, file: source.file }),
-  );
+  return olmoeShape(base, ggufExperts(entries, { normalized: false, intermediate, file: source.file }));
 }
 
-function olmoeShape(base: DecoderBase, epsilon: number, experts: Experts): DecoderShape {
+function olmoeShape(base: DecoderBase, experts: Experts): DecoderShape {
   return {
     ...base,
-    epsilon,
     modelType: 'olmoe',
     gguf: 'olmoe',
-    blocks: withExperts(sameBlocks(base), experts),
+    blocks: withExperts(blocksOf(base.layers, undefined, { rotary: base.rotary }), experts),
     activation: 'silu',
     wideHeadNorms: true,
     ...sharesObstacle(!experts.normalized),

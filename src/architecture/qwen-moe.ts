@@ -11,7 +11,7 @@ import {
 } from './decoder-config.js';
 import type { DecoderShape, Experts } from './decoder-shape.js';
 import { checkedExperts, expertKeys, ggufExperts, sharesObstacle, withExperts } from './expert-config.js';
-import { attentionTypes, type Windows, windowedBlocks, windowsInLlamaCpp, windowsOf } from './windows.js';
+import { attentionTypes, blocksOf, type Windows, windowsInLlamaCpp, windowsOf } from './windows.js';
 
 const count = z.number().int().min(0);
 
@@ -78,13 +78,13 @@ interface QwenMoe {
 function qwenOf(parsed: z.infer<typeof keys>, { modelType, experts, windows, file }: QwenMoe): DecoderShape {
   const isSparse = (block: number) =>
     (block + 1) % parsed.decoder_sparse_step === 0 && !parsed.mlp_only_layers?.includes(block);
-  const base = decoderBase(parsed, file);
+  const base = decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps });
   const blocks = withExperts(
-    windowedBlocks(base.layers, base.rotary, windows),
+    blocksOf(base.layers, windows, { rotary: base.rotary }),
     checkedExperts(experts, file),
     isSparse,
   );
-  return qwenShape(base, { modelType, epsilon: parsed.rms_norm_eps, blocks, experts });
+  return qwenShape(base, { modelType, blocks, experts });
 }
 
 /** Reads the GGUF metadata of a Qwen with experts. */
@@ -92,7 +92,7 @@ export function qwenMoeFromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries, epsilon, ...base } = ggufDecoder(metadata, source, expertKeys);
+  const { entries, base } = ggufDecoder(metadata, source, expertKeys);
   const modelType = metadata['general.architecture'] === 'qwen2moe' ? 'qwen2_moe' : 'qwen3_moe';
   const experts = ggufExperts(entries, {
     normalized: modelType === 'qwen3_moe',
@@ -100,18 +100,17 @@ export function qwenMoeFromGguf(
     gatedShare: true,
     file: source.file,
   });
-  const blocks = withExperts(windowedBlocks(base.layers, base.rotary), experts);
-  return qwenShape(base, { modelType, epsilon, blocks, experts });
+  const blocks = withExperts(blocksOf(base.layers, undefined, { rotary: base.rotary }), experts);
+  return qwenShape(base, { modelType, blocks, experts });
 }
 
 function qwenShape(
   base: DecoderBase,
-  about: Pick<DecoderShape, 'epsilon' | 'blocks'> & Pick<QwenMoe, 'modelType' | 'experts'>,
+  about: Pick<DecoderShape, 'blocks'> & Pick<QwenMoe, 'modelType' | 'experts'>,
 ): DecoderShape {
-  const { modelType, epsilon, blocks, experts } = about;
+  const { modelType, blocks, experts } = about;
   return {
     ...base,
-    epsilon,
     modelType,
     gguf: modelType === 'qwen3_moe' ? 'qwen3moe' : 'qwen2moe',
     blocks,

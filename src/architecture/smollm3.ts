@@ -10,9 +10,9 @@ import {
   ggufDecoder,
 } from './decoder-config.js';
 import type { BlockShape, DecoderShape } from './decoder-shape.js';
-import { attentionTypes, windowsOf } from './windows.js';
+import { allButEvery, attentionTypes, windowsOf } from './windows.js';
 
-/** Every so manieth block sees no positions, unless the configuration lists others; llama.cpp knows no other step. */
+/** Every fourth block sees no positions, unless the configuration lists others; llama.cpp knows no other step. */
 const defaultStep = 4;
 
 const keys = z.object({
@@ -30,12 +30,12 @@ const keys = z.object({
 /** Reads the config.json of a SmolLM 3 (Hugging Face, 2025): a Llama with blocks that see no positions. */
 export function smollm3FromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
-  const base = decoderBase(parsed, file);
+  const base = decoderBase(parsed, { file, epsilon: parsed.rms_norm_eps });
   const listed = parsed.no_rope_layers;
   const sees = (block: number) =>
-    listed ? listed[block] !== 0 : (block + 1) % parsed.no_rope_layer_interval !== 0;
+    listed ? listed[block] !== 0 : allButEvery(parsed.no_rope_layer_interval)(block);
   const windows = parsed.use_sliding_window ? windowsOf(parsed, () => false, file) : undefined;
-  return smollm3Shape(base, parsed.rms_norm_eps, (block) => ({
+  return smollm3Shape(base, (block) => ({
     ...(sees(block) ? { rotary: base.rotary } : {}),
     ...(windows?.[block] === undefined ? {} : { window: windows[block] }),
   }));
@@ -46,22 +46,15 @@ export function smollm3FromGguf(
   metadata: Readonly<Record<string, unknown>>,
   source: GgufSource,
 ): DecoderShape {
-  const { entries: _, epsilon, ...base } = ggufDecoder(metadata, source);
-  return smollm3Shape(base, epsilon, (block) => ((block + 1) % defaultStep ? { rotary: base.rotary } : {}));
+  const { base } = ggufDecoder(metadata, source);
+  return smollm3Shape(base, (block) => (allButEvery(defaultStep)(block) ? { rotary: base.rotary } : {}));
 }
 
-function smollm3Shape(
-  base: DecoderBase,
-  epsilon: number,
-  block: (index: number) => BlockShape,
-): DecoderShape {
+function smollm3Shape(base: DecoderBase, block: (index: number) => BlockShape): DecoderShape {
   const blocks = Array.from({ length: base.layers }, (_, index) => block(index));
-  const usual = blocks.every(
-    ({ rotary, window }, at) => !rotary === ((at + 1) % defaultStep === 0) && !window,
-  );
+  const usual = blocks.every(({ rotary, window }, at) => !rotary !== allButEvery(defaultStep)(at) && !window);
   return {
     ...base,
-    epsilon,
     modelType: 'smollm3',
     gguf: 'smollm3',
     blocks,

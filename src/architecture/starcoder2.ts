@@ -1,16 +1,9 @@
 import { z } from 'zod';
 import { dimension } from './config.js';
 import { parseHuggingFace } from './config-keys.js';
-import {
-  type DecoderBase,
-  decoderBase,
-  decoderKeys,
-  epsilonKey,
-  type GgufSource,
-  ggufDecoder,
-} from './decoder-config.js';
+import { type DecoderBase, decoderBase, decoderKeys, epsilonKey } from './decoder-config.js';
 import type { DecoderShape } from './decoder-shape.js';
-import { type Windows, windowedBlocks, windowsInLlamaCpp, windowsOf } from './windows.js';
+import { blocksOf, type Windows, windowsInLlamaCpp, windowsOf } from './windows.js';
 
 const keys = z.object({
   ...decoderKeys,
@@ -28,28 +21,18 @@ const keys = z.object({
 /** Reads the config.json of a StarCoder 2 (Lozhkov et al., 2024, arXiv:2402.19173). */
 export function starcoder2FromHuggingFace(config: unknown, file: string): DecoderShape {
   const parsed = parseHuggingFace(keys, config, file);
-  const base = decoderBase(parsed, file);
+  const base = decoderBase(parsed, { file, epsilon: parsed.norm_epsilon });
   return starcoder2Shape(
     base,
-    parsed.norm_epsilon,
     windowsOf(parsed, () => true, file),
   );
 }
 
-/** Reads the GGUF metadata of a StarCoder 2, where llama.cpp attends to all positions. */
-export function starcoder2FromGguf(
-  metadata: Readonly<Record<string, unknown>>,
-  source: GgufSource,
-): DecoderShape {
-  const { entries: _, epsilon, ...base } = ggufDecoder(metadata, source);
-  return starcoder2Shape(base, epsilon);
-}
-
-function starcoder2Shape(base: DecoderBase, epsilon: number, windows?: Windows): DecoderShape {
-  const blocks = windowedBlocks(base.layers, base.rotary, windows);
+/** A StarCoder 2 of such sizes; llama.cpp attends to all positions. */
+export function starcoder2Shape(base: DecoderBase, windows?: Windows): DecoderShape {
+  const blocks = blocksOf(base.layers, windows, { rotary: base.rotary });
   return {
     ...base,
-    epsilon,
     modelType: 'starcoder2',
     gguf: 'starcoder2',
     blocks,

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { dimension, parseConfig, wrongConfig } from './config.js';
 import { u32 } from './decoder-gguf.js';
 import type { BlockShape, DecoderShape } from './decoder-shape.js';
-import type { Rotary } from './rotary.js';
 
 /** `layer_types` of a config.json: which blocks attend to all positions, and which to a window. */
 export const attentionTypes = z.array(z.enum(['full_attention', 'sliding_attention']));
@@ -39,11 +38,26 @@ export function windowsOf(
   return all.some((each) => each !== undefined) ? all : undefined;
 }
 
-/** Blocks that differ in their windows only. */
-export const windowedBlocks = (layers: number, rotary: Rotary, windows?: Windows): BlockShape[] =>
+/** All blocks but every n-th. */
+export const allButEvery =
+  (step: number) =>
+  (block: number): boolean =>
+    (block + 1) % step !== 0;
+
+/**
+ * Blocks of one kind or two.
+ * @param full those that attend to all positions
+ * @param sliding those with a window, where they differ in more than that
+ */
+export const blocksOf = (
+  layers: number,
+  windows: Windows | undefined,
+  full: BlockShape,
+  sliding: BlockShape = full,
+): BlockShape[] =>
   Array.from({ length: layers }, (_, block) => {
     const window = windows?.[block];
-    return window === undefined ? { rotary } : { rotary, window };
+    return window === undefined ? full : { ...sliding, window };
   });
 
 /**
@@ -75,7 +89,7 @@ export const windowKeys: readonly string[] = Object.keys(ggufKeys.shape);
 
 /**
  * The window of each block by a GGUF's entries.
- * @param pattern every how manieth block attends to all positions, unless the file says
+ * @param pattern every n-th block attends to all positions, unless the file says
  */
 export function ggufWindows(
   entries: Readonly<Record<string, unknown>>,
@@ -84,7 +98,7 @@ export function ggufWindows(
   const parsed = parseConfig(ggufKeys, entries, file);
   const given = parsed['attention.sliding_window_pattern'] ?? pattern;
   const isSliding = (block: number) =>
-    typeof given === 'number' ? (block + 1) % given !== 0 : Boolean(given[block]);
+    typeof given === 'number' ? allButEvery(given)(block) : Boolean(given[block]);
   const window = parsed['attention.sliding_window'];
   return Array.from({ length: layers }, (_, block) => (isSliding(block) ? window : undefined));
 }

@@ -1,5 +1,6 @@
 import type { Batch } from '../architecture/architecture.js';
 import type { Matrix } from '../types.js';
+import type { RowRange } from './moments.js';
 
 /** One token in so many is held out. */
 const oneIn = 8;
@@ -12,17 +13,11 @@ const golden = (Math.sqrt(5) - 1) / 2;
 /** Of fewer sequences none can be done without: the end of each is held out. */
 const fewestSequences = 4;
 
-/** Rows of a batch that are held out. */
-export interface Range {
-  readonly from: number;
-  readonly count: number;
-}
-
 /**
  * Which rows of each batch stay out of second moments. Whole sequences, spread over the text, because neighbours in a
  * sequence are alike, so that one says too little about what the moments of the other miss.
  */
-export function heldOutRows(batches: readonly Batch[]): readonly (readonly Range[])[] {
+export function heldOutRows(batches: readonly Batch[]): readonly (readonly RowRange[])[] {
   const sequences = batches.reduce((sum, batch) => sum + batch.sequences, 0);
   const tokens = batches.reduce((sum, batch) => sum + batch.sequences * batch.length, 0);
   const count = Math.max(1, Math.floor(sequences / Math.max(oneIn, Math.ceil(tokens / mostHeldOut))));
@@ -40,25 +35,20 @@ export function heldOutRows(batches: readonly Batch[]): readonly (readonly Range
   });
 }
 
-/** Rows of a batch that are held out. */
-export interface Taken {
-  /** Makes them zero in the batch, so that they add nothing to any sum. */
-  clear(): void;
-  /** Gives them back to the batch. */
-  restore(): void;
-}
-
 /** Collects the inputs of one site that are held out. */
 export interface HeldOutCollector {
   /** Rows that are held out. */
   readonly tokens: number;
   /** To be called for all batches in their order. */
-  take(batch: number, data: Float32Array): Taken;
+  take(batch: number, data: Float32Array): void;
   /** Of the rows that are held out those that are kept. */
   readonly inputs: Matrix;
 }
 
-export function createHeldOutCollector(rows: readonly (readonly Range[])[], width: number): HeldOutCollector {
+export function createHeldOutCollector(
+  rows: readonly (readonly RowRange[])[],
+  width: number,
+): HeldOutCollector {
   const tokens = rows.flat().reduce((sum, { count }) => sum + count, 0);
   const keeps = (token: number) => tokens <= mostKept || (token * golden) % 1 < mostKept / tokens;
   const kept = Array.from({ length: tokens }, (_, token) => token).filter(keeps).length;
@@ -68,23 +58,12 @@ export function createHeldOutCollector(rows: readonly (readonly Range[])[], widt
     tokens,
     inputs,
     take(batch, data) {
-      const pairs = (rows[batch] ?? []).map(({ from, count }) => {
-        const place = data.subarray(from * width, (from + count) * width);
-        for (let row = 0; row < place.length; row += width) {
+      for (const { from, count } of rows[batch] ?? [])
+        for (let row = from; row < from + count; row++) {
           if (!keeps(seen++)) continue;
-          inputs.data.set(place.subarray(row, row + width), filled);
+          inputs.data.set(data.subarray(row * width, (row + 1) * width), filled);
           filled += width;
         }
-        return { place, copy: place.slice() };
-      });
-      return {
-        clear() {
-          for (const { place } of pairs) place.fill(0);
-        },
-        restore() {
-          for (const { place, copy } of pairs) place.set(copy);
-        },
-      };
     },
   };
 }

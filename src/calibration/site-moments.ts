@@ -1,8 +1,8 @@
 import type { Batch } from '../architecture/architecture.js';
 import type { Matrix, Moments } from '../types.js';
 import type { ActivationCache, Kept } from './activation-cache.js';
-import { createHeldOutCollector, type HeldOutCollector, heldOutRows, type Range } from './held-out.js';
-import type { MomentSums } from './moments.js';
+import { createHeldOutCollector, type HeldOutCollector, heldOutRows } from './held-out.js';
+import type { MomentPrograms, RowRange } from './moments.js';
 import { borrowedWeight, routedRows } from './routed.js';
 
 /** Moments that are whoever is visited's: what is of no more use to them should not stay in memory. */
@@ -30,50 +30,36 @@ export interface SiteOptions {
 
 /** Moments of a site from what waits there for the next part. */
 export function siteMoments(
-  sums: MomentSums,
+  moments: MomentPrograms,
   waiting: readonly Waiting[],
   options: SiteOptions,
 ): Promise<SiteMoments> {
   return waiting.some(({ shares }) => shares)
-    ? expertMoments(sums, waiting, options)
-    : denseMoments(sums, waiting, options);
+    ? expertMoments(moments, waiting, options)
+    : denseMoments(moments, waiting, options);
 }
 
 async function denseMoments(
-  sums: MomentSums,
+  moments: MomentPrograms,
   waiting: readonly Waiting[],
   { width, holdOut, activationCache }: SiteOptions,
 ): Promise<SiteMoments> {
   const original = waiting.some((each) => each.original);
-  const [gram, cross] = [sums.sum(width), original ? sums.sum(width) : undefined];
-  const [mean, originalMean] = [sums.vector(width), original ? sums.vector(width) : undefined];
-  const rows = holdOut ? heldOutRows(waiting.map(({ batch }) => batch)) : [];
+  const batches = waiting.map(({ batch }) => batch);
+  const tokens = batches.reduce((total, { sequences, length }) => total + sequences * length, 0);
+  const sums = moments.sums(width, { cross: original, tokens });
+  const rows = holdOut ? heldOutRows(batches) : [];
   const heldOut = createHeldOutCollector(rows, width);
   const heldOutOriginal = original ? createHeldOutCollector(rows, width) : undefined;
-  let tokens = -heldOut.tokens;
-  for (const [at, { batch, inputs: x, original: y }] of waiting.entries()) {
-    const [inputs, originals] = [x.data, y?.data as Float32Array];
-    const given = [heldOut.take(at, inputs), heldOutOriginal?.take(at, originals)];
-    for (const { clear } of given.flatMap((each) => each ?? [])) clear();
-    await gram.add(inputs, inputs);
-    await cross?.add(originals, inputs);
-    await mean.add(inputs);
-    await originalMean?.add(originals);
-    for (const { restore } of given.flatMap((each) => each ?? [])) restore();
+  for (const [at, { inputs: x, original: y }] of waiting.entries()) {
+    const [inputs, originals] = [x.data, y?.data];
+    heldOut.take(at, inputs);
+    if (originals) heldOutOriginal?.take(at, originals);
+    await sums.add(inputs, originals, rows[at]);
     if (x.onDisk) activationCache.give(inputs);
-    if (y?.onDisk) activationCache.give(originals);
-    tokens += batch.sequences * batch.length;
+    if (y?.onDisk && originals) activationCache.give(originals);
   }
-  const average = mean.mean(tokens);
-  const second = gram.mean(tokens);
-  const crossMoments = cross && (await sums.subtract(cross.mean(tokens), second));
-  return {
-    gram: second,
-    means: { original: originalMean?.mean(tokens) ?? average, own: average },
-    tokens,
-    ...(crossMoments && { crossMoments }),
-    ...withHeldOut(heldOut, heldOutOriginal),
-  };
+  return { ...(await sums.mean()), ...withHeldOut(heldOut, heldOutOriginal) };
 }
 
 const withHeldOut = (own: HeldOutCollector, original?: HeldOutCollector) =>
@@ -90,55 +76,68 @@ const withHeldOut = (own: HeldOutCollector, original?: HeldOutCollector) =>
  * left out: the tokens of an expert are others in the original model.
  */
 async function expertMoments(
-  sums: MomentSums,
+  moments: MomentPrograms,
   waiting: readonly Waiting[],
   { width, holdOut, stride }: SiteOptions,
 ): Promise<SiteMoments> {
   const held = holdOut ? heldOutRows(waiting.map(({ batch }) => batch)) : [];
   const parts = waiting.map(({ inputs, shares }, at) => {
     const rows = routedRows(shares?.data ?? new Float32Array(), stride);
-    return { rows, inputs, held: rowsWithin(rows.tokens, held[at] ?? []) };
+    const without = rowsWithin(rows.tokens, held[at] ?? []);
+    return { rows, inputs, without, counts: (row: number) => !isWithin(row, without) };
   });
-  const summed = parts.map(({ rows, held: out }) => rows.tokens.map((_, row) => !isWithin(row, out)));
   const lent = parts.reduce(
-    (sum, { rows }, at) => sum + rows.borrowed.filter((each, row) => each && summed[at]?.[row]).length,
+    (sum, { rows, counts }) => sum + rows.borrowed.filter((each, row) => each && counts(row)).length,
     0,
   );
-  const heldOut = createHeldOutCollector(
-    parts.map((part) => part.held),
-    width,
+  const share = borrowedWeight / Math.max(1, lent);
+  const tokens = parts.reduce(
+    (sum, { rows, counts }) =>
+      rows.weights(share).reduce((total, weight, row) => total + (counts(row) ? weight : 0), sum),
+    0,
   );
-  const gram = sums.sum(width, 'few rows');
-  const mean = sums.vector(width, 'few rows');
-  let tokens = 0;
-  for (const [at, { rows, inputs }] of parts.entries()) {
-    const weights = rows.weights(borrowedWeight / Math.max(1, lent));
-    const roots = weights.map(Math.sqrt);
+  const summed = parts.reduce(
+    (sum, { rows, counts }) => sum + rows.tokens.filter((_, row) => counts(row)).length,
+    0,
+  );
+  const all = parts.reduce((sum, { rows }) => sum + rows.tokens.length, 0);
+  const ranges = parts.map(({ without }) => without);
+  const heldOut = createHeldOutCollector(ranges, width);
+  const sums = moments.sums(width, { tokens: Math.max(1, all) });
+  for (const [at, { rows, inputs, without }] of parts.entries()) {
+    const weights = rows.weights(share);
     // A copy, because the rest of the expert goes on with the inputs as they are.
-    const scaled = scaleRows(inputs.data.slice(), width, roots);
-    heldOut.take(at, scaled).clear();
-    await gram.add(scaled, scaled);
-    await mean.add(scaleRows(scaled, width, roots));
-    tokens += weights.reduce((sum, weight, row) => sum + (summed[at]?.[row] ? weight : 0), 0);
+    const data = scaleRows(inputs.data.slice(), width, weights.map(Math.sqrt));
+    heldOut.take(at, data);
+    // The sums are divided by the number of rows.
+    const even = Math.sqrt(summed / Math.max(tokens, 1e-9));
+    await sums.add(
+      scaleRows(
+        data,
+        width,
+        weights.map(() => even),
+      ),
+      undefined,
+      without,
+    );
   }
-  const average = mean.mean(Math.max(tokens, 1));
-  return {
-    gram: gram.mean(Math.max(tokens, 1)),
-    means: { original: average, own: average },
-    tokens,
-    routed: parts.reduce((sum, { rows }) => sum + rows.own, 0),
-    ...withHeldOut(heldOut),
-  };
+  const routed = parts.reduce((sum, { rows }) => sum + rows.own, 0);
+  const found = { tokens, routed, ...withHeldOut(heldOut) };
+  if (summed === 0)
+    return { gram: { rows: width, cols: width, data: new Float32Array(width ** 2) }, ...found };
+  const { gram, means } = await sums.mean();
+  // Means of rows that are not all of one weight would be others.
+  return { gram, ...(lent === 0 && { means }), ...found };
 }
 
 /** Ranges of tokens as ranges of rows, of which there is one for each of some tokens. */
-const rowsWithin = (tokens: readonly number[], ranges: readonly Range[]): Range[] =>
+const rowsWithin = (tokens: readonly number[], ranges: readonly RowRange[]): RowRange[] =>
   ranges.map(({ from, count }) => {
     const before = tokens.filter((token) => token < from).length;
     return { from: before, count: tokens.filter((token) => token < from + count).length - before };
   });
 
-const isWithin = (row: number, ranges: readonly Range[]): boolean =>
+const isWithin = (row: number, ranges: readonly RowRange[]): boolean =>
   ranges.some(({ from, count }) => row >= from && row < from + count);
 
 function scaleRows(data: Float32Array, width: number, factors: Float32Array): Float32Array {

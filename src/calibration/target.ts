@@ -57,6 +57,8 @@ export function createTargets(options: RuntimeOptions = {}): Targets {
         // Steps take turns in two sets of arrays.
         const [even, odd] = room.map((state) => firstRows(state, count, cols)) as [State, State];
         await start.run({ ...system, d: crossMoments.data, x: part }, even);
+        even.gained.fill(0);
+        even.active.fill(1);
         let current = even;
         for (let at = 0; at < mostSteps && current.active.some((row) => row > 0); at++) {
           const next = current === even ? odd : even;
@@ -102,15 +104,7 @@ function begin(rows: number, cols: number) {
   const x = g.input('x', [rows, cols]);
   const r = g.matmul(x, g.input('d', [cols, cols]));
   const p = g.mul(r, g.input('inverse', [cols]));
-  const rz = g.sum(g.mul(r, p), -1);
-  return {
-    x,
-    r,
-    p,
-    rz,
-    gained: g.mul(rz, g.scalar(0)),
-    active: isMore(rz, g.add(g.mul(rz, g.scalar(0)), tiny)),
-  };
+  return { x, r, p, rz: g.sum(g.mul(r, p), -1) };
 }
 
 /** 1 for each row whose number is more than another's, and 0 elsewhere; [rows, 1] both. */

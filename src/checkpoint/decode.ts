@@ -76,8 +76,8 @@ function decodeScalars(
   const values = new Float32Array((toRow - fromRow) * rowLength);
   const { bytes: size = 0, kernel } = scalars.get(tensor.type) ?? {};
   return kernels.scope(async (arena) => {
-    const decoded = arena.f32(Math.min(slabHeight(4), values.length));
-    const stored = kernel ? arena.u8(decoded.length * size) : bytesOf(decoded);
+    const decoded = arena.f32(Math.min(slabHeight(4), values.length), 'asLeft');
+    const stored = kernel ? arena.u8(decoded.length * size, 'asLeft') : bytesOf(decoded);
     for (const { from, to } of slabs(values.length, 4)) {
       const part = stored.subarray(0, (to - from) * size);
       await tensor.file.read(tensor.offset + (first + from) * size, part, tensor.name);

@@ -20,11 +20,24 @@ import { collectGarbage } from '../runtime/garbage.js';
 import type { RuntimeOptions } from '../runtime/session.js';
 import type { Progress } from '../types.js';
 
+/** Positions [from, to) of a sequence. */
+export interface Span {
+  readonly sequence: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Something that predicts next tokens: tersor's own forward pass, or a runtime that opened the file. */
 export interface Predictor {
   readonly vocabulary: number;
   /** Logits of positions [from, to) of a sequence given to `prepare`, (to − from) × vocabulary. */
   logits(sequence: number, from: number, to: number): Promise<Float32Array>;
+  /**
+   * Where a head is too large to be held, logits of many positions for the tokens [from, to) of the vocabulary, so that
+   * its rows are read once for all of them.
+   * @returns positions × tokens
+   */
+  readonly part?: (spans: readonly Span[], from: number, to: number) => Promise<Float32Array>;
   release(): Promise<void>;
 }
 
@@ -85,20 +98,38 @@ export function predictor(
   table?: Rows,
 ): Predictor {
   const perBatch = hidden[0]?.batch.sequences ?? 1;
+  const statesOf = ({ sequence, from, to }: Span): Float32Array => {
+    const states = hidden[Math.floor(sequence / perBatch)];
+    if (!states) throw new Error(`there is no sequence ${sequence}`);
+    const first = (sequence % perBatch) * states.batch.length;
+    return states.data.subarray((first + from) * width, (first + to) * width);
+  };
+  if (!table)
+    return {
+      vocabulary,
+      logits: (sequence, from, to) => forward.logits(statesOf({ sequence, from, to }), outside),
+      release: async () => {},
+    };
+  const part: Predictor['part'] = async (spans, from, to) => {
+    const rows = concatenate(spans.map(statesOf));
+    return forward.logits(rows, outside, { from, to, head: await table(from, to) });
+  };
   return {
     vocabulary,
-    logits(sequence, from, to) {
-      const states = hidden[Math.floor(sequence / perBatch)];
-      if (!states) throw new Error(`there is no sequence ${sequence}`);
-      const first = (sequence % perBatch) * states.batch.length;
-      return forward.logits(
-        states.data.subarray((first + from) * width, (first + to) * width),
-        outside,
-        table,
-      );
-    },
+    logits: (sequence, from, to) => part([{ sequence, from, to }], 0, vocabulary),
+    part,
     release: async () => {},
   };
+}
+
+function concatenate(arrays: readonly Float32Array[]): Float32Array {
+  const result = new Float32Array(arrays.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    result.set(array, at);
+    at += array.length;
+  }
+  return result;
 }
 
 /** The same predictions, kept once they were made, up to so many bytes: positions × vocabulary floats. */

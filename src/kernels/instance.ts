@@ -33,14 +33,15 @@ export interface Kernels {
 }
 
 /**
- * Allocates arrays in the kernels' memory, 64-byte aligned; all but `scratch` are zeroed. Throws once its scope has ended,
+ * Allocates arrays in the kernels' memory, 64-byte aligned; all but `scratch` are zeroed, unless what is in them is to be
+ * overwritten anyway (`asLeft`). Throws once its scope has ended,
  * and while a scope inside it is open, which would release the array too early.
  */
 export interface Arena {
-  f32(length: number): Float32Array;
+  f32(length: number, content?: Content): Float32Array;
   f64(length: number): Float64Array;
   i32(length: number): Int32Array;
-  u8(length: number): Uint8Array;
+  u8(length: number, content?: Content): Uint8Array;
   u16(length: number): Uint16Array;
   /**
    * Bytes as they were left, for kernels that write before they read. Of what is there for every row each thread uses
@@ -50,6 +51,9 @@ export interface Arena {
   /** A record that other records point to. */
   record<Name extends RecordName>(name: Name, fields: FieldsOf<Name>): KernelRecord<Name>;
 }
+
+/** What an array holds at first: zeros, or what was there before. */
+export type Content = 'zeros' | 'asLeft';
 
 const pageBytes = 65536;
 const maximumPages = 65536; // 4 GiB: all that 32-bit addresses reach
@@ -115,7 +119,11 @@ function scopes(memory: WebAssembly.Memory, bottom: number): Pick<Kernels, 'scop
 
   const createArena = (): Arena => {
     // The address comes first: growing replaces memory.buffer.
-    const place = <T>(make: (buffer: ArrayBufferLike, at: number) => T, bytes: number, clear = true): T => {
+    const place = <T>(
+      make: (buffer: ArrayBufferLike, at: number) => T,
+      bytes: number,
+      content: Content = 'zeros',
+    ): T => {
       if (open.at(-1)?.arena !== arena)
         throw new Error(
           open.some((each) => each.arena === arena)
@@ -123,15 +131,16 @@ function scopes(memory: WebAssembly.Memory, bottom: number): Pick<Kernels, 'scop
             : 'an arena cannot allocate when its scope has ended',
         );
       const at = allocate(bytes);
-      if (clear) new Uint8Array(memory.buffer, at, bytes).fill(0);
+      if (content === 'zeros') new Uint8Array(memory.buffer, at, bytes).fill(0);
       return make(memory.buffer, at);
     };
     const arena: Arena = {
-      f32: (length) => place((buffer, at) => new Float32Array(buffer, at, length), length * 4),
+      f32: (length, content) =>
+        place((buffer, at) => new Float32Array(buffer, at, length), length * 4, content),
       f64: (length) => place((buffer, at) => new Float64Array(buffer, at, length), length * 8),
       i32: (length) => place((buffer, at) => new Int32Array(buffer, at, length), length * 4),
-      u8: (length) => place((buffer, at) => new Uint8Array(buffer, at, length), length),
-      scratch: (length) => place((buffer, at) => new Uint8Array(buffer, at, length), length, false),
+      u8: (length, content) => place((buffer, at) => new Uint8Array(buffer, at, length), length, content),
+      scratch: (length) => place((buffer, at) => new Uint8Array(buffer, at, length), length, 'asLeft'),
       u16: (length) => place((buffer, at) => new Uint16Array(buffer, at, length), length * 2),
       record(name, fields) {
         const { bytes } = records[name];

@@ -5,7 +5,7 @@ import { instantiate, type Kernels } from './instance.js';
 import { kernels } from './signatures.js';
 
 export type { ArgumentsOf, FieldsOf, KernelRecord, RowKernel } from './arguments.js';
-export type { Arena, Kernels } from './instance.js';
+export type { Arena, Content, Kernels } from './instance.js';
 
 const wasmFile = new URL('../../build/kernels.wasm', import.meta.url);
 const kernelNames = Object.keys(kernels) as KernelName[];

@@ -1,5 +1,5 @@
 import type { Matrix } from '../types.js';
-import type { Arena, Kernels } from './kernels.js';
+import type { Arena, Content, Kernels } from './kernels.js';
 import { isShared } from './shared.js';
 
 /**
@@ -41,22 +41,22 @@ export const slabHeight = (rowBytes: number): number =>
 /** True for arrays of an arena, which kernels read where they are. */
 export const inKernelMemory = isShared;
 
-/** A zeroed panel. */
-export function createPanel(arena: Arena, rows: number, cols: number): Panel {
+/** A zeroed panel, or one whose rows are to be written, with padding of zeros. */
+export function createPanel(arena: Arena, rows: number, cols: number, content?: Content): Panel {
   const stride = strideOf(rows);
-  return { rows, stride, cols, data: arena.f32(cols * stride) };
+  return { rows, stride, cols, data: arena.f32(cols * stride, stride === rows ? content : 'zeros') };
 }
 
 /** Transposes a row-major matrix (anywhere) into a new panel of the arena. */
 export async function toPanel(kernels: Kernels, arena: Arena, matrix: Matrix): Promise<Panel> {
   const { rows, cols, data } = matrix;
-  const panel = createPanel(arena, rows, cols);
+  const panel = createPanel(arena, rows, cols, 'asLeft');
   const { stride } = panel;
   if (inKernelMemory(data))
     kernels.parallel('rowsToPanel', rows, { cols, stride, from: data, to: panel.data });
   else
     await kernels.scope((inner) => {
-      const slab = inner.f32(Math.min(slabHeight(cols * 4), strideOf(rows)) * cols);
+      const slab = inner.f32(Math.min(slabHeight(cols * 4), strideOf(rows)) * cols, 'asLeft');
       for (const { from, to } of slabs(rows, cols * 4)) {
         slab.set(data.subarray(from * cols, to * cols));
         kernels.parallel('rowsToPanel', to - from, {
@@ -80,7 +80,7 @@ export async function fromPanel(
   if (inKernelMemory(into)) kernels.parallel('panelToRows', rows, { cols, stride, from: data, to: into });
   else
     await kernels.scope((inner) => {
-      const slab = inner.f32(Math.min(slabHeight(cols * 4), strideOf(rows)) * cols);
+      const slab = inner.f32(Math.min(slabHeight(cols * 4), strideOf(rows)) * cols, 'asLeft');
       for (const { from, to } of slabs(rows, cols * 4)) {
         kernels.parallel('panelToRows', to - from, { cols, stride, from: data.subarray(from), to: slab });
         into.set(slab.subarray(0, (to - from) * cols), from * cols);

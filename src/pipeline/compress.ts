@@ -61,8 +61,8 @@ async function compressTensors(context: Context, options: CompressOptions, hooks
   const { format, model, plan, layout, recipe } = job;
   refuseProblems(job);
   checkMemory(job, options.memory);
+  const folder = await usableStoreFolder(options);
   const journal = await time('prepare', () => openJournal(job, options, hooks));
-  const folder = await usableStoreFolder(options.store);
   const writer = await layout.create(options.output);
   const activationCache = createActivationCache({
     bytes: activationRoom(job, options.memory),

@@ -26,9 +26,6 @@ export interface Workspace {
   readonly sums: Float32Array;
   readonly deltas: Float32Array;
   readonly scratch: Uint8Array;
-  /** Per row: Σ L_jj² (t_j − ŵ_j)² and Σ Δ_j². */
-  readonly losses: Float64Array;
-  readonly norms: Float64Array;
   /** Receives a matrix product outside the kernels' memory. */
   product(width: number): Float32Array;
 }
@@ -48,8 +45,6 @@ export function workspace(
     sums: arena.f32(blockSize * stride),
     deltas: arena.f32(blockSize * stride),
     scratch: arena.scratch(8 * blockSize * (stride + 16)),
-    losses: arena.f64(stride),
-    norms: arena.f64(stride),
     product: (width) => product.subarray(0, width * stride),
   };
 }
@@ -90,8 +85,6 @@ export function sweep(
     delta: work.deltas,
     codes,
     values,
-    losses: work.losses,
-    norms: work.norms,
     scratch: work.scratch,
   });
 }

@@ -3,7 +3,6 @@ import type { Grid } from '../grid/grid.js';
 import { factorDamped } from './cholesky.js';
 import { blocksFromTheEnd, fitCorrected, sweep, workspace } from './feedback.js';
 import { pivotImportance } from './importance.js';
-import { layerEnergy, ratio, total } from './layer-error.js';
 import { activationOrder, naturalOrder } from './order.js';
 import { rtn } from './rtn.js';
 import { allocateEncoded } from './solution.js';
@@ -53,7 +52,7 @@ export const gptq: Solver<GptqOptions> = async (context, weight, moments, target
   const { rows, cols, stride } = weight;
   const encoded = allocateEncoded(context.arena, weight, grid);
 
-  const relativeError = await kernels.scope(async (arena) => {
+  await kernels.scope(async (arena) => {
     const order =
       ordering === 'natural'
         ? naturalOrder(arena, cols)
@@ -88,11 +87,8 @@ export const gptq: Solver<GptqOptions> = async (context, weight, moments, target
       }
       deltas.set(work.deltas.subarray(0, width * stride), first * stride);
     }
-    // Σ L_jj² (t_j − ŵ_j)² is the loss under the damped H.
-    const loss = total(work.losses, rows) - factor.damping * total(work.norms, rows);
-    return ratio(loss * factor.scale, await layerEnergy(context, gram, weight, deltas));
   });
-  return { encoded: { ...encoded, grid: target }, relativeError, bytes: grid.bytes(rows, cols) };
+  return { encoded: { ...encoded, grid: target }, bytes: grid.bytes(rows, cols) };
 };
 
 /** Options with defaults, made to suit the grid. */

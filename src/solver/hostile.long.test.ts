@@ -5,6 +5,7 @@ import { findGrid } from '../grid/index.js';
 import { toPanel } from '../kernels/panel.js';
 import type { Matrix } from '../types.js';
 import { findSolver } from './index.js';
+import { layerError } from './layer-error.js';
 
 const [rows, cols] = [6, 256];
 const seed = 11;
@@ -67,7 +68,7 @@ async function solve(type: string, solver: string, data: Float32Array, second: M
     const bytes = await grid.pack(kernels, solution.encoded);
     const stored = await grid.unpack(kernels, arena, bytes, rows, cols);
     return {
-      error: solution.relativeError,
+      error: await layerError(context, second, panel, solution.encoded.values),
       stored: stored.values.filter((_, at) => at % stored.stride < rows),
     };
   });

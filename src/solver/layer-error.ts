@@ -18,6 +18,18 @@ export async function layerError(
   weight: Panel,
   values: Float32Array,
 ): Promise<number> {
+  const loss = await layerLoss(context, gram, weight, values);
+  const energy = gram ? layerEnergy(context, gram, weight) : squaredNorm(context.kernels, weight);
+  return ratio(loss, await energy);
+}
+
+/** tr(Δ H Δᵀ) with Δ = W − Ŵ. */
+export async function layerLoss(
+  context: SolverContext,
+  gram: Matrix | undefined,
+  weight: Panel,
+  values: Float32Array,
+): Promise<number> {
   const { kernels } = context;
   const { cols, stride } = weight;
   return kernels.scope(async (arena) => {
@@ -29,14 +41,13 @@ export async function layerError(
       y: values,
       difference: difference.data,
     });
-    const energy = (x: Panel) => (gram ? layerEnergy(context, gram, x) : squaredNorm(kernels, x));
-    return ratio(await energy(difference), await energy(weight));
+    return gram ? layerEnergy(context, gram, difference) : squaredNorm(kernels, difference);
   });
 }
 
 /**
  * ε where of H only the diagonal is known: Σ h_j Δ_j² / Σ h_j w_j².
- * @param diagonal in the kernels' memory
+ * @param diagonal mean square of every input
  */
 export async function weightedError(
   { kernels }: Pick<SolverContext, 'kernels'>,
@@ -46,7 +57,9 @@ export async function weightedError(
 ): Promise<number> {
   const { rows, cols, stride, data } = weight;
   return kernels.scope((arena) => {
-    const importance = spreadImportance(kernels, arena, diagonal, cols, cols);
+    const energies = arena.f32(cols);
+    energies.set(diagonal);
+    const importance = spreadImportance(kernels, arena, energies, cols, cols);
     const distance = (other: Float32Array) => {
       const sums = arena.f64(stride);
       kernels.parallel('addRowErrors', stride, { cols, stride, x: data, y: other, importance, errors: sums });
@@ -61,17 +74,11 @@ export const ratio = (loss: number, energy: number): number => (energy > 0 ? Mat
 
 /**
  * tr(X H Xᵀ), from one triangle of the symmetric H.
- * @param mirror overwritten; as long as the panel and outside the kernels' memory, which onnxruntime does not read.
- * Pages that were in use before are faster than fresh ones.
  */
-export async function layerEnergy(
-  { kernels, gemm }: SolverContext,
-  gram: Matrix,
-  x: Panel,
-  mirror: Float32Array = new Float32Array(x.cols * x.stride),
-): Promise<number> {
+export async function layerEnergy({ kernels, gemm }: SolverContext, gram: Matrix, x: Panel): Promise<number> {
   const { rows, cols: size, stride } = x;
-  mirror.set(x.data.subarray(0, size * stride));
+  // onnxruntime does not read the kernels' memory.
+  const mirror = x.data.slice(0, size * stride);
   const scale = meanDiagonal(gram);
   return kernels.scope(async (arena) => {
     const order = arena.i32(size);

@@ -31,7 +31,7 @@ async function solve(
     const panel = await toPanel(own, arena, weight);
     const grid = findGrid(`nested${bits}`);
     const moments = gram && { gram, tokens: 1 };
-    const { encoded, relativeError } = await findSolver(solver).solve(context, panel, moments, grid);
+    const { encoded } = await findSolver(solver).solve(context, panel, moments, grid);
     const bytes = await grid.pack(own, encoded);
     const errors = new Map<NestedBits, number>();
     for (const each of precisions(bits)) {
@@ -43,6 +43,7 @@ async function solve(
         Buffer.from((await fromPanel(own, { ...panel, data })).data.buffer);
       expect((await rows(inside.values)).equals(await rows(values)), `${each} bits`).toBe(true);
     }
+    const relativeError = await layerError(context, gram, panel, encoded.values);
     return { bytes, relativeError, errors };
   });
 }
@@ -52,7 +53,8 @@ async function direct(weight: Matrix, gram: Matrix, bits: NestedBits): Promise<n
     const panel = await toPanel(kernels, arena, weight);
     const context = { kernels, arena, gemm };
     const grid = findGrid(`int${bits}-channel`);
-    return (await findSolver('rtn').solve(context, panel, { gram, tokens: 1 }, grid)).relativeError;
+    const { encoded } = await findSolver('rtn').solve(context, panel, { gram, tokens: 1 }, grid);
+    return layerError(context, gram, panel, encoded.values);
   });
 }
 

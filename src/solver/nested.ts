@@ -64,10 +64,12 @@ export const nested: Solver<NestedOptions> = async (context, weight, moments, gr
   const { kernels } = context;
   const direct: number[] = [];
   for (const each of precisions(bits)) {
-    const solved = kernels.scope((arena) =>
-      rtn({ ...context, arena }, weight, moments, findGrid(`int${each}-channel`)),
-    );
-    direct.push((await solved).relativeError);
+    const error = kernels.scope(async (arena) => {
+      const inner = { ...context, arena };
+      const rounded = await rtn(inner, weight, moments, findGrid(`int${each}-channel`));
+      return layerError(inner, gram, weight, rounded.encoded.values);
+    });
+    direct.push(await error);
   }
   const fitted = encoded.parameters.scale.slice();
   const trials: Trial[] = [];
@@ -91,7 +93,7 @@ export const nested: Solver<NestedOptions> = async (context, weight, moments, gr
   await kernels.scope(async (arena) => {
     encoded.values.set((await nestedPart(kernels, arena, encoded, bits)).values);
   });
-  return { ...start, relativeError: await layerError(context, gram, weight, encoded.values) };
+  return start;
 };
 
 /** Codes for cells so many times as wide as fitted ones, and what every precision makes of them. */

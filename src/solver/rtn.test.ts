@@ -7,7 +7,7 @@ import { findGrid } from '../grid/index.js';
 import { fromPanel, toPanel } from '../kernels/panel.js';
 import type { Matrix } from '../types.js';
 import { findSolver, solvers } from './index.js';
-import { layerEnergy } from './layer-error.js';
+import { layerEnergy, layerError } from './layer-error.js';
 
 const double = ({ data }: Matrix) => Float64Array.from(data);
 
@@ -17,7 +17,8 @@ function solve(name: string, weight: Matrix, gram: Matrix | undefined, type: str
     const moments = gram && { gram, tokens: 1 };
     const context = { kernels, arena, gemm };
     const solution = await findSolver(name).solve(context, panel, moments, findGrid(type), options);
-    const { relativeError, bytes, encoded } = solution;
+    const { bytes, encoded } = solution;
+    const relativeError = await layerError(context, gram, panel, encoded.values);
     const values = (await fromPanel(kernels, { ...panel, data: encoded.values })).data;
     return { relativeError, bytes, values, codes: encoded.codes?.slice() };
   });

@@ -4,7 +4,6 @@ import { roundPanel } from '../grid/round.js';
 import type { Arena } from '../kernels/kernels.js';
 import type { Panel } from '../kernels/panel.js';
 import { importanceOf } from './importance.js';
-import { layerError, weightedError } from './layer-error.js';
 import { allocateEncoded } from './solution.js';
 import type { Solution, Solver, SolverContext } from './solver.js';
 
@@ -26,13 +25,11 @@ export const rtn: Solver<RtnOptions> = async (context, weight, moments, grid, op
   // Plain numbers, as norms are stored, have no scales.
   const fit = scales === 'range' && isCoded(grid) ? withRangeScales(grid).fit : grid.fit;
   const encoded = await round(context, weight, grid, fit, (arena) => importanceOf(arena, weight.cols, known));
-  const relativeError = await layerError(context, moments?.gram, weight, encoded.values);
-  return { encoded, relativeError, bytes: grid.bytes(weight.rows, weight.cols) };
+  return { encoded, bytes: grid.bytes(weight.rows, weight.cols) };
 };
 
 /**
- * The same where of the second moment only the diagonal is known, from an importance matrix; ε is then
- * Σ h_j Δ_j² / Σ h_j w_j².
+ * The same where of the second moment only the diagonal is known, from an importance matrix.
  * @param diagonal mean square of every input column
  */
 export async function rtnWeighted(
@@ -47,10 +44,7 @@ export async function rtnWeighted(
     return importance;
   };
   const encoded = await round(context, weight, grid, grid.fit, energies);
-  const relativeError = await context.kernels.scope((arena) =>
-    weightedError(context, energies(arena), weight, encoded.values),
-  );
-  return { encoded, relativeError, bytes: grid.bytes(weight.rows, weight.cols) };
+  return { encoded, bytes: grid.bytes(weight.rows, weight.cols) };
 }
 
 /** Fits scales, then takes the nearest value for every weight by itself. */

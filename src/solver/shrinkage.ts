@@ -70,7 +70,7 @@ export function feedbackLoss(
     for (const [b, column] of factor.columns.entries()) {
       const solved = rows[b] as Float32Array;
       const width = solved.length / inputs.rows;
-      for (const [j, energy] of columnEnergies(solved, width).entries())
+      for (const [j, energy] of squaresByColumn(solved, width).entries())
         sum += (column[j * (width + 1)] ?? 0) ** 2 * energy;
     }
     return sum / inputs.rows;
@@ -89,7 +89,7 @@ function orderedBlocks({ rows, cols, data }: Matrix, order: Int32Array): Float32
   });
 }
 
-function columnEnergies(data: Float32Array, width: number): Float64Array {
+function squaresByColumn(data: Float32Array, width: number): Float64Array {
   const sums = new Float64Array(width);
   for (let from = 0; from < data.length; from += width)
     for (let c = 0; c < width; c++) sums[c] = (sums[c] ?? 0) + (data[from + c] ?? 0) ** 2;

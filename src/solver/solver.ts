@@ -11,10 +11,9 @@ export interface SolverContext {
   readonly gemm: Gemm;
 }
 
+/** How good it is, src/solver/layer-error.ts tells. */
 export interface Solution {
   readonly encoded: Encoded;
-  /** ε = tr(Δ H Δᵀ) / tr(W H Wᵀ), with the undamped H. */
-  readonly relativeError: number;
   /** Bytes of the stored tensor. */
   readonly bytes: number;
 }

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import koffi from 'koffi';
 import { type GgufName, ggufFormats } from '../../src/grid/gguf/gguf.js';
+import { type LatticeName, latticeFormats } from '../../src/grid/gguf/lattice.js';
 
 const packageName = '@node-llama-cpp/linux-x64';
 
@@ -47,8 +48,8 @@ export function ggmlQuantize(
 }
 
 /** Decodes `count` values with the type's `to_float`. */
-export function ggmlDequantize(name: GgufName, bytes: Uint8Array, count: number): Float32Array {
-  const { type, blockSize, blockBytes } = ggufFormats[name];
+export function ggmlDequantize(name: GgufName | LatticeName, bytes: Uint8Array, count: number): Float32Array {
+  const { type, blockSize, blockBytes } = { ...ggufFormats, ...latticeFormats }[name];
   if (bytes.length * blockSize !== count * blockBytes)
     throw new Error(`${name}: ${bytes.length} bytes do not hold ${count} values`);
   const values = new Float32Array(count);

@@ -1,16 +1,22 @@
 import { dirname } from 'node:path';
 import { TersorError } from '../../errors.js';
 import { ggufFormats } from '../../grid/gguf/gguf.js';
+import { latticeFormats, latticeGrids } from '../../grid/gguf/lattice.js';
+import type { Grid } from '../../grid/grid.js';
 import type { Kernels } from '../../kernels/kernels.js';
+import { required } from '../../required.js';
 import type { Checkpoint } from '../checkpoint.js';
 import { product, type StoredTensor, scalarBytes } from '../decode.js';
 import { getIntact, type RangedFile, withFiles } from '../file.js';
 import { noSuchTensor, storedCheckpoint } from '../stored.js';
 import { type GgufHeader, type GgufTensorHeader, type GgufValueType, readGgufHeader } from './header.js';
+import { openParts, withoutSplit } from './split.js';
 
 /** Types by their number in `enum ggml_type`: those of the grids, and numbers that are no weights. */
 const typeNames = new Map<number, string>([
-  ...Object.values(ggufFormats).map(({ type, name }): [number, string] => [type, name]),
+  ...[...Object.values(ggufFormats), ...Object.values(latticeFormats)].map(
+    ({ type, name }): [number, string] => [type, name],
+  ),
   [24, 'i8'],
   [25, 'i16'],
   [26, 'i32'],
@@ -22,20 +28,17 @@ const typeNames = new Map<number, string>([
 const otherTypes: Readonly<Record<number, string>> = {
   9: 'q8_1',
   15: 'q8_k',
-  16: 'iq2_xxs',
-  17: 'iq2_xs',
-  18: 'iq3_xxs',
-  19: 'iq1_s',
-  21: 'iq3_s',
-  22: 'iq2_s',
-  29: 'iq1_m',
   31: 'q4_0_4_4',
   32: 'q4_0_4_8',
   33: 'q4_0_8_8',
   40: 'nvfp4',
 };
 
-const blockFormats = new Map(Object.values(ggufFormats).map((format) => [format.name as string, format]));
+const blockFormats = new Map<string, { readonly blockSize: number; readonly blockBytes: number }>(
+  [...Object.values(ggufFormats), ...Object.values(latticeFormats)].map((format) => [format.name, format]),
+);
+/** Grids that no type of the output can be. */
+const readOnlyGrids = new Map<string, Grid>(Object.entries(latticeGrids));
 
 const defaultAlignment = 32;
 
@@ -52,30 +55,23 @@ export interface GgufCheckpoint extends Checkpoint {
 
 /**
  * Opens a GGUF file. Tensors keep their names; shapes are turned around to have the outermost dimension first.
- * @throws TersorError when the file is corrupt, truncated, a part of a split one, or has types nobody can decode
+ * The first part of a split one stands for all.
+ * @throws TersorError when the file is corrupt, truncated, another part of a split one, or has types nobody can decode
  */
 export async function openGguf(path: string, kernels?: Kernels): Promise<GgufCheckpoint> {
   return withFiles(async (open) => {
     const file = await open(path);
-    const header = await readGgufHeader(file);
-    const parts = header.metadata['split.count'];
-    if (typeof parts === 'number' && parts > 1) {
-      const remedy = 'join them with llama-gguf-split --merge';
-      throw new TersorError(`is one of ${parts} parts of a model`, {
-        code: 'unsupported',
-        file: path,
-        remedy,
-      });
-    }
-    const tensors = locate(file, header);
+    const parts = await openParts({ file, header: await readGgufHeader(file) }, open);
+    const { header } = required(parts, 0);
+    const tensors = parts.flatMap((part) => locate(part.file, part.header));
     const checkpoint = storedCheckpoint(
       {
         path,
         format: 'gguf',
         naming: 'gguf',
-        metadata: header.metadata,
+        metadata: parts.length > 1 ? withoutSplit(header.metadata) : header.metadata,
         folder: dirname(path),
-        files: [file],
+        files: parts.map((part) => part.file),
         tensors,
       },
       kernels,
@@ -84,9 +80,9 @@ export async function openGguf(path: string, kernels?: Kernels): Promise<GgufChe
       ...checkpoint,
       valueTypes: header.types,
       async readBytes(name) {
-        const { bytes, offset } = tensors.find((tensor) => tensor.name === name) ?? noSuchTensor(path, name);
-        const stored = new Uint8Array(bytes);
-        await file.read(offset, stored, name);
+        const tensor = tensors.find((each) => each.name === name) ?? noSuchTensor(path, name);
+        const stored = new Uint8Array(tensor.bytes);
+        await tensor.file.read(tensor.offset, stored, name);
         return stored;
       },
     };
@@ -147,5 +143,6 @@ function locateTensor(file: RangedFile, tensor: GgufTensorHeader, start: number)
     const problem = `reaches to byte ${offset + bytes}, but the file ends at byte ${file.size}; it is truncated`;
     throw corrupt(problem);
   }
-  return { name, shape: dimensions.toReversed(), type, bytes, file, offset };
+  const grid = readOnlyGrids.get(type);
+  return { name, shape: dimensions.toReversed(), type, bytes, file, offset, ...(grid && { grid }) };
 }

@@ -46,7 +46,9 @@ export async function unpackBlocks(
       { remedy: 'check that the file is complete' },
     );
   const stride = strideOf(rows);
-  const codes = arena.u8(cols * stride);
+  // Padding is to be zero.
+  const content = stride === rows ? 'asLeft' : 'zeros';
+  const codes = arena.u8(cols * stride, content);
   const parameters = allocateParameters(format, arena, rows, cols);
   const shape = { rows, stride, cols };
   const tensor = { ...shape, codes, parameters };
@@ -54,7 +56,7 @@ export async function unpackBlocks(
     slab.set(bytes.subarray(start, start + slab.length)),
   );
   computeEffective(kernels, format, parameters, stride, 0, cols / format.groupSize);
-  const values = arena.f32(cols * stride);
+  const values = arena.f32(cols * stride, content);
   await dequantize(kernels, format, codes, parameters, shape, values);
   return { grid, ...shape, codes, parameters, values };
 }

@@ -3,6 +3,7 @@ import { gemm, kernels, randomLayer } from '../../../test/fixtures/solver-contex
 import { normals } from '../../../test/reference/random.js';
 import { fromPanel, toPanel } from '../../kernels/panel.js';
 import { findSolver } from '../../solver/index.js';
+import { layerError } from '../../solver/layer-error.js';
 import type { Matrix } from '../../types.js';
 import { findCompressedTensorsGrid } from './compressed-tensors.js';
 import { findGptqGrid } from './gptq.js';
@@ -26,7 +27,7 @@ function solve(grid: WordGrid, weight: Matrix, gram?: Matrix, solver = 'rtn', op
   return kernels.scope(async (arena) => {
     const panel = await toPanel(kernels, arena, weight);
     const moments = gram && { gram, tokens: 1 };
-    const { encoded, relativeError } = await findSolver(solver).solve(
+    const { encoded } = await findSolver(solver).solve(
       { kernels, arena, gemm },
       panel,
       moments,
@@ -36,6 +37,7 @@ function solve(grid: WordGrid, weight: Matrix, gram?: Matrix, solver = 'rtn', op
     const bytes = await grid.pack(kernels, encoded);
     const again = await grid.unpack(kernels, arena, bytes, weight.rows, weight.cols);
     const out = async (data: Float32Array) => (await fromPanel(kernels, { ...panel, data })).data.slice();
+    const relativeError = await layerError({ kernels, arena, gemm }, gram, panel, encoded.values);
     return { bytes, relativeError, values: await out(encoded.values), unpacked: await out(again.values) };
   });
 }

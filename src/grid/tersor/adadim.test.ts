@@ -8,6 +8,7 @@ import { createKernels } from '../../kernels/kernels.js';
 import { toPanel } from '../../kernels/panel.js';
 import { createGemm } from '../../runtime/gemm.js';
 import { findSolver } from '../../solver/index.js';
+import { layerError } from '../../solver/layer-error.js';
 import type { Matrix } from '../../types.js';
 import { findGrid } from '../index.js';
 import { findAdaDimGrid } from './adadim.js';
@@ -85,15 +86,10 @@ describe('AdaDim', () => {
         const panel = await toPanel(kernels, arena, matrix(64, 128));
         const context = { kernels, arena, gemm };
         const grid = findGrid('int3-ada');
-        const { encoded, relativeError } = await findSolver(solver).solve(
-          context,
-          panel,
-          { gram, tokens: 1 },
-          grid,
-        );
+        const { encoded } = await findSolver(solver).solve(context, panel, { gram, tokens: 1 }, grid);
         const decoded = await grid.unpack(kernels, arena, await grid.pack(kernels, encoded), 64, 128);
         expect(decoded.values, solver).toEqual(encoded.values);
-        return relativeError;
+        return layerError(context, gram, panel, encoded.values);
       });
     expect((await solve('gptq')) / (await solve('rtn')), `seed ${seed}`).toBeLessThan(0.7);
     await gemm.release();

@@ -8,6 +8,7 @@ import { createKernels } from '../../kernels/kernels.js';
 import { toPanel } from '../../kernels/panel.js';
 import { createGemm } from '../../runtime/gemm.js';
 import { findSolver } from '../../solver/index.js';
+import { layerError } from '../../solver/layer-error.js';
 import type { Matrix } from '../../types.js';
 import { findGrid } from '../index.js';
 import { roundPanel } from '../round.js';
@@ -128,18 +129,13 @@ describe('a codebook', () => {
         const panel = await toPanel(kernels, arena, weight);
         const context = { kernels, arena, gemm };
         const grid = findGrid('codebook3');
-        const { encoded, relativeError } = await findSolver(solver).solve(
-          context,
-          panel,
-          { gram, tokens: 1 },
-          grid,
-        );
+        const { encoded } = await findSolver(solver).solve(context, panel, { gram, tokens: 1 }, grid);
         const { codes, values, stride, parameters } = encoded;
         const nearest = { codes: arena.u8(128 * stride), values: arena.f32(128 * stride) };
         await roundPanel(kernels, { ...panel, data: values }, grid, parameters, nearest);
         expect(nearest.values, solver).toEqual(values);
         expect(nearest.codes, solver).toEqual(codes);
-        return relativeError;
+        return layerError(context, gram, panel, encoded.values);
       });
     expect((await solve('gptq')) / (await solve('rtn')), `seed ${seed}`).toBeLessThan(0.6);
     await gemm.release();

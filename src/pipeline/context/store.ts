@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { constants, rmSync } from 'node:fs';
+import { access, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheRoot, makeFolder } from '../../checkpoint/folder.js';
 import { TersorError } from '../../errors.js';
 import { fileError } from '../../writer/output.js';
+import type { CompressOptions } from '../options.js';
 
 /**
  * Results that took long to compute, by what they were computed from. Whoever asks for the same thing again, after a
@@ -24,20 +25,24 @@ export interface Store {
 export const defaultStoreFolder = join(cacheRoot(), 'store');
 
 /**
- * A folder in which something can be kept during a job.
- * @param named where the caller wants it; otherwise what cannot be made is replaced by the system's folder for temporary files
- * @throws TersorError when the named folder cannot be made
+ * A folder in which something can be kept during a job. What cannot be made or written is replaced by the system's folder
+ * for temporary files, unless the caller named it for results to be kept in.
+ * @throws TersorError for a named folder that cannot be made or written
  */
-export async function usableStoreFolder(named: string | undefined): Promise<string> {
+export async function usableStoreFolder({
+  store: named,
+  resume = true,
+}: Pick<CompressOptions, 'store' | 'resume'>): Promise<string> {
   const folder = named ?? defaultStoreFolder;
   try {
     await makeFolder(folder);
+    await access(folder, constants.W_OK);
     return folder;
   } catch (cause) {
-    if (named === undefined) return tmpdir();
+    if (named === undefined || !resume) return tmpdir();
     throw new TersorError('nothing can be kept in this folder', {
       file: named,
-      remedy: 'give another --store',
+      remedy: 'give another --store, or --no-resume',
       cause,
     });
   }

@@ -13,7 +13,8 @@ import type { Recipe } from '../prepare/recipe.js';
 import { slabRows } from '../solve/slab.js';
 import type { Verification } from './result.js';
 
-const verifiedSequences = 4;
+/** Sequences that are tried; of large models fewer, which take 2 operations per weight and token. */
+const [mostSequences, verifyingOperations] = [4, 2e12];
 /** Sentences, which are shorter. */
 const verifiedTexts = 32;
 
@@ -111,7 +112,10 @@ type Shift = (
 ) => Promise<Pick<Verification, 'meanDivergence' | 'largestShift' | 'tokens'>>;
 
 const predictionShift: Shift = async (context, model, runtime, { path, sequences }) => {
-  const some = sequences.slice(0, verifiedSequences);
+  const weights = model.architecture.tensors.reduce((sum, { shape }) => sum + product(shape), 0);
+  const each = 2 * weights * (sequences[0]?.length ?? 1);
+  const count = Math.min(mostSequences, Math.max(1, Math.floor(verifyingOperations / each)));
+  const some = sequences.slice(0, count);
   const expected = await predict(model, some, context);
   const actual = await runtime.predict(path, some, context);
   const scores = await score(some, actual, expected, context);

@@ -53,6 +53,16 @@ export const optionRows = {
     recipe: { decides: 'output' },
     formats: { only: ['gguf'] },
   }),
+  /**
+   * How much time quality may cost: `quick`, `balanced` (the default), `thorough`, or minutes on this machine. Decides on
+   * solver, outputs to match and calibration tokens where they are left open (src/pipeline/prepare/effort.ts).
+   */
+  effort: numberOr(['quick', 'balanced', 'thorough'], [0.1, 1e6], {
+    group: 'What to do:',
+    placeholder: 'level',
+    help: 'time that quality may cost: quick, balanced (default), thorough, or minutes',
+    formats: noStack,
+  }),
   /** In place of a type: the best model whose file has at most so many bytes. */
   size: size({
     group: 'How small (one of these):',
@@ -148,16 +158,6 @@ export const optionRows = {
   predict: switched({
     group: 'The search for types:',
     help: 'with --type, say what the model would lose, too (solves every tensor quickly)',
-  }),
-  /**
-   * How much time quality may cost: `quick`, `balanced` (the default), `thorough`, or minutes on this machine. Decides on
-   * solver, outputs to match and calibration tokens where they are left open (src/pipeline/prepare/effort.ts).
-   */
-  effort: numberOr(['quick', 'balanced', 'thorough'], [0.1, 1e6], {
-    group: 'Rounding:',
-    placeholder: 'level',
-    help: 'time that quality may cost: quick, balanced (default), thorough, or minutes; decides on what is left open below',
-    formats: noStack,
   }),
   /** How codes are chosen (src/solver); by default as the effort says. */
   solver: text({

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { matrixShape, type Objective } from '../../architecture/architecture.js';
 import type { Model } from '../../architecture/model.js';
+import { elements } from '../../graph/ops.js';
 import { builtinText } from '../../text/builtin.js';
 import { chunk, readText, sample, spread } from '../../text/corpus.js';
 import { encodeTexts, splitSentences, windows } from '../../text/sentences.js';
@@ -27,7 +28,19 @@ export const defaultTokens = 65536;
 // mostly given less.
 const usualContext: Readonly<Record<Objective, number>> = { prediction: 512, embedding: 256 };
 const heldOutShare = 0.1;
-const heldOutTokens = 8192;
+/** Tokens that are measured on: fewer of large models, both of which take 2 operations per weight and token. */
+const [mostHeldOut, fewestHeldOut, heldOutOperations] = [8192, 1024, 4e12];
+
+function heldOutTokens({ tensors }: Pick<Model['architecture'], 'tensors'>): number {
+  const weights = tensors.reduce((sum, { shape }) => sum + elements(shape), 0);
+  return Math.max(fewestHeldOut, Math.min(mostHeldOut, Math.floor(heldOutOperations / (4 * weights))));
+}
+
+/** How much of a text is held out, at most. */
+interface HeldOutShare {
+  readonly share: number;
+  readonly tokens: number;
+}
 
 interface Cut {
   readonly open: Int32Array[];
@@ -38,20 +51,21 @@ interface Cut {
 const cut: Readonly<
   Record<
     Objective,
-    (tokenizer: Tokenizer, text: string, context: number, source: string, share: number) => Cut
+    (tokenizer: Tokenizer, text: string, context: number, source: string, held: HeldOutShare) => Cut
   >
 > = {
-  prediction(tokenizer, text, context, source, share) {
+  prediction(tokenizer, text, context, source, { share, tokens }) {
     const chunks = chunk(tokenizer, text, context, source);
-    const held = Math.min(Math.floor(heldOutTokens / context), Math.floor(chunks.length * share));
+    const most = Math.max(1, Math.floor(tokens / context));
+    const held = Math.min(most, Math.floor(chunks.length * share));
     return { open: chunks.slice(0, chunks.length - held), heldOut: chunks.slice(chunks.length - held) };
   },
-  embedding(tokenizer, text, context, source, share) {
+  embedding(tokenizer, text, context, source, { share, tokens }) {
     const end = text.indexOf('\n', Math.floor(text.length * (1 - share)));
     const kept = end < 0 ? text : text.slice(0, end);
     const open = windows(tokenizer, kept, context, source);
     const held = encodeTexts(tokenizer, splitSentences(text.slice(kept.length)), context);
-    return { open, heldOut: held.length < fewestTexts ? [] : spread(held, heldOutTokens) };
+    return { open, heldOut: held.length < fewestTexts ? [] : spread(held, tokens) };
   },
 };
 /** Fewer texts say nothing about the order in which a search finds them. */
@@ -81,7 +95,8 @@ export async function calibrationText(
   const { objective, context: longest } = model.architecture;
   const context = options.context ?? Math.min(usualContext[objective], longest);
   const source = calibration ?? 'built-in';
-  const { open, heldOut } = cut[objective](tokenizer, text, context, source, share);
+  const held = { share, tokens: heldOutTokens(model.architecture) };
+  const { open, heldOut } = cut[objective](tokenizer, text, context, source, held);
   const all = open.reduce((sum, { length }) => sum + length, 0);
   const chosen = sample(open, Math.max(1, Math.floor((open.length * limit) / all)), seed);
   // Those of a length are processed together.

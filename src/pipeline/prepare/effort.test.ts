@@ -76,3 +76,11 @@ test('with more minutes there is a better recipe, and a note where none is quick
   expect(ranks.at(-1)).toBe(3);
   expect(ranks[0]).toBe(0);
 });
+
+test('an effort beside what decides on the same is refused', async () => {
+  await expect(chosen(small, { effort: 'quick', imatrix: 'a.dat' })).rejects.toThrow(
+    '--effort and --imatrix contradict each other',
+  );
+  const { solver } = await chosen(small, { imatrix: 'a.dat' });
+  expect(solver).toBeUndefined();
+});

@@ -1,7 +1,7 @@
 import { type Architecture, matrixShape } from '../../architecture/architecture.js';
 import type { Context } from '../context/context.js';
 import type { Hooks } from '../context/hooks.js';
-import type { CompressOptions } from '../options.js';
+import { type CompressOptions, contradiction } from '../options.js';
 import { defaultTokens } from './calibration-text.js';
 import { productSpeed } from './estimate.js';
 import { recipeOf } from './recipe-of.js';
@@ -11,7 +11,7 @@ import { type Work, workOf } from './work.js';
 type Effort = Pick<CompressOptions, 'solver' | 'solverOptions' | 'match' | 'tokens'>;
 
 /** Calibration tokens for each input of the widest layer, where not all of the text is taken. */
-const [quickTokens, balancedTokens] = [1.5, 4];
+const [quickTokens, balancedTokens] = [0.75, 4];
 
 /**
  * Recipes from the best to the quickest: coordinate descent with annealing and without, GPTQ for the original's outputs,
@@ -21,12 +21,13 @@ function efforts(architecture: Architecture): [thorough: Effort, ...Effort[]] {
   const widths = architecture.tensors
     .filter(({ kind }) => kind === 'linear')
     .map((spec) => matrixShape(spec)[1]);
-  const perInput = (count: number) => Math.min(defaultTokens, Math.max(8192, count * Math.max(...widths)));
+  const perInput = (count: number, least: number) =>
+    Math.min(defaultTokens, Math.max(least, count * Math.max(...widths)));
   return [
     { solver: 'decoupleq' },
     { solver: 'decoupleq', solverOptions: { temperature: 0 } },
-    { solver: 'gptq', tokens: perInput(balancedTokens) },
-    { solver: 'gptq', match: 'own', tokens: perInput(quickTokens) },
+    { solver: 'gptq', tokens: perInput(balancedTokens, 8192) },
+    { solver: 'gptq', match: 'own', tokens: perInput(quickTokens, 4096) },
   ];
 }
 
@@ -38,6 +39,7 @@ const balancedSeconds = 600;
 /**
  * Fills in what an effort decides on. `balanced` and the other words depend on the model only; a number of minutes is
  * compared with what this machine is expected to take, so that it may mean another recipe on another machine.
+ * @throws TersorError for an effort beside a recipe or an importance matrix, which decide on the same
  */
 export async function withEffort(
   context: Context,
@@ -46,7 +48,10 @@ export async function withEffort(
   { warn }: Hooks,
 ): Promise<CompressOptions> {
   const { effort = 'balanced', imatrix, recipe } = options;
-  if (imatrix || recipe) return options; // they decide on the solution
+  // Both decide on the solution.
+  const other = imatrix ? 'imatrix' : recipe ? 'recipe' : undefined;
+  if (other && options.effort !== undefined) throw contradiction('effort', other);
+  if (other) return options;
   const all = efforts(architecture).map((each) => filled(options, each));
   const [thorough = options] = all;
   const quick = all.at(-1) ?? options;

@@ -11,10 +11,11 @@ import { batchTokensOf, largestTable } from '../../architecture/forward.js';
 import type { Model } from '../../architecture/model.js';
 import { usedTokens } from '../../architecture/used-tokens.js';
 import { type Footprint, footprint } from '../../calibration/footprint.js';
-import { mostHeldOut, mostKept } from '../../calibration/held-out.js';
-import { stripRows } from '../../calibration/moments.js';
+import { mostKept } from '../../calibration/held-out.js';
+import { momentRoom } from '../../calibration/moments.js';
 import { product } from '../../checkpoint/decode.js';
 import { TersorError } from '../../errors.js';
+import { scoringFloats } from '../../evaluation/score.js';
 import * as g from '../../graph/build.js';
 import { workSpace } from '../../graph/work-space.js';
 import { isCoded } from '../../grid/grid.js';
@@ -52,10 +53,6 @@ const [kernelBytes, descentKernelBytes] = [9.3, 14.6];
 const [slabBytes, descentSlabBytes] = [12, 20];
 /** The same per row of a slab, and per column: what belongs to one block of columns. */
 const [rowKernelBytes, rowBytes, columnBytes] = [4096, 5120, 4096];
-/** Arrays of logits as they are compared, with those not yet collected (src/evaluation/score.ts). */
-const logitsArrays = 14;
-/** Positions whose distributions are compared at a time. */
-const scoredPositions = 128;
 /** So much is always there for activations: less would only mean more disk. */
 const leastRoom = 64e6;
 /** Share of the machine's memory that a job takes at most, unless told. */
@@ -81,9 +78,6 @@ export function memoryOf(job: MemoryJob): Memory {
       ? walks.flatMap(({ block, sites }) => sites.map((site) => ({ block, ...site })))
       : [];
   const heldOut = (width: number) => 4 * models * width * Math.min(recipe.tokens, mostKept);
-  // Whole sequences, while they stay out of a sum.
-  const leftOut = (width: number) =>
-    4 * models * width * Math.min(batch.sequences * batch.length, mostHeldOut);
   const { descends } = findSolver(recipe.solver);
 
   const slabs = new Map(
@@ -122,7 +116,7 @@ export function memoryOf(job: MemoryJob): Memory {
   const compressing = most([
     4 * most(walks.map(({ weights }) => weights)),
     ...sites.map(
-      ({ width }) => 4 * (models * width ** 2 + stripRows(width) * width) + heldOut(width) + leftOut(width),
+      ({ width }) => 4 * (models * width ** 2 + momentRoom(width, models, recipe.tokens)) + heldOut(width),
     ),
     ...sites.map(({ width }) => shrinking(width, models) + (1 + 1 / models) * heldOut(width)),
     ...sites.map(
@@ -200,7 +194,7 @@ function measuringBytes({ model, calibration }: MemoryJob, batch: ReturnType<typ
     (sum, block) => sum + workSpace([architecture.block(block, states, batch)]),
     0,
   );
-  const scoring = logitsArrays * scoredPositions * vocabulary;
+  const scoring = scoringFloats(vocabulary);
   return 4 * (2 * (held + predicting) + 3 * tokens * hidden + Math.max(largestBlock(architecture), scoring));
 }
 

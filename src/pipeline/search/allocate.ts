@@ -34,9 +34,9 @@ export async function allocate(
 ): Promise<Job> {
   const started = performance.now();
   // Wrong names are said before what follows from sizes.
-  findGoalSearch(options);
+  const { search, find } = findGoalSearch(options);
   findSensitivityMeasure(options.sensitivity ?? defaultSensitivity);
-  const { search, find } = findGoalSearch(withinBounds(materials, options, hooks, draft));
+  const bounded = withinBounds(materials, options, hooks, draft);
   const table = await levelTable(context, materials, options, hooks);
   const measureAllocation = createAllocationMeasure(context, materials.model, table, recipe);
   const compressor = createTrialCompressor(context, materials, table.store, options, hooks);
@@ -49,6 +49,7 @@ export async function allocate(
     const allocation = await find(
       { ...table, measureAllocation, tryAllocation, hooks },
       materials.format,
+      bounded,
       draft,
     );
     const { value, error } = await measureAllocation(allocation);
@@ -106,12 +107,20 @@ type SearchTools = LevelTable & Pick<SearchTask, 'measureAllocation' | 'tryAlloc
  */
 function findGoalSearch(options: CompressOptions): {
   readonly search: string;
-  find(tools: SearchTools, format: OutputFormat, draft: Draft): Promise<FoundAllocation>;
+  find: (
+    tools: SearchTools,
+    format: OutputFormat,
+    bounded: CompressOptions,
+    draft: Draft,
+  ) => Promise<FoundAllocation>;
 } {
   const { maxDivergence, search = maxDivergence === undefined ? defaultSearch : 'bisection' } = options;
   if (maxDivergence === undefined) {
     const chosen = findSearch(search, options.searchOptions);
-    return { search, find: (tools, format, draft) => withinBudget(tools, chosen, format, options, draft) };
+    return {
+      search,
+      find: (tools, format, bounded, draft) => withinBudget(tools, chosen, format, bounded, draft),
+    };
   }
   if (search !== 'bisection') {
     throw new TersorError(`--search ${search} does not look for the smallest size within a divergence`, {

@@ -69,7 +69,8 @@ test.each([
         [error, await createJudge(gemm, heldOut, target)],
       ] as const) {
         const judged = await judge(encoded);
-        expect(judged.loss / expected, `seed ${seed}`).toBeCloseTo(1, 4);
+        const all = judged.losses.reduce((sum, each) => sum + each, 0);
+        expect(all / expected, `seed ${seed}`).toBeCloseTo(1, 4);
         expect(judged.relativeError / relativeError).toBeCloseTo(1, 4);
       }
     });
@@ -126,6 +127,20 @@ describe('what the solver finds', () => {
         expect(await journal.find(assignment)).toEqual(packed);
       }
       rmSync(store, { recursive: true });
+    });
+  });
+
+  test('of many rows is judged by some of them, with the same verdict', async () => {
+    await withRun({}, async ({ run, spec }) => {
+      const large = { spec: { ...spec('attn_k.weight'), shape: [512, 64] }, grid: findGrid('q4_0') };
+      const weight = normals(512 * 64, 5);
+      const by = (solver: string, moments: Moments) =>
+        compressTensor(run.context, large, weight, moments, { solver });
+      const few = await momentsOf(4);
+      expect(await by('gptq', few)).toEqual({ ...(await by('rtn', few)), rounded: true });
+      const alike = { ...few, heldOut: { own: { rows: 4, cols: 64, data: normals(4 * 64, 3) } } };
+      const { heldOut: _, ...unjudged } = alike;
+      expect((await by('gptq', alike)).bytes).toEqual((await by('gptq', unjudged)).bytes);
     });
   });
 });

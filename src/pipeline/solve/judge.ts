@@ -9,13 +9,17 @@ export const judgingFloats = 3 * mostOutputs;
 
 /** How well some rows of a weight do on tokens that they were not fitted to. */
 export interface Judgement {
-  /** ‖Y − X̃ Ŵᵀ‖², Y the outputs that the layer is to have. */
-  readonly loss: number;
+  /** ‖Y_r − X̃ ŵ_r‖² of every row, Y the outputs that the layer is to have. */
+  readonly losses: Float64Array;
   /** ε = ‖X̃ (T − Ŵ)ᵀ‖² / ‖X̃ Tᵀ‖², T the target that was solved for; 0 where all outputs are zero. */
   readonly relativeError: number;
 }
 
-export type Judge = (solved: Pick<Encoded, 'values' | 'stride'>) => Promise<Judgement>;
+/** @param rows which rows of the weight these are; by default all of them */
+export type Judge = (
+  solved: Pick<Encoded, 'values' | 'stride'>,
+  rows?: readonly number[],
+) => Promise<Judgement>;
 
 /**
  * @param heldOut X̃, tokens × cols, and X of the same tokens in the original model, where its outputs are to be matched
@@ -36,20 +40,22 @@ export async function createJudge(
     gemm({ data: inputs, shape: [count, cols] }, { data, shape: [rows, cols] }, { transposeB: true });
   const aimed = await outputs(own, target);
   const wanted = original ? await outputs(everySo(heldOut.original ?? heldOut.own, tokens), original) : aimed;
-  const energy = aimed.reduce((sum, value) => sum + value ** 2, 0);
-  return async ({ values, stride }) => {
+  const every = Array.from({ length: rows }, (_, row) => row);
+  return async ({ values, stride }, chosen = every) => {
     // onnxruntime does not read the kernels' memory.
     const columns = { data: values.slice(), shape: [cols, stride] };
     const found = await gemm({ data: own, shape: [count, cols] }, columns);
-    let [loss, error] = [0, 0];
+    const losses = new Float64Array(chosen.length);
+    let [error, energy] = [0, 0];
     for (let token = 0; token < count; token++)
-      for (let row = 0; row < rows; row++) {
-        const at = token * rows + row;
+      for (const [row, source] of chosen.entries()) {
+        const at = token * rows + source;
         const output = found[token * stride + row] ?? 0;
-        loss += ((wanted[at] ?? 0) - output) ** 2;
+        losses[row] = (losses[row] ?? 0) + ((wanted[at] ?? 0) - output) ** 2;
         error += ((aimed[at] ?? 0) - output) ** 2;
+        energy += (aimed[at] ?? 0) ** 2;
       }
-    return { loss, relativeError: energy > 0 ? error / energy : 0 };
+    return { losses, relativeError: energy > 0 ? error / energy : 0 };
   };
 }
 

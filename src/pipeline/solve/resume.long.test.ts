@@ -151,7 +151,9 @@ test('two runs at once share a store', async () => {
 test('a named store that cannot be written is an error before the work', async () => {
   const file = join(folder, 'file');
   writeFileSync(file, '');
-  await expect(compress({ ...options, store: join(file, 'store') })).rejects.toThrow(/file.*--no-resume/);
+  const store = join(file, 'store');
+  await expect(compress({ ...options, store })).rejects.toThrow(/file.*--no-resume/);
+  expect((await compress({ ...options, store, resume: false })).resumed).toBe(0);
 });
 
 test('what cannot be kept does not stop the run', async () => {

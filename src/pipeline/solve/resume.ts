@@ -1,8 +1,5 @@
-import { access, constants, mkdir } from 'node:fs/promises';
-import { TersorError } from '../../errors.js';
 import { isCoded } from '../../grid/grid.js';
 import { codeVersion } from '../../version.js';
-import { fileError } from '../../writer/output.js';
 import type { Hooks } from '../context/hooks.js';
 import {
   defaultCapacity,
@@ -47,8 +44,7 @@ export type JournalJob = Pick<Job, 'model' | 'assignments' | 'recipe' | 'calibra
  * Keeps every solved tensor in the store, by what it depends on: the code, the whole checkpoint, the calibration
  * tokens, the solver with its options, and the types of everything before it. Activations are not kept: to run what is
  * left, they go through the finished blocks again, which takes a small part of the time that solving took.
- * A store that cannot be written is an error if the caller named it, and otherwise a warning: the job does not need it.
- * @throws TersorError for a named folder that is not writable
+ * A store that cannot be written is a warning: the job does not need it.
  */
 export async function openJournal(
   { model, assignments, recipe, calibration, importance }: JournalJob,
@@ -57,11 +53,9 @@ export async function openJournal(
 ): Promise<Journal> {
   // Plain rounding under an importance matrix takes no longer than looking its results up.
   if (!resume || importance) return noJournal;
-  const folder = named ?? defaultStoreFolder;
-  if (named) await requireWritable(named);
   const total = assignments.reduce((sum, { bytes }) => sum + bytes, 0);
   // Room for this run and as much again: what it needs must not be the first to go.
-  const store = await openStore(folder, Math.max(defaultCapacity, 2 * total));
+  const store = await openStore(named ?? defaultStoreFolder, Math.max(defaultCapacity, 2 * total));
   const identity = keyOf(
     'compressed',
     codeVersion(),
@@ -128,19 +122,4 @@ function before(
   if (calibrateOn === 'original' || (spec.block === undefined && spec.kind !== 'head')) return [];
   const last = spec.block ?? Number.POSITIVE_INFINITY;
   return all.filter((other) => (other.spec.block ?? (other.spec.kind === 'head' ? last + 1 : -1)) <= last);
-}
-
-async function requireWritable(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true });
-    await access(folder, constants.W_OK);
-  } catch (cause) {
-    const known = fileError(`${folder}/.`, cause);
-    if (!(known instanceof TersorError)) throw known;
-    throw new TersorError('nothing can be kept in this folder', {
-      file: folder,
-      remedy: 'give another --store, or --no-resume',
-      cause,
-    });
-  }
 }

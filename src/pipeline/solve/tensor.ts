@@ -5,6 +5,7 @@ import { isRowMixGrid } from '../../grid/tersor/row-mix.js';
 import { type Panel, toPanel } from '../../kernels/panel.js';
 import { collectGarbage } from '../../runtime/garbage.js';
 import { findSolver } from '../../solver/index.js';
+import { layerError, weightedError } from '../../solver/layer-error.js';
 import { rtn, rtnWeighted } from '../../solver/rtn.js';
 import type { Solution, SolverContext } from '../../solver/solver.js';
 import type { Matrix, Moments } from '../../types.js';
@@ -98,26 +99,69 @@ async function compressSlab(
     moments?.heldOut && isCoded(grid)
       ? await createJudge(gemm, moments.heldOut, target, original)
       : undefined;
-  const compressBy = (weight: Matrix, solve: (solving: SolverContext, panel: Panel) => Promise<Solution>) =>
+  const compressBy = (
+    weight: Matrix,
+    solve: (solving: SolverContext, panel: Panel) => Promise<Solution>,
+    chosen?: readonly number[],
+  ) =>
     kernels.scope(async (arena) => {
-      const solution = await solve({ ...context, arena }, await toPanel(kernels, arena, weight));
-      const { loss = 0, relativeError = solution.relativeError } = (await judge?.(solution.encoded)) ?? {};
-      const bytes = await stopwatch.time('write', () => grid.pack(kernels, solution.encoded));
-      return { bytes, relativeError, loss };
+      const solving = { ...context, arena };
+      const panel = await toPanel(kernels, arena, weight);
+      const { encoded } = await solve(solving, panel);
+      const error = () =>
+        inputs
+          ? weightedError(context, inputs, panel, encoded.values)
+          : layerError(solving, moments?.gram, panel, encoded.values);
+      const { losses, relativeError } = judge
+        ? await judge(encoded, chosen)
+        : { losses: undefined, relativeError: await error() };
+      const bytes = await stopwatch.time('write', () => grid.pack(kernels, encoded));
+      return { bytes, relativeError, losses };
     });
-  if (inputs) return compressBy(target, (solving, panel) => rtnWeighted(solving, panel, inputs, grid));
+  if (inputs) {
+    const { losses: _, ...rounded } = await compressBy(target, (solving, panel) =>
+      rtnWeighted(solving, panel, inputs, grid),
+    );
+    return rounded;
+  }
   const solver = solverFor(grid, moments, recipe);
   const options = solver === recipe.solver ? recipe.options : {};
   const { solve } = findSolver(solver);
-  const { loss, ...solved } = await compressBy(target, (solving, panel) =>
+  const { losses, ...solved } = await compressBy(target, (solving, panel) =>
     solve(solving, panel, moments, grid, options),
   );
-  if (!judge || solver === 'rtn' || grid.solver) return solved;
-  const { loss: roundedLoss, ...rounded } = await compressBy(original ?? target, (solving, panel) =>
-    rtn(solving, panel, moments, grid),
-  );
-  return roundedLoss < loss ? { ...rounded, rounded: true } : solved;
+  if (!losses || solver === 'rtn' || grid.solver) return solved;
+  const round = (weight: Matrix, chosen?: readonly number[]) =>
+    compressBy(weight, (solving, panel) => rtn(solving, panel, moments, grid), chosen);
+  const plain = original ?? target;
+  // Mostly a part of the rows leaves no doubt.
+  const some = everySo(target.rows, grid);
+  if (some) {
+    const sample = await round(pickRows(plain, some), some);
+    const own = some.reduce((sum, row) => sum + (losses[row] ?? 0), 0);
+    if (own < clearly * total(sample.losses)) return solved;
+  }
+  const { losses: roundedLosses, ...rounded } = await round(plain);
+  return total(roundedLosses) < total(losses) ? { ...rounded, rounded: true } : solved;
 }
+
+/** Of so many rows a sample is rounded first; the solver's loss must be this much less there to be taken without more. */
+const [manyRows, oneRowIn, clearly] = [512, 8, 0.9];
+
+/** Rows of a sample; none where there are few, or where rows are stored together. */
+function everySo(rows: number, grid: Grid): number[] | undefined {
+  if (rows < manyRows || grid.whole || grid.rowMultiple) return undefined;
+  return Array.from({ length: Math.floor(rows / oneRowIn) }, (_, i) => i * oneRowIn);
+}
+
+function pickRows({ cols, data }: Matrix, rows: readonly number[]): Matrix {
+  const picked = new Float32Array(rows.length * cols);
+  for (const [at, row] of rows.entries()) picked.set(data.subarray(row * cols, (row + 1) * cols), at * cols);
+  return { rows: rows.length, cols, data: picked };
+}
+
+const total = (losses: Float64Array = new Float64Array()): number =>
+  losses.reduce((sum, loss) => sum + loss, 0);
 
 /** Without moments there is nothing for any other solver to gain. */
 const solverFor = (grid: Grid, moments: Moments | undefined, recipe: TensorRecipe): string =>

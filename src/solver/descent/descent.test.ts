@@ -6,6 +6,7 @@ import { findGrid } from '../../grid/index.js';
 import { createKernels } from '../../kernels/kernels.js';
 import { fromPanel, toPanel } from '../../kernels/panel.js';
 import { findSolver } from '../index.js';
+import { layerError } from '../layer-error.js';
 import { rtn } from '../rtn.js';
 import { descentDefaults } from './plan.js';
 import { prepareSweeps } from './sweeps.js';
@@ -15,13 +16,13 @@ function solve(solver: string, { weight, gram }: Layer, grid: Grid, options = {}
     const panel = await toPanel(own, arena, weight);
     const context = { kernels: own, arena, gemm };
     const moments = { gram, tokens: 1 };
-    const { encoded, relativeError } = await findSolver(solver).solve(context, panel, moments, grid, options);
+    const { encoded } = await findSolver(solver).solve(context, panel, moments, grid, options);
     const rowMajor = async (data: Float32Array) => (await fromPanel(own, { ...panel, data })).data;
     const bytes = await grid.pack(own, encoded);
     const read = await grid.unpack(own, arena, bytes, weight.rows, weight.cols);
     const { scale, offset } = encoded.parameters;
     return {
-      relativeError,
+      relativeError: await layerError(context, gram, panel, encoded.values),
       values: await rowMajor(encoded.values),
       stored: await rowMajor(read.values),
       codes: encoded.codes?.slice(),

@@ -3,7 +3,6 @@ import type { Arena } from '../../kernels/kernels.js';
 import type { Panel } from '../../kernels/panel.js';
 import type { Moments } from '../../types.js';
 import { gptq } from '../gptq.js';
-import { layerEnergy, ratio } from '../layer-error.js';
 import { rtn } from '../rtn.js';
 import type { Solution, SolverContext } from '../solver.js';
 import { add, anneal, remember } from './annealing.js';
@@ -30,21 +29,10 @@ export async function descend(
   const { encoded } = start;
   if (!moments || !encoded.codes) return start;
   const { gram } = moments;
-  const energy = await layerEnergy(context, gram, weight);
-  const relativeError = await context.kernels.scope(async (arena) => {
-    await settle(context, arena, prepareSweeps(context, arena, weight, gram, encoded, plan), encoded, plan);
-    const { cols, stride } = weight;
-    const difference = { ...weight, data: arena.f32(cols * stride) };
-    context.kernels.parallel('subtractPanels', stride, {
-      cols,
-      stride,
-      x: weight.data,
-      y: encoded.values,
-      difference: difference.data,
-    });
-    return ratio(await layerEnergy(context, gram, difference), energy);
-  });
-  return { ...start, relativeError };
+  await context.kernels.scope((arena) =>
+    settle(context, arena, prepareSweeps(context, arena, weight, gram, encoded, plan), encoded, plan),
+  );
+  return start;
 }
 
 /**

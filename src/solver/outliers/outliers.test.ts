@@ -7,6 +7,7 @@ import { findOutlierGrid, outliersOf } from '../../grid/tersor/outliers.js';
 import { createKernels } from '../../kernels/kernels.js';
 import { fromPanel, toPanel } from '../../kernels/panel.js';
 import { findSolver } from '../index.js';
+import { layerError } from '../layer-error.js';
 import { rtn } from '../rtn.js';
 import { chooseOutliers } from './support.js';
 import { prepareOutliers } from './values.js';
@@ -37,12 +38,12 @@ function solve(type: string, { weight, gram }: Layer, options = {}, own = kernel
     const context = { kernels: own, arena, gemm };
     const solver = findSolver(findOutlierGrid(type) ? 'outliers' : 'quantease');
     const known = moments ? { gram, tokens: 1 } : undefined;
-    const { encoded, relativeError } = await solver.solve(context, panel, known, grid, options);
+    const { encoded } = await solver.solve(context, panel, known, grid, options);
     const rowMajor = async (data: Float32Array) => (await fromPanel(own, { ...panel, data })).data;
     const bytes = await grid.pack(own, encoded);
     const read = await grid.unpack(own, arena, bytes, weight.rows, weight.cols);
     return {
-      relativeError,
+      relativeError: await layerError(context, known?.gram, panel, encoded.values),
       bytes,
       values: await rowMajor(encoded.values),
       stored: await rowMajor(read.values),

@@ -8,7 +8,7 @@ import { settle } from '../descent/descent.js';
 import { prepareSweeps } from '../descent/sweeps.js';
 import { gptq } from '../gptq.js';
 import { importanceOf } from '../importance.js';
-import { layerEnergy, layerError } from '../layer-error.js';
+import { layerLoss } from '../layer-error.js';
 import { rtn } from '../rtn.js';
 import type { Solver, SolverContext } from '../solver.js';
 import { chooseColumns, chooseOutliers } from './support.js';
@@ -48,7 +48,7 @@ export const outliers: Solver<OutliersOptions> = async (context, weight, moments
   takeOut(weight.data);
   subtract(sparse);
   const start = moments && plan.start === 'gptq' ? gptq : rtn;
-  const { encoded, relativeError } = await start(context, rest, moments, grid.base);
+  const { encoded } = await start(context, rest, moments, grid.base);
   if (!moments) {
     subtract(encoded.values);
     takeOut(rest.data);
@@ -59,7 +59,7 @@ export const outliers: Solver<OutliersOptions> = async (context, weight, moments
       const layer = { weight, gram, encoded, outliers: sparse, marks };
       const improve = prepareOutliers(context, inner, layer, { ...plan, exchanges });
       const sweeps = prepareSweeps(context, inner, rest, gram, encoded, plan);
-      let loss = relativeError * (await layerEnergy(context, gram, rest));
+      let loss = await layerLoss(context, gram, rest, encoded.values);
       loss -= await improve();
       for (let i = 0; i < plan.sweeps; i++) {
         subtract(sparse);
@@ -76,7 +76,6 @@ export const outliers: Solver<OutliersOptions> = async (context, weight, moments
   const stored = { ...parameters.stored, outliers: sparse, ...(columns ? { columns } : {}) };
   return {
     encoded: { ...encoded, grid, parameters: { ...parameters, stored } },
-    relativeError: await layerError(context, moments?.gram, weight, values),
     bytes,
   };
 };

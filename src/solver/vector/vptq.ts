@@ -3,7 +3,6 @@ import { decodeCells, vectorCells } from '../../grid/vector/format.js';
 import { isVectorGrid } from '../../grid/vector/vector.js';
 import type { Factor } from '../cholesky.js';
 import { blocksFromTheEnd } from '../feedback.js';
-import { layerError } from '../layer-error.js';
 import type { Solver } from '../solver.js';
 import { startCodebooks } from './codebook.js';
 import { roundToHalves, type VectorLayer } from './layer.js';
@@ -78,8 +77,7 @@ export const vptq: Solver<VptqOptions> = async (context, weight, moments, grid, 
       encoded.values,
     );
   });
-  const relativeError = await layerError(context, moments?.gram, weight, encoded.values);
-  return { encoded, relativeError, bytes: grid.bytes(rows, cols) };
+  return { encoded, bytes: grid.bytes(rows, cols) };
 };
 
 /**
