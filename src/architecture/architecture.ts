@@ -20,6 +20,11 @@ export interface TensorSpec {
    * these weights are permuted inside each head of this many rows.
    */
   readonly interleavedHead?: number;
+  /**
+   * Queries, keys and values in one weight: Hugging Face has them head by head, of so many heads, and GGUF each of the three
+   * for all heads.
+   */
+  readonly fusedHeads?: number;
   /** Hugging Face keeps GPT-2's linear weights as [in, out]. */
   readonly transposed?: boolean;
   /** What Hugging Face's files hold of a vector where that is not what programs and other formats use. */
@@ -45,6 +50,7 @@ export type Objective = 'prediction' | 'embedding';
 export type ArchitectureEntry =
   | { readonly type: 'u32' | 'f32'; readonly value: number }
   | { readonly type: 'string'; readonly value: string }
+  | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'array'; readonly of: 'bool'; readonly value: readonly boolean[] };
 
 /**
