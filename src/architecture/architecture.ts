@@ -24,6 +24,11 @@ export interface TensorSpec {
   readonly expert?: { readonly index: number; readonly count: number; readonly gguf: string };
   /** Whether it belongs to an expert that every token passes through. */
   readonly sharedExpert?: true;
+  /**
+   * Queries, keys and values in one weight: Hugging Face has them head by head, of so many heads, and GGUF each of the three
+   * for all heads.
+   */
+  readonly fusedHeads?: number;
   /** Hugging Face keeps GPT-2's linear weights as [in, out]. */
   readonly transposed?: boolean;
   /** What Hugging Face's files hold of a vector where that is not what programs and other formats use. */
@@ -49,6 +54,7 @@ export type Objective = 'prediction' | 'embedding';
 export type ArchitectureEntry =
   | { readonly type: 'u32' | 'f32'; readonly value: number }
   | { readonly type: 'string'; readonly value: string }
+  | { readonly type: 'bool'; readonly value: boolean }
   | { readonly type: 'array'; readonly of: 'bool'; readonly value: readonly boolean[] };
 
 /**

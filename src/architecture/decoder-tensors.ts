@@ -79,7 +79,7 @@ function blockTensors(shape: DecoderShape, block: number): TensorSpec[] {
   return [
     ...(before ? norm('attn_norm') : []),
     ...(fusedAttention
-      ? layer('attn_qkv', queries + 2 * keys, hidden)
+      ? layer('attn_qkv', queries + 2 * keys, hidden, fusedAttention === 'heads' ? { fusedHeads: heads } : {})
       : [
           ...layer('attn_q', queries, hidden, pairs),
           ...layer('attn_k', keys, hidden, pairs),

@@ -15,7 +15,7 @@ import { type Family, ggufVocabulary } from './family.js';
 import { gemma2FromGguf, gemma2FromHuggingFace, gemmaFromHuggingFace, gemmaShape } from './gemma.js';
 import { gemma3FromGguf, gemma3FromHuggingFace } from './gemma3.js';
 import { glm4FromHuggingFace, glm4Shape } from './glm4.js';
-import { gptNeoxFromHuggingFace } from './gpt-neox.js';
+import { gptNeoxFromGguf, gptNeoxFromHuggingFace } from './gpt-neox.js';
 import { gpt2 } from './gpt2.js';
 import { gpt2FromGguf, gpt2FromHuggingFace } from './gpt2-config.js';
 import { graniteFromGguf, graniteFromHuggingFace, graniteMoeFromHuggingFace } from './granite.js';
@@ -174,7 +174,11 @@ export const families: readonly Family[] = [
     ggufNames: ['cohere2'],
     tied: true,
   }),
-  decoders(['gpt_neox'], { huggingFace: gptNeoxFromHuggingFace }),
+  decoders(['gpt_neox'], {
+    huggingFace: gptNeoxFromHuggingFace,
+    gguf: gptNeoxFromGguf,
+    ggufNames: ['gptneox'],
+  }),
   decoders(['stablelm'], {
     huggingFace: stablelmFromHuggingFace,
     gguf: bySizes(stablelmShape),

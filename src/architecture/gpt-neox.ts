@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { parseHuggingFace } from './config-keys.js';
-import { decoderBase, decoderKeys, epsilonKey } from './decoder-config.js';
+import {
+  type DecoderBase,
+  decoderBase,
+  decoderKeys,
+  epsilonKey,
+  type GgufSource,
+  ggufDecoder,
+} from './decoder-config.js';
 import type { DecoderShape } from './decoder-shape.js';
 import { blocksOf } from './windows.js';
 
@@ -24,6 +31,19 @@ export function gptNeoxFromHuggingFace(config: unknown, file: string): DecoderSh
     { ...parsed, num_key_value_heads: null, rope_theta: parsed.rope_theta ?? theta ?? null },
     { file, epsilon, rotated: rotated ?? 0.25 },
   );
+  return gptNeoxShape(base, parsed.use_parallel_residual);
+}
+
+/** Reads the GGUF metadata of a GPT-NeoX or Pythia. */
+export function gptNeoxFromGguf(
+  metadata: Readonly<Record<string, unknown>>,
+  source: GgufSource,
+): DecoderShape {
+  const { base, entries } = ggufDecoder(metadata, source);
+  return gptNeoxShape(base, entries.use_parallel_residual !== false);
+}
+
+function gptNeoxShape(base: DecoderBase, parallel: boolean): DecoderShape {
   return {
     ...base,
     modelType: 'gpt_neox',
@@ -31,7 +51,7 @@ export function gptNeoxFromHuggingFace(config: unknown, file: string): DecoderSh
     blocks: blocksOf(base.layers, undefined, { rotary: base.rotary }),
     activation: 'gelu',
     norm: 'layer',
-    ...(parsed.use_parallel_residual ? { parallel: 'two norms' } : {}),
+    ...(parallel ? { parallel: 'two norms' } : {}),
     fusedAttention: 'heads',
     feedForward: 'plain',
     names: {
@@ -46,7 +66,6 @@ export function gptNeoxFromHuggingFace(config: unknown, file: string): DecoderSh
         ffn_down: 'mlp.dense_4h_to_h',
       },
     },
-    ggufObstacle:
-      'its queries, keys and values lie head by head in one weight, which tersor cannot reorder for llama.cpp yet',
+    ggufEntries: { use_parallel_residual: { type: 'bool', value: parallel } },
   };
 }

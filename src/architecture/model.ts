@@ -7,7 +7,7 @@ import { compile } from '../graph/program.js';
 import { type Architecture, blockTensors, matrixShape, type TensorSpec } from './architecture.js';
 import { families } from './families.js';
 import type { Has } from './family.js';
-import { permuteRows } from './rows.js';
+import { isReordered, permuteRows } from './rows.js';
 import { fromStored } from './stored-values.js';
 
 /** A checkpoint seen through its architecture: weights by what they are, whatever the format calls them. */
@@ -69,11 +69,11 @@ export async function openModel(given: Checkpoint): Promise<Model> {
 
   const read = async (spec: TensorSpec): Promise<Float32Array> => {
     const { data } = await checkpoint.read(nameOf(spec));
-    if (isInterleaved(spec)) return permuteRows(data, spec, 'to-halves');
+    if (isPermuted(spec)) return permuteRows(data, spec, 'from-gguf');
     if (isTransposed(spec)) return transpose(data, storedShape(spec));
     return spec.stored && holdsStoredValues(checkpoint) ? fromStored(data, spec.stored) : data;
   };
-  const isInterleaved = (spec: TensorSpec) => naming === 'gguf' && spec.interleavedHead !== undefined;
+  const isPermuted = (spec: TensorSpec) => naming === 'gguf' && isReordered(spec);
   const isTransposed = (spec: TensorSpec) => naming === 'huggingface' && spec.transposed === true;
   return {
     checkpoint,
@@ -81,7 +81,7 @@ export async function openModel(given: Checkpoint): Promise<Model> {
     nameOf,
     read,
     async readRows(spec, from, to) {
-      if (spec.shape.length > 1 && !isInterleaved(spec) && !isTransposed(spec))
+      if (spec.shape.length > 1 && !isPermuted(spec) && !isTransposed(spec))
         return (await checkpoint.readRows(nameOf(spec), from, to)).data;
       const [, cols] = matrixShape(spec);
       return (await read(spec)).subarray(from * cols, to * cols);

@@ -64,7 +64,8 @@ const NEVER_MERGED = -1000;
  * @throws TersorError when the tokenizer is of another kind, corrupt, or has more tokens than the model
  */
 export function readHuggingFace(files: HuggingFaceFiles): Source {
-  const content = files.tokenizer ? tokenizerContent(files.tokenizer, files) : piecesContent(files);
+  const all = files.tokenizer ? tokenizerContent(files.tokenizer, files) : piecesContent(files);
+  const content = withoutUnembedded(all, files);
   const { kind, added, merges, pieces, own, addSpacePrefix, warnings } = content;
   const tokens = padded(content, files);
   const unknown = tokens.indexOf(String(object(files.tokenizer?.model).unk_token ?? '<unk>'));
@@ -100,6 +101,25 @@ export function readHuggingFace(files: HuggingFaceFiles): Source {
       ...asked,
       ...(chatTemplate !== undefined && { chatTemplate }),
     },
+  };
+}
+
+/**
+ * Without the added tokens that the embedding has no row for, such as Gemma 3's placeholder for images in models of text
+ * alone: no model can take them in.
+ */
+function withoutUnembedded(content: Content, { vocabularySize }: HuggingFaceFiles): Content {
+  const { added, tokens, warnings } = content;
+  const size = vocabularySize ?? tokens.length;
+  const beyond = [...added].filter(([id]) => id >= size);
+  const others = tokens.some((token, id) => id >= size && token !== undefined && !added.has(id));
+  if (beyond.length === 0 || others) return content;
+  const names = beyond.map(([, { content: token }]) => token).join(', ');
+  return {
+    ...content,
+    tokens: tokens.slice(0, size),
+    added: new Map([...added].filter(([id]) => id < size)),
+    warnings: [...warnings, `added tokens that the model has no row for are left out: ${names}`],
   };
 }
 

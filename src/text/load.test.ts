@@ -188,6 +188,15 @@ describe('what the files around tokenizer.json say', () => {
     expect(decode([3, 2, 5, 4])).toBe('ab<tool>');
   });
 
+  test('added tokens beyond the rows of the embedding are left out, and a warning names them', async () => {
+    const { vocabulary, encode, warnings } = await load({}, { vocab_size: 5 });
+    expect(vocabulary.tokens).toEqual(['a', 'b', 'ab', '<|begin|>', '<|end|>']);
+    expect(warnings.join()).toContain('no row for are left out: <tool>');
+    expect(Math.max(...encode('ab<tool>a'))).toBeLessThan(5);
+    // Tokens of the model proper are not left out.
+    await expect(load({}, { vocab_size: 2 })).rejects.toThrow('it has 6 tokens, but the model only 2');
+  });
+
   test('a template in a sequence of post-processors adds BOS, unless the settings say otherwise', async () => {
     const asks = { 'tokenizer.json': { ...tokenizer, post_processor: begins } };
     expect((await load(asks)).vocabulary).toMatchObject({ special: { bos: 3 }, addBos: true });

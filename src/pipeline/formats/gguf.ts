@@ -1,4 +1,4 @@
-import { permuteRows } from '../../architecture/rows.js';
+import { isReordered, permuteRows } from '../../architecture/rows.js';
 import { openGguf } from '../../checkpoint/gguf/gguf.js';
 import { TersorError } from '../../errors.js';
 import { gridNames } from '../../grid/index.js';
@@ -61,7 +61,7 @@ export const gguf: OutputFormat = {
   open: (path, { kernels }) => openGguf(path, kernels),
   nameOf: (_model, spec) => spec.names.gguf,
   joinsExperts: true,
-  arrange: (rows, spec) => (spec.interleavedHead ? permuteRows(rows, spec, 'to-pairs') : rows),
+  arrange: (rows, spec) => (isReordered(spec) ? permuteRows(rows, spec, 'to-gguf') : rows),
   extras: (architecture) => architecture.ggufExtras(),
   layout({ name, model, tokenizer, assignments, recipe, calibration }) {
     const { architecture } = model;
