@@ -26,9 +26,13 @@ export type WorkRecipe = Pick<Recipe, 'solver' | 'match' | 'tokens' | 'options'>
 /** Share of the bare product's speed that a block with its second moments reaches. */
 const efficiency = 0.6;
 /** Shrinkages that a site tries (src/solver/shrinkage.ts); solutions and targets of a weight whose outputs are compared. */
-const [shrinkagesTried, outputsCompared] = [3.3, 4];
-/** Products of a weight with H that its target takes (src/calibration/target.ts), and those of GPTQ and its error. */
-const [targetProducts, solverProducts] = [8, 3];
+const [shrinkagesTried, outputsCompared] = [3.3, 3];
+/** Products of a weight with H that its target takes (src/calibration/target.ts), and what GPTQ takes of one. */
+const [targetProducts, solverProducts] = [8, 0.5];
+/** Share of a second moment that is computed, the rest being its mirror image. */
+const momentShare = 0.6;
+/** Share of the rows that is rounded to nearest, to be compared with. */
+const roundedShare = 1 / 8;
 /** Share of a descent's time that it takes without annealing. */
 const withoutAnnealing = 0.4;
 
@@ -40,21 +44,22 @@ export function workOf(architecture: Architecture, { solver, match, tokens, opti
   const weights = weightsOf(linear);
   const outside = weightsOf(tensors.filter(({ block }) => block === undefined));
   const forward = 2 * weights * models;
-  const moments = 2 * sumOfSites(architecture, (width) => width ** 2) * models;
+  const moments = 2 * sumOfSites(architecture, (width) => width ** 2) * (momentShare + models - 1);
   const products = solverProducts + (models > 1 ? targetProducts : 0);
   const solving = linear.reduce((sum, spec) => sum + elements(spec.shape) * matrixShape(spec)[1], 0);
+  const factoring = linear.reduce((sum, spec) => sum + matrixShape(spec)[1] ** 3 / 3, 0);
   const judged = Math.min(mostKept, tokens / 8);
   // A factor of H for each shrinkage, and the inputs to judge by behind it.
   const shrinking =
     shrinkagesTried * sumOfSites(architecture, (width) => width ** 3 / 3 + width ** 2 * judged);
   const judging = 2 * outputsCompared * judged * weights;
-  const flops = (forward + moments) * tokens + 2 * products * solving + shrinking + judging;
+  const flops = (forward + moments) * tokens + 2 * products * solving + factoring + shrinking + judging;
   const { secondsPerWeight, descends } = findSolver(solver);
   const { secondsPerWeight: rounding } = findSolver('rtn');
   const perWeight = secondsPerWeight * (descends && options?.temperature === 0 ? withoutAnnealing : 1);
   return {
     flops: flops / efficiency,
-    threadSeconds: weights * (perWeight + rounding) + outside * rounding,
+    threadSeconds: weights * (perWeight + roundedShare * rounding) + outside * rounding,
   };
 }
 
