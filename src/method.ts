@@ -85,7 +85,8 @@ export function parseOptions<T>(
 }
 
 /** What a value has to be, by what zod found wrong with it. */
-function wantedOf(issue: z.core.$ZodIssue): string {
+export function wantedOf(issue: z.core.$ZodIssue): string {
+  if (/received undefined$/.test(issue.message)) return 'is missing';
   switch (issue.code) {
     case 'too_small':
       return `must be ${issue.inclusive === false ? 'above' : 'at least'} ${issue.minimum}`;
@@ -95,6 +96,8 @@ function wantedOf(issue: z.core.$ZodIssue): string {
       return `must be ${kinds[issue.expected] ?? issue.expected}`;
     case 'invalid_value':
       return `must be ${issue.values.join(' or ')}`;
+    case 'unrecognized_keys':
+      return `must not have ${issue.keys.join(', ')}`;
     case 'not_multiple_of':
       return `must be a multiple of ${issue.divisor}`;
     default:
@@ -109,6 +112,7 @@ const kinds: Readonly<Record<string, string>> = {
   string: 'a text',
   array: 'a list',
   record: 'an object',
+  object: 'an object',
 };
 
 /**

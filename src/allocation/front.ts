@@ -66,7 +66,13 @@ export async function searchFront(
     measured.push({ ...allocation, objectives: [allocation.bytes, ...values] });
   };
   for (const levels of uniformSettings(choices)) await attempt(levels);
-  const spread = sample(hullFront(choices), Math.max(2, Math.floor(settings.measurements / 4)));
+  // What a search finds for the size of a uniform setting is mostly better than it.
+  const hull = hullFront(choices);
+  for (const levels of uniformSettings(choices)) {
+    const { bytes } = total(choices, levels);
+    await attempt((hull.findLast((point) => point.bytes <= bytes) ?? total(choices, levels)).levels);
+  }
+  const spread = sample(hull, Math.max(2, Math.floor(settings.measurements / 4)));
   for (const { levels } of spread) await attempt(levels);
   while (measured.length < settings.measurements) {
     const before = measured.length;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { TersorError } from '../errors.js';
+import { wantedOf } from '../method.js';
 
 /**
  * Checks a configuration against what a family reads of it.
@@ -9,7 +10,10 @@ export function parseConfig<T>(schema: z.ZodType<T>, config: unknown, file: stri
   const result = schema.safeParse(config);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  throw wrongConfig(`${issue?.path.join('.') || 'contents'}: ${issue?.message.toLowerCase()}`, file);
+  throw wrongConfig(
+    `${issue?.path.join('.') || 'contents'} ${issue ? wantedOf(issue) : 'are not valid'}`,
+    file,
+  );
 }
 
 /** @param problem what is wrong, after “the configuration's” */

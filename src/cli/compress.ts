@@ -24,6 +24,7 @@ import {
 import { nextSteps } from './next-steps.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './options.js';
 import { forceOption, mayOverwrite } from './overwrite.js';
+import { describeBits, embeddingHint } from './parts.js';
 import { describePlan, describeSearch, describeTuning } from './plan.js';
 import { describeReport } from './report.js';
 import { shortHelp } from './short-help.js';
@@ -151,6 +152,7 @@ export function describeResult(result: CompressResult, style: Terminal['style'],
           ['resumed', `${resumed} of ${result.tensors.length} tensors were solved by an earlier run`],
         ] as const)
       : []),
+    ...embeddingHint(result.bytes, result.parts),
     ['time', `${formatDuration(seconds)}, at most ${formatBytes(peakMemoryBytes)} of memory`],
     verified
       ? ['verified', describeVerification(verified)]
@@ -200,8 +202,8 @@ function describeVerification(verified: Verification): string {
 
 /** The whole run in one honest sentence. */
 export function verdict(result: CompressResult): string {
-  const { output, bytes, originalBytes, bitsPerWeight, heldOut, embeddings, verified } = result;
-  const size = `${output}: ${formatBytes(bytes)}, ${formatPercent(bytes / originalBytes)} of ${formatBytes(originalBytes)} (${significant(bitsPerWeight, 3)} bits per weight)`;
+  const { output, bytes, originalBytes, bitsPerWeight, parts, heldOut, embeddings, verified } = result;
+  const size = `${output}: ${formatBytes(bytes)}, ${formatPercent(bytes / originalBytes)} of ${formatBytes(originalBytes)} (${describeBits(bitsPerWeight, parts)})`;
   const cost: string[] = [];
   if (heldOut?.divergence) {
     const { mean, standardError } = heldOut.divergence;

@@ -25,6 +25,7 @@ import {
 } from './format.js';
 import { compressOptions, modelArgument, type PlanFlags, planOptions } from './options.js';
 import { forceOption, mayOverwrite } from './overwrite.js';
+import { describeBits, embeddingHint } from './parts.js';
 import { shortHelp } from './short-help.js';
 import { collapseNames, tensorTable } from './tensors.js';
 import type { Terminal } from './terminal.js';
@@ -126,7 +127,8 @@ export function describePlan(planned: Plan & { readonly estimate?: Estimate }, a
     ['original', formatBytes(originalBytes)],
     ...(problems.length === 0
       ? ([
-          ['output', `${formatCount(bytes)} bytes, ${significant(bitsPerWeight, 3)} bits per weight`],
+          ...embeddingHint(bytes, planned.parts),
+          ['output', `${formatCount(bytes)} bytes, ${describeBits(bitsPerWeight, planned.parts)}`],
         ] as const)
       : []),
     ...(search ? describeSearch(search) : []),
@@ -159,8 +161,9 @@ function describeFront(points: readonly FrontPoint[]): string {
       { title: 'bits', align: 'right' },
       { title: cosines ? 'cosine' : 'divergence', align: 'point' },
       { title: 'types', flexible: true },
+      { title: '' },
     ],
-    points.map(({ bytes, bitsPerWeight, divergence, types }) => [
+    points.map(({ bytes, bitsPerWeight, divergence, types, knee }) => [
       formatBytes(bytes),
       significant(bitsPerWeight, 3),
       cosines ? formatCosine(1 - divergence) : formatDivergence(divergence, 2),
@@ -169,6 +172,7 @@ function describeFront(points: readonly FrontPoint[]): string {
         .sort(([, a], [, b]) => b - a)
         .map(([type, count]) => `${count} ${type}`)
         .join(', '),
+      knee ? 'beyond it, bytes gain little' : '',
     ]),
   );
 }

@@ -92,11 +92,12 @@ async function compressTensors(context: Context, options: CompressOptions, hooks
           )
         : {};
     await journal.finish();
-    const { originalBytes, bitsPerWeight, search, tuning } = plan;
+    const { originalBytes, bitsPerWeight, parts, search, tuning } = plan;
     return {
       bytes: layout.bytes,
       originalBytes,
       bitsPerWeight,
+      parts,
       ...(search ? { search } : {}),
       ...(tuning ? { tuning } : {}),
       tensors,

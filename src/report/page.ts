@@ -29,6 +29,7 @@ export function renderPage(findings: Findings): string {
 <body>
 <h1>${nameOf(model)}</h1>
 ${lead(findings)}
+${verdict(findings)}
 ${figures(findings)}
 ${sizes(findings)}
 ${bitsSection(tensors)}
@@ -59,6 +60,24 @@ function lead({ original, architecture, parameters, format, bytes, quality, embe
       ? ` Measured on ${formatCount(embeddings.texts)} sentences of ${embeddings.text}.`
       : '';
   return html`<p class="lead">${about}${text}</p>`;
+}
+
+/** What was lost, for those to whom divergences say nothing. */
+function verdict({ original, quality, embeddings }: Findings): Html | undefined {
+  if (!original) return undefined;
+  const share = quality?.sameTop ?? embeddings?.retrieval.top1;
+  if (share === undefined) return undefined;
+  const what = quality
+    ? 'Of the tokens that it would choose first'
+    : 'Of the sentences that are nearest to one';
+  return html`<p>${what}, ${ratio(1 - share)} than with the original.</p>`;
+}
+
+/** A share in words: 0.083 is “1 in 12 is another”. */
+function ratio(share: number): string {
+  if (share <= 0) return 'none is another';
+  if (share > 0.4) return `${formatPercent(share)} are others`;
+  return `1 in ${formatCount(Math.round(1 / share))} is another`;
 }
 
 function figures({ bytes, bitsPerWeight, original, quality, embeddings }: Findings): Html {

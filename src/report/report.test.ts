@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Findings, logHistogram } from './findings.js';
+import { type Findings, logHistogram, type Quality } from './findings.js';
 import { html } from './html.js';
 import { renderPage } from './page.js';
 
@@ -76,6 +76,22 @@ test('the page has every figure and needs nothing else', () => {
   expect(page).not.toMatch(/<script|<link|<img|<iframe|@import|@font-face|url\(|https?:/i);
   expect(page).not.toMatch(/NaN|undefined|Infinity|\[object/);
   expect(page).toContain('@media (prefers-color-scheme:dark)');
+});
+
+test('what was lost is said in plain words', () => {
+  expect(renderPage(findings)).toContain(
+    '<p>Of the tokens that it would choose first, 1 in 9 is another than with the original.</p>',
+  );
+  const told = (sameTop: number) =>
+    renderPage({ ...findings, quality: { ...(findings.quality as Quality), sameTop } });
+  expect(told(1)).toContain('none is another than');
+  expect(told(0.5)).toContain('50.0 % are others than');
+  const { original: _, ...alone } = findings;
+  expect(renderPage(alone)).not.toContain('than with the original');
+});
+
+test('commands are selected as a whole', () => {
+  expect(renderPage(findings)).toMatch(/pre\{[^}]*user-select:all/);
 });
 
 test('the same findings give the same page', () => {

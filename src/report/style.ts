@@ -69,7 +69,7 @@ th{font-weight:400;color:var(--muted)}
 .pairs th{width:9rem}
 .pairs td{white-space:normal;overflow-wrap:anywhere}
 code,pre{font:.82rem/1.5 ui-monospace,monospace}
-pre{background:var(--panel);border-radius:.5rem;padding:.6rem .8rem;margin:.2rem 0 .8rem;white-space:pre-wrap;overflow-wrap:anywhere}
+pre{user-select:all;background:var(--panel);border-radius:.5rem;padding:.6rem .8rem;margin:.2rem 0 .8rem;white-space:pre-wrap;overflow-wrap:anywhere}
 pre span{display:inline-block;max-width:100%}
 summary{cursor:pointer;color:var(--muted)}
 footer{margin-top:3rem;font-size:.8rem;color:var(--muted)}

@@ -1,6 +1,7 @@
 import type { Objective } from '../../architecture/architecture.js';
 import type { EmbeddingSummary, Summary } from '../../types.js';
 import type { Stage } from '../context/progress.js';
+import type { Parts } from '../prepare/parts.js';
 import type { SearchResult, Tuning } from '../prepare/plan.js';
 
 /** What came of a compression. */
@@ -9,6 +10,8 @@ export interface CompressResult {
   readonly bytes: number;
   readonly originalBytes: number;
   readonly bitsPerWeight: number;
+  /** What layers and embedding take of it, where every tensor has one type. */
+  readonly parts?: Parts;
   /** How the types were found, where only a size was asked for. */
   readonly search?: SearchResult;
   /** How the recipe was found, where it was to be tuned. */

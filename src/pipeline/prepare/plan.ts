@@ -2,6 +2,7 @@ import type { Settings } from '../../allocation/bayesian.js';
 import type { Objective, TensorSpec } from '../../architecture/architecture.js';
 import type { Grid } from '../../grid/grid.js';
 import type { FormatName } from '../formats/names.js';
+import type { Parts } from './parts.js';
 import { type Recipe, type RecipeFile, recipeFormat } from './recipe.js';
 
 /** What will become of one tensor. */
@@ -34,6 +35,8 @@ export interface Plan {
   readonly bytes: number;
   readonly originalBytes: number;
   readonly bitsPerWeight: number;
+  /** What layers and embedding take of it. */
+  readonly parts: Parts;
   readonly format: FormatName;
   readonly recipe: Recipe;
   /** How the types were found, where only a size was asked for. */

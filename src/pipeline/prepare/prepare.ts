@@ -15,6 +15,8 @@ import { assign, requestedType, requestedTypes } from './assign.js';
 import { calibrationText, warnOfFewTokens } from './calibration-text.js';
 import { withEffort } from './effort.js';
 import { type Job, type Materials, refuseProblems } from './job.js';
+import { leftOver } from './left-over.js';
+import { partsOf } from './parts.js';
 import type { Assignment, PlannedTensor, SearchResult } from './plan.js';
 import type { Recipe } from './recipe.js';
 import { recipeOf, solverOf } from './recipe-of.js';
@@ -27,6 +29,7 @@ export async function gather(context: Context, given: CompressOptions, hooks: Ho
   checkApplicable(given, format.name);
   const model = await context.open(given.model);
   format.checkModel?.(model);
+  for (const line of leftOver(model)) hooks.warn?.(line);
   const tokenizer = await context.tokenizer(model);
   const options = await withEffort(context, given, model.architecture, hooks);
   const importance = options.imatrix ? await readImportance(options.imatrix, model, context) : undefined;
@@ -193,6 +196,7 @@ function draft(
       bytes: layout.bytes,
       originalBytes: checkpoint.bytes,
       bitsPerWeight: (8 * stored) / elements,
+      parts: partsOf(assignments),
       ...(found ? { search: found } : {}),
     },
   };

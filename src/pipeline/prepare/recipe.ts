@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { TersorError } from '../../errors.js';
+import { wantedOf } from '../../method.js';
 import { formatNames } from '../formats/names.js';
 import { currentRecipe } from '../options/earlier-names.js';
 import { type Recipe, recipeSchema } from '../options/recipe.js';
@@ -38,7 +39,7 @@ export async function readRecipe(path: string): Promise<RecipeFile> {
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw new TersorError(
-    `the recipe's ${issue?.path.join('.') || 'contents'}: ${issue?.message.toLowerCase() ?? 'not valid'}`,
+    `the recipe's ${issue?.path.join('.') || 'contents'} ${issue ? wantedOf(issue) : 'are not valid'}`,
     { file: path, remedy, cause: result.error },
   );
 }
