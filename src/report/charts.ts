@@ -4,11 +4,12 @@ import { type EChartsCoreOption, init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
 import { formatBytes } from '../numbers.js';
 import type { Bin, FrontPoint } from './findings.js';
+import { type Html, html, raw } from './html.js';
 
 use([CustomChart, LineChart, ScatterChart, GridComponent, MarkLineComponent, SVGRenderer]);
 
 /** Widths that charts are drawn for: beside the text on a screen, and on a phone. */
-export const chartWidths = { wide: 720, narrow: 340 } as const;
+const chartWidths = { wide: 720, narrow: 340 } as const;
 
 // Colours are CSS variables of the page, so that one drawing serves light and dark.
 const muted = 'var(--muted)';
@@ -270,3 +271,7 @@ export function sizesAndCosts({ cost, points, expected, measured }: SizesAndCost
     'Divergence against file size',
   );
 }
+
+/** One drawing for each width; the page shows the one that fits. */
+export const drawings = (draw: (width: number) => string): Html =>
+  html`<div class="wide">${raw(draw(chartWidths.wide))}</div><div class="narrow">${raw(draw(chartWidths.narrow))}</div>`;
