@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -116,6 +116,15 @@ describe('experts', needs(sharedMissing), () => {
     await expect(compress({ model, output, size: '300KB', ...text } as never)).rejects.toThrow(
       /all experts of a layer in one type, which no search does yet/,
     );
+  });
+
+  test('of one tensor do not go into folders for vLLM, which would not find them', async () => {
+    const output = join(folder, 'granite');
+    const job = { model: models.get('granitemoe') ?? '', output, type: 'int4-g32', ...text };
+    await expect(compress({ ...job, format: 'compressed-tensors' })).rejects.toThrow(
+      /all experts of a layer in one tensor, which such a folder cannot/,
+    );
+    expect(existsSync(output)).toBe(false);
   });
 
   test('that every token passes through are kept in more bits, and routers as they are', async () => {

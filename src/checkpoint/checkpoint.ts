@@ -43,6 +43,8 @@ export interface Checkpoint {
   readonly naming: 'huggingface' | 'gguf';
   /** Whether vectors hold what a runtime computes with where Hugging Face's files do not, such as 1 + w for w (ONNX, stacks). */
   readonly runtimeValues?: true;
+  /** Whether experts that have tensors of their own here lie in one tensor for all of them in the file. */
+  readonly joinsExperts?: true;
   /** config.json's contents (llama2.c: an equivalent made from the header), or all key-value pairs of a GGUF. */
   readonly metadata: Readonly<Record<string, unknown>>;
   /** Folder in which tokenizer files may lie. */

@@ -69,6 +69,7 @@ export function withOwnExperts(checkpoint: Checkpoint): Checkpoint {
   return {
     ...checkpoint,
     tensors,
+    joinsExperts: true,
     async read(name) {
       const place = places.get(name);
       return place ? rowsOf(place, 0, place.shape[0]) : checkpoint.read(name);

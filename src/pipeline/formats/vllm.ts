@@ -1,4 +1,6 @@
+import type { Checkpoint } from '../../checkpoint/checkpoint.js';
 import { openCheckpoint } from '../../checkpoint/open.js';
+import { TersorError } from '../../errors.js';
 import {
   compressedTensorsNames,
   findCompressedTensorsGrid,
@@ -35,6 +37,18 @@ function fusedRemarks(assignments: readonly Assignment[]): string[] {
   ];
 }
 
+/** @throws TersorError for experts that vLLM and transformers look for in one tensor, where their codes would be apart */
+function refuseJoinedExperts({ joinsExperts, path }: Checkpoint): void {
+  if (!joinsExperts) return;
+  throw new TersorError(
+    'keeps the weights of all experts of a layer in one tensor, which such a folder cannot',
+    {
+      file: path,
+      remedy: 'give --format gguf or safetensors',
+    },
+  );
+}
+
 const plainNames = 'f16, bf16 or f32';
 
 /** What both kinds of folders have in common. */
@@ -59,6 +73,7 @@ function folder(
     extras: () => [],
     layout({ model, assignments, recipe, calibration }, options) {
       requireConfig(model.checkpoint, 'a folder of safetensors');
+      refuseJoinedExperts(model.checkpoint);
       const plan = {
         source: model.checkpoint,
         ...(options.tokenizer ? { tokenizer: options.tokenizer } : {}),
